@@ -1,0 +1,452 @@
+/**
+ * TLSConfig: certificates, trust, versions, suites, tickets. Built once, checked at once, shared by many connections.
+ *
+ * @module
+ */
+
+import { createHash, X509Certificate } from "node:crypto";
+import { rootCertificates } from "node:tls";
+import { type Bytes, concat, EMPTY, encodeText } from "./bytes.ts";
+import { Core } from "./core.ts";
+import { CODE, codeText, SSLError } from "./errors.ts";
+import {
+  defaultSuites,
+  groupIds,
+  GROUPS,
+  sigalgIds,
+  SIGALGS,
+  suiteIds,
+  TLSVersion,
+  usesSha1,
+  versionName,
+} from "./suites.ts";
+import { TicketKeyRing } from "./tickets.ts";
+
+/** Ask for no certificate, check none. */
+export const CERT_NONE = 0;
+/** Check the certificate but go on whatever the result; `verifyFlags` says what it was. */
+export const CERT_OPTIONAL = 1;
+/** Go on only with a certificate that is valid, trusted and for the right host. */
+export const CERT_REQUIRED = 2;
+
+/** {@linkcode CERT_NONE}, {@linkcode CERT_OPTIONAL} or {@linkcode CERT_REQUIRED}. */
+export type CertReqs = 0 | 1 | 2;
+
+/** Bytes with the words that name them in an error: `certfile "server.pem"`. */
+export interface Source {
+  readonly name: string;
+  readonly bytes: Bytes;
+}
+
+/** What both a config and the contexts above it take as it is. */
+export interface PolicyOptions {
+  /** Whether we are the server. @default {false} */
+  serverSide?: boolean;
+  /** What to ask of the peer's certificate. @default {CERT_REQUIRED for a client, CERT_NONE for a server} */
+  certReqs?: CertReqs;
+  /** One version, or the lowest and highest. @default {TLS 1.2 to TLS 1.3} */
+  sslVersion?: TLSVersion | { minimum?: TLSVersion; maximum?: TLSVersion };
+  /** Cipher suites by name, best first, IANA's or mbedTLS's spelling. */
+  ciphers?: readonly string[];
+  /** Groups of the key exchange by name, best first: `"x25519"`, `"secp256r1"` ... */
+  groups?: readonly string[];
+  /** Signature schemes by IANA name, best first. A SHA-1 scheme also admits certificates signed with SHA-1. */
+  sigalgs?: readonly string[];
+  /** ALPN protocol names, best first (RFC 7301). */
+  alpnProtocols?: readonly string[];
+  /** Whether the certificate must be for `serverHostname`. @default {true} */
+  checkHostname?: boolean;
+  /** Whether the CN may name the host when the certificate has no SAN; RFC 9525 says no. @default {false} */
+  allowCommonName?: boolean;
+  /** Bytes of plaintext in a record, 512, 1024, 2048 or 4096 (RFC 6066 section 4). @default {16384} */
+  maxFragmentLength?: 512 | 1024 | 2048 | 4096;
+  /** A pre-shared key instead of certificates. */
+  psk?: { identity: string | Uint8Array; key: Uint8Array };
+  /** Server: the keys of session tickets; `false`: none. Client: `false` asks for none. @default {one ring for the process} */
+  tickets?: TicketKeyRing | false;
+  /** Server: sessions to keep for TLS 1.2 clients without tickets; 0: none. @default {256} (as rustls) */
+  sessionCacheSize?: number;
+  /** TLS 1.2: follow a peer that asks to renegotiate. @default {false} */
+  renegotiation?: boolean;
+  /** Server: let the client's order of suites decide. @default {false} */
+  preferClientOrder?: boolean;
+  /** Takes each secret as a line of an NSS key log: who has it can read the traffic. */
+  keyLog?: (line: string) => void;
+}
+
+/** Options of a {@linkcode TLSConfig}: {@linkcode PolicyOptions} and bytes. */
+export interface TLSConfigOptions extends PolicyOptions {
+  /** Our certificate chain with its key. */
+  credential?: { chain: Source; key: Source; password?: string | undefined };
+  /** Trusted certificates; none: a client trusts the Mozilla roots that Deno ships. */
+  trust?: readonly Source[];
+}
+
+const ROOTS = "mozilla";
+const FRAGMENT_CODES: ReadonlyMap<number | undefined, number> = new Map([
+  [undefined, 0],
+  [512, 1],
+  [1024, 2],
+  [2048, 3],
+  [4096, 4],
+]);
+/** Tickets after a TLS 1.3 handshake: two, as OpenSSL, so that two connections can resume at once. */
+const NEW_SESSION_TICKETS = 2;
+/** Seconds that a server without tickets keeps a session: as long as a ticket would live. */
+const CACHE_LIFETIME = 43200;
+/** Option bits: wasm/glue/tlsio.h says the same. */
+const OPTION = { ALLOW_COMMON_NAME: 1, RENEGOTIATION: 2, SHA1: 4, KEY_LOG: 8, CLIENT_ORDER: 16 } as const;
+
+/** A config in one core, with the engines that use it. */
+interface Built {
+  readonly core: Core;
+  readonly handle: number;
+  readonly trust: number; // 0: none, or shared
+  generation: number;
+}
+
+/**
+ * What many connections share. The constructor checks everything and throws before any I/O.
+ *
+ * @throws {TypeError} An option of the wrong type, or an unknown name of a suite, group or scheme.
+ * @throws {RangeError} An option out of range.
+ * @throws {SSLError} `kind: "config"`: a certificate or key that does not parse, or does not match.
+ */
+export class TLSConfig {
+  /** The checked options. */
+  readonly options: Readonly<TLSConfigOptions>;
+  /** Whether we are the server. */
+  readonly serverSide: boolean;
+  /** What is asked of the peer's certificate. */
+  readonly certReqs: CertReqs;
+  /** A hash of what a session must share to be resumed: whom we trust, how strictly, and who we are. Hexadecimal. */
+  readonly trustId: string;
+  readonly #core: Core | undefined;
+  readonly #ring: TicketKeyRing | undefined;
+  #built: Built | undefined;
+  #engines = 0;
+  #disposed = false;
+
+  /**
+   * Builds a config.
+   *
+   * @param options What to build.
+   * @param core An instance of its own instead of the shared one; it is not replaced when it traps.
+   */
+  constructor(options: TLSConfigOptions = {}, core?: Core) {
+    this.options = options;
+    this.serverSide = options.serverSide ?? false;
+    this.certReqs = options.certReqs ?? (this.serverSide ? CERT_NONE : CERT_REQUIRED);
+    this.#core = core;
+    checkOptions(options, this.serverSide, this.certReqs);
+    if (this.serverSide && options.tickets !== false) this.#ring = options.tickets ?? TicketKeyRing.shared();
+    this.trustId = this.#hashTrust();
+    this.#build();
+  }
+
+  /** Whether a session of `version` can be offered or resumed. */
+  speaks(version: string): boolean {
+    const { minimum, maximum } = versionRange(this.options.sslVersion);
+    return versionName(minimum) === version || versionName(maximum) === version;
+  }
+
+  /** The handle of this config in its core, for a new engine; {@linkcode TLSConfig.release} gives it back. */
+  acquire(): { core: Core; handle: number } {
+    if (this.#disposed) throw new TypeError("Cannot use TLSConfig: it is disposed");
+    if (this.#built === undefined || this.#built.core.retired) this.#build();
+    const built = this.#built!;
+    const { tickets } = this.options;
+    if (this.serverSide && tickets && tickets.generation !== built.generation) {
+      this.#setTickets(built, tickets);
+    }
+    this.#engines++;
+    return built;
+  }
+
+  /** An engine is done with the config. */
+  release(): void {
+    this.#engines--;
+    if (this.#disposed && this.#engines === 0) this.#free();
+  }
+
+  /** Frees the config once the last connection that uses it has closed. */
+  [Symbol.dispose](): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    if (this.#engines === 0) this.#free();
+  }
+
+  #free(): void {
+    if (this.#built !== undefined) freeBuilt(this.#built);
+    BUILT.unregister(this);
+    this.#built = undefined;
+  }
+
+  #hashTrust(): string {
+    const { trust, checkHostname, allowCommonName, sigalgs } = this.options;
+    const hash = createHash("sha256");
+    hash.update(JSON.stringify([this.serverSide, this.certReqs, checkHostname, allowCommonName, sigalgs]));
+    if (this.certReqs !== CERT_NONE) {
+      if (trust === undefined) hash.update(ROOTS);
+      for (const { bytes } of trust ?? []) hash.update(`${bytes.length}:`).update(bytes);
+    }
+    if (this.options.credential !== undefined) hash.update(identityOf(this.options.credential.chain.bytes));
+    return hash.digest("hex");
+  }
+
+  #build(): void {
+    const core = this.#core ?? Core.shared();
+    const { call } = core;
+    const handle = call.config_new(this.serverSide ? 1 : 0);
+    if (handle === 0) throw new SSLError("Cannot create TLSConfig: out of memory", OUT_OF_MEMORY);
+    let trust = 0;
+    try {
+      trust = this.#setTrust(core, handle);
+      this.#setPolicy(core, handle);
+      this.#setCredential(core, handle);
+    } catch (error) {
+      freeBuilt({ core, handle, trust, generation: 0 });
+      throw error;
+    }
+    const built = { core, handle, trust, generation: -1 };
+    this.#built = built;
+    BUILT.register(this, built, this);
+    const { tickets, sessionCacheSize = 256 } = this.options;
+    if (this.#ring !== undefined) this.#setTickets(built, this.#ring);
+    if (this.serverSide && sessionCacheSize > 0) {
+      call.config_set_cache(handle, sessionCacheSize, this.#ring?.lifetime ?? CACHE_LIFETIME);
+    }
+    call.config_use_tickets(handle, tickets === false ? 0 : 1, NEW_SESSION_TICKETS);
+  }
+
+  #setPolicy(core: Core, handle: number): void {
+    const options = this.options;
+    const { call } = core;
+    const { minimum, maximum } = versionRange(options.sslVersion);
+    const sigalgs = options.sigalgs === undefined ? defaultSigalgs(core) : sigalgIds(options.sigalgs);
+    const bits = (options.allowCommonName ? OPTION.ALLOW_COMMON_NAME : 0) |
+      (options.renegotiation ? OPTION.RENEGOTIATION : 0) |
+      (usesSha1(sigalgs) ? OPTION.SHA1 : 0) |
+      (options.keyLog ? OPTION.KEY_LOG : 0) |
+      (options.preferClientOrder ? OPTION.CLIENT_ORDER : 0);
+    const fragment = FRAGMENT_CODES.get(options.maxFragmentLength)!;
+    core.check(
+      "set the TLS policy",
+      call.config_set_policy(handle, this.certReqs, minimum, maximum, fragment, bits),
+    );
+    if (options.psk !== undefined) this.#setPsk(core, handle, options.psk);
+
+    const psk = options.psk !== undefined;
+    const suites = options.ciphers === undefined ? defaultSuites(core, psk) : suiteIds(core, options.ciphers);
+    const groups = options.groups === undefined ? [...GROUPS.values()] : groupIds(options.groups);
+    const set = (list: Int32Array | Uint16Array, setter: (c: number, at: number, n: number) => number) =>
+      core.check("set the TLS policy", core.with([list], (at) => setter(handle, at!, list.length)));
+    set(Int32Array.from(suites), call.config_set_suites);
+    set(Uint16Array.from(groups), call.config_set_groups);
+    set(Uint16Array.from(sigalgs), call.config_set_sigalgs);
+
+    const names = (options.alpnProtocols ?? []).map((name) => encodeText(`${name}\0`));
+    if (names.length > 0) {
+      const joined = concat(names);
+      const set = (at?: number) => call.config_set_alpn(handle, at!, joined.length, names.length);
+      core.check("set alpnProtocols", core.with([joined], set));
+    }
+  }
+
+  #setPsk(core: Core, handle: number, { identity, key }: NonNullable<PolicyOptions["psk"]>): void {
+    const name = typeof identity === "string" ? encodeText(identity) : identity;
+    const set = (keyAt?: number, nameAt?: number) =>
+      core.call.config_set_psk(handle, keyAt!, key.length, nameAt!, name.length);
+    core.check("set psk", core.with([key, name], set));
+  }
+
+  #setCredential(core: Core, handle: number): void {
+    if (this.options.credential === undefined) return;
+    const { chain, key, password = "" } = this.options.credential;
+    const secret = encodeText(password);
+    const inputs = [chain.bytes, key.bytes, secret, new Int32Array(1)];
+    core.with(inputs, (chainAt, keyAt, secretAt, where) => {
+      const code = core.call.config_add_credential(
+        handle,
+        chainAt!,
+        parseLength(chain.bytes),
+        keyAt!,
+        parseLength(key.bytes),
+        secretAt!,
+        secret.length,
+        where!,
+      );
+      if (code !== 0) throw credentialError(code, core.int32s(where!, 1)[0]!, chain, key);
+    });
+  }
+
+  /** Returns the handle to free with the config; 0 when the trust is shared or none. */
+  #setTrust(core: Core, handle: number): number {
+    if (this.certReqs === CERT_NONE) return 0;
+    const { trust: sources } = this.options;
+    const trust = sources === undefined ? core.defaultTrust(() => loadRoots(core)) : loadTrust(core, sources);
+    core.check("set caCerts", core.call.config_set_trust(handle, trust));
+    return sources === undefined ? 0 : trust;
+  }
+
+  #setTickets(built: Built, ring: TicketKeyRing): void {
+    const { core, handle } = built;
+    const keys = ring.keys();
+    const context = Uint8Array.fromHex(this.trustId);
+    const secrets = concat([EMPTY, ...keys]);
+    const set = (keysAt?: number, contextAt?: number) =>
+      core.call.config_set_tickets(handle, keysAt!, keys.length, ring.lifetime, contextAt!);
+    core.check("set the ticket keys", core.with([secrets, context], set));
+    secrets.fill(0);
+    built.generation = ring.generation;
+  }
+}
+
+const OUT_OF_MEMORY = { kind: "internal", code: CODE.ALLOC_FAILED } as const;
+
+/** Frees the configs that nobody disposed of. */
+const BUILT = new FinalizationRegistry<Built>(freeBuilt);
+
+function freeBuilt({ core, handle, trust }: Built): void {
+  if (core.retired) return;
+  core.call.config_free(handle);
+  core.call.trust_free(trust);
+}
+
+function checkOptions(options: TLSConfigOptions, serverSide: boolean, certReqs: number): void {
+  if (certReqs !== CERT_NONE && certReqs !== CERT_OPTIONAL && certReqs !== CERT_REQUIRED) {
+    throw new RangeError(
+      `Cannot use certReqs: expected CERT_NONE, CERT_OPTIONAL or CERT_REQUIRED, got ${certReqs}`,
+    );
+  }
+  if (serverSide && options.credential === undefined && options.psk === undefined) {
+    throw new TypeError("Cannot create a TLS server: it needs certfile and keyfile, or psk");
+  }
+  if (serverSide && certReqs !== CERT_NONE && options.trust === undefined) {
+    throw new TypeError("Cannot check client certificates: caCerts is missing");
+  }
+  for (const name of options.alpnProtocols ?? []) {
+    const { length } = encodeText(name);
+    if (length < 1 || length > 255 || name.includes("\0")) {
+      throw new RangeError(
+        `Cannot use alpnProtocols: a name has 1 to 255 bytes and no NUL, got ${length} bytes`,
+      );
+    }
+  }
+  if (!FRAGMENT_CODES.has(options.maxFragmentLength)) {
+    throw new RangeError(
+      `Cannot use maxFragmentLength: expected 512, 1024, 2048 or 4096, got ${options.maxFragmentLength}`,
+    );
+  }
+  for (
+    const [option, list] of Object.entries({
+      ciphers: options.ciphers,
+      groups: options.groups,
+      sigalgs: options.sigalgs,
+    })
+  ) {
+    if (list !== undefined && (!Array.isArray(list) || list.length === 0)) {
+      throw new TypeError(`Cannot use ${option}: expected a list of at least one name`);
+    }
+  }
+  if (options.psk !== undefined && (options.psk.key.length < 1 || options.psk.key.length > 48)) {
+    throw new RangeError(`Cannot use psk: a key has 1 to 48 bytes, got ${options.psk.key.length}`);
+  }
+}
+
+/**
+ * Whom a certificate is for. A server must not resume what another one began, or a client could be led from the one to the
+ * other without noticing (Delignat-Lavaud and Bhargavan, "Virtual host confusion"); a renewed certificate goes on.
+ */
+function identityOf(chain: Bytes): string {
+  try {
+    const { subject, subjectAltName } = new X509Certificate(chain);
+    return `${subject} ${subjectAltName}`;
+  } catch {
+    return ""; // not a certificate: #setCredential() says so, naming the option
+  }
+}
+
+function versionRange(version: PolicyOptions["sslVersion"]): { minimum: number; maximum: number } {
+  const { minimum = TLSVersion.TLSv1_2, maximum = TLSVersion.TLSv1_3 } = typeof version === "number"
+    ? { minimum: version, maximum: version }
+    : version ?? {};
+  const known: number[] = Object.values(TLSVersion);
+  if (!known.includes(minimum) || !known.includes(maximum) || minimum > maximum) {
+    throw new RangeError(
+      `Cannot use sslVersion: expected TLS 1.2 to TLS 1.3, got 0x${Number(minimum).toString(16)} to 0x${
+        Number(maximum).toString(16)
+      }`,
+    );
+  }
+  return { minimum, maximum };
+}
+
+/** mbedTLS 3.6.6 fails with TLS-1.2-only servers that sign with RSA unless PKCS#1 comes first (Mbed-TLS#10668). */
+function defaultSigalgs(core: Core): number[] {
+  const ids = [...SIGALGS.values()];
+  const isPss = (id: number) => id >> 8 === 8;
+  return core.version.startsWith("3.6.6") ? ids.sort((a, b) => Number(isPss(a)) - Number(isPss(b))) : ids;
+}
+
+/** The length that mbedTLS wants: PEM counts its NUL, which `Core.with` has put there. */
+function parseLength(bytes: Bytes): number {
+  return isPem(bytes) ? bytes.length + 1 : bytes.length;
+}
+
+/** Whether `bytes` hold PEM (RFC 7468). */
+export function isPem(bytes: Uint8Array): boolean {
+  return new TextDecoder("latin1").decode(bytes).includes("-----BEGIN ");
+}
+
+function credentialError(code: number, where: number, chain: Source, key: Source): SSLError {
+  const init = { kind: "config", code } as const;
+  if (where === 0) {
+    return new SSLError(`Cannot load ${chain.name}: ${noCertificate(chain.bytes, code)}`, init);
+  }
+  if (code === CODE.KEY_PASSWORD_REQUIRED) {
+    return new SSLError(`Cannot load ${key.name}: the key is encrypted and no password was given`, init);
+  }
+  if (code === CODE.KEY_PASSWORD_MISMATCH) {
+    return new SSLError(`Cannot load ${key.name}: the password does not open the key`, init);
+  }
+  if (where === 1) return new SSLError(`Cannot load ${key.name}: ${codeText(code)}`, init);
+  return new SSLError(`Cannot use ${key.name}: it does not match the certificate of ${chain.name}`, init);
+}
+
+function noCertificate(bytes: Bytes, code: number): string {
+  return isPem(bytes) && !decodePem(bytes).includes("-----BEGIN CERTIFICATE-----")
+    ? "the PEM holds no certificate"
+    : codeText(code);
+}
+
+function decodePem(bytes: Bytes): string {
+  return new TextDecoder("latin1").decode(bytes);
+}
+
+function newTrust(core: Core): number {
+  const trust = core.call.trust_new();
+  if (trust === 0) throw new SSLError("Cannot load caCerts: out of memory", OUT_OF_MEMORY);
+  return trust;
+}
+
+function loadTrust(core: Core, sources: readonly Source[]): number {
+  const trust = newTrust(core);
+  for (const { name, bytes } of sources) {
+    const code = core.with([bytes], (at) => core.call.trust_add(trust, at!, parseLength(bytes)));
+    if (code === 0) continue;
+    core.call.trust_free(trust);
+    const problem = code > 0 ? `${code} of its certificates cannot be read` : noCertificate(bytes, code);
+    throw new SSLError(`Cannot load ${name}: ${problem}`, { kind: "config", code: Math.min(code, 0) });
+  }
+  return trust;
+}
+
+/** Deno's copy of the Mozilla roots. One that mbedTLS cannot read is left out: it then verifies nothing. */
+function loadRoots(core: Core): number {
+  const trust = newTrust(core);
+  const pem = encodeText(`${rootCertificates.join("\n")}\n`);
+  const code = core.with([pem], (at) => core.call.trust_add(trust, at!, pem.length + 1));
+  core.check("load the default caCerts", code);
+  return trust;
+}

@@ -1,0 +1,308 @@
+/**
+ * Core: one instance of the wasm module. This is the only file that sees a pointer's meaning; what it hands
+ * out are numbers that its own exports take back.
+ *
+ * One instance serves many connections; they share its heap. A trap (a defect in the C code) retires the
+ * instance: its engines fail, the next connection gets a fresh one.
+ */
+
+import { type Bytes, decodeText, EMPTY } from "./bytes.ts";
+import { coreModule } from "./core_module.js";
+import { CODE, codeText, errorFromCode, SSLError } from "./errors.ts";
+
+/** Every function that the module exports, with its number of parameters. A test compares it with the module. */
+export const CORE_EXPORTS = {
+  core_init: 0,
+  core_version: 0,
+  core_alloc: 1,
+  core_free: 1,
+  core_allocated: 0,
+  core_peak: 0,
+  core_suite: 1,
+  core_suite_name: 1,
+  core_suite_bits: 1,
+  core_verify_text: 3,
+  trust_new: 0,
+  trust_add: 3,
+  trust_free: 1,
+  config_new: 1,
+  config_free: 1,
+  config_add_credential: 8,
+  config_set_trust: 2,
+  config_set_psk: 5,
+  config_set_policy: 6,
+  config_set_suites: 3,
+  config_set_groups: 3,
+  config_set_sigalgs: 3,
+  config_set_alpn: 4,
+  config_set_tickets: 5,
+  config_use_tickets: 3,
+  config_set_cache: 3,
+  connection_new: 1,
+  connection_free: 1,
+  connection_set_host: 3,
+  connection_offer_session: 3,
+  connection_handshake: 1,
+  connection_read: 3,
+  connection_write: 3,
+  connection_close_notify: 1,
+  connection_alert: 2,
+  connection_facts: 1,
+  connection_alpn: 1,
+  connection_peer: 4,
+  connection_chain: 4,
+  connection_session: 3,
+  connection_export: 8,
+  issue_key: 3,
+  issue_certificate: 13,
+} as const;
+
+/** Every function that the module imports, with its number of parameters. */
+export const CORE_IMPORTS = {
+  bio_send: 3,
+  bio_recv: 3,
+  entropy: 2,
+  clock_ms: 0,
+  key_log: 5,
+} as const;
+
+type Table<T> = { readonly [name in keyof T]: (...args: number[]) => number };
+type Exports = Table<typeof CORE_EXPORTS>;
+
+/** Bytes of the buffer through which plaintext and small results pass: a whole record (RFC 8446 section 5.1). */
+export const IO_SIZE = 16384;
+
+/** The records' side of one connection: what the core's BIO imports call. Neither may throw or call back. */
+export interface ConnectionIO {
+  /** Takes the records at `memory[at .. at + length]`. */
+  send(memory: Bytes, at: number, length: number): void;
+  /** Puts up to `length` received bytes at `memory[at]`. Returns how many, 0 at the end, or a negative code. */
+  receive(memory: Bytes, at: number, length: number): number;
+  /** Takes one secret of the handshake. */
+  keyLog(type: number, secret: Bytes, clientRandom: Bytes): void;
+}
+
+/** What a {@linkcode Core} takes from its host. Tests and benches give their own, to be exact. */
+export interface CoreOptions {
+  /** Milliseconds since the Unix epoch. @default {Date.now} */
+  now?: () => number;
+  /** Fills the array with random bytes. @default {crypto.getRandomValues} */
+  random?: (bytes: Bytes) => void;
+}
+
+/** One instance of the wasm core. */
+export class Core {
+  static #shared: Core | undefined;
+
+  /** The instance that connections share; a fresh one when the last has been retired. */
+  static shared(): Core {
+    if (Core.#shared === undefined || Core.#shared.retired) Core.#shared = new Core();
+    return Core.#shared;
+  }
+
+  /** The module's functions. A trap in one retires the core and throws an `SSLError`. */
+  readonly call: Exports;
+  /** The clock of this core: milliseconds since the Unix epoch. */
+  readonly now: () => number;
+  /** Where the buffer of {@linkcode IO_SIZE} bytes is. */
+  readonly io: number;
+  readonly #memory: WebAssembly.Memory;
+  readonly #connections = new Map<number, ConnectionIO>();
+  #view: Bytes = EMPTY;
+  #running = false;
+  #trap: unknown;
+  #defaultTrust = 0;
+
+  constructor({ now = Date.now, random = getRandomBytes }: CoreOptions = {}) {
+    this.now = now;
+    const instance = new WebAssembly.Instance(coreModule, { tlsio: this.#imports(random) });
+    this.#memory = instance.exports.memory as WebAssembly.Memory;
+    (instance.exports._initialize as () => void)();
+    this.call = this.#guarded(instance.exports);
+    this.check("start the TLS core", this.call.core_init());
+    this.io = this.alloc(IO_SIZE);
+  }
+
+  #imports(random: (bytes: Bytes) => void): Table<typeof CORE_IMPORTS> {
+    return {
+      bio_send: (handle, at, length) => {
+        this.#connections.get(handle!)!.send(this.memory, at!, length!);
+        return length!;
+      },
+      bio_recv: (handle, at, length) => this.#connections.get(handle!)!.receive(this.memory, at!, length!),
+      entropy: (at, length) => {
+        try {
+          random(this.memory.subarray(at!, at! + length!));
+          return 0;
+        } catch {
+          return CODE.ENTROPY_FAILED; // an exception must not unwind through C
+        }
+      },
+      clock_ms: () => this.now(),
+      key_log: (handle, type, at, length, clientRandom) => {
+        this.#connections.get(handle!)!.keyLog(
+          type!,
+          this.memory.slice(at!, at! + length!),
+          this.memory.slice(clientRandom!, clientRandom! + 32),
+        );
+        return 0;
+      },
+    };
+  }
+
+  /** Wraps each export: no call after a trap, none from inside a callback. */
+  #guarded(exports: WebAssembly.Exports): Exports {
+    const guarded: Record<string, (...args: number[]) => number> = {};
+    for (const name of Object.keys(CORE_EXPORTS)) {
+      const run = exports[name] as (...args: number[]) => number;
+      guarded[name] = (...args) => {
+        if (this.#trap !== undefined) throw this.#trapped();
+        if (this.#running) throw new Error(`Cannot call ${name}: the core is running`);
+        this.#running = true;
+        try {
+          return run(...args);
+        } catch (error) {
+          this.#trap = error;
+          throw this.#trapped();
+        } finally {
+          this.#running = false;
+        }
+      };
+    }
+    return guarded as Exports;
+  }
+
+  #trapped(): SSLError {
+    return new SSLError("Cannot use the TLS core: it has trapped and is retired", {
+      kind: "internal",
+      code: CODE.INTERNAL_ERROR,
+      cause: this.#trap,
+    });
+  }
+
+  /** Whether a trap has retired this instance. */
+  get retired(): boolean {
+    return this.#trap !== undefined;
+  }
+
+  /** The version of mbedTLS and a hash of all that was compiled, for a bug report. */
+  get version(): string {
+    return this.text(this.call.core_version());
+  }
+
+  /** Bytes in live blocks of the core's heap. */
+  get allocated(): number {
+    return this.call.core_allocated();
+  }
+
+  /** The core's memory. Not to be kept over a call that can allocate: growth detaches it. */
+  get memory(): Bytes {
+    if (this.#view.buffer !== this.#memory.buffer) {
+      this.#view = new Uint8Array(this.#memory.buffer as ArrayBuffer);
+    }
+    return this.#view;
+  }
+
+  /** Gives the records of connection `handle` to `io`, until {@linkcode Core.disconnect}. */
+  connect(handle: number, io: ConnectionIO): void {
+    this.#connections.set(handle, io);
+  }
+
+  /** Frees connection `handle`. On a retired core there is nothing left to free. */
+  disconnect(handle: number): void {
+    this.#connections.delete(handle);
+    if (!this.retired) this.call.connection_free(handle);
+  }
+
+  /** Throws an `SSLError` for a negative `code`; returns any other. */
+  check(action: string, code: number): number {
+    if (code < 0) throw errorFromCode(action, code);
+    return code;
+  }
+
+  /** A zeroed block of `size` bytes. */
+  alloc(size: number): number {
+    const at = this.call.core_alloc(size);
+    if (at === 0) {
+      throw new SSLError(`Cannot allocate ${size} bytes: ${codeText(CODE.ALLOC_FAILED)}`, {
+        kind: "internal",
+        code: CODE.ALLOC_FAILED,
+      });
+    }
+    return at;
+  }
+
+  /** Wipes and frees a block; 0 is none. */
+  free(at: number): void {
+    if (at !== 0 && !this.retired) this.call.core_free(at);
+  }
+
+  /**
+   * Runs `use` with copies of `inputs` in the core's memory, each with a NUL behind it; they are wiped and freed
+   * afterwards. A typed array of wider numbers is copied as its bytes; `null` is a null pointer.
+   */
+  with<T>(inputs: readonly (ArrayBufferView | null)[], use: (...at: number[]) => T): T {
+    const blocks: number[] = [];
+    try {
+      for (const input of inputs) {
+        const at = input === null ? 0 : this.alloc(input.byteLength + 1);
+        blocks.push(at);
+        if (input !== null) {
+          this.memory.set(new Uint8Array(input.buffer, input.byteOffset, input.byteLength), at);
+        }
+      }
+      return use(...blocks);
+    } finally {
+      for (const at of blocks) this.free(at);
+    }
+  }
+
+  /**
+   * Collects a result of unknown length: `fill` writes up to `size` bytes at `at` and returns the whole length.
+   * Returns a copy.
+   */
+  collect(action: string, fill: (at: number, size: number) => number): Bytes {
+    const length = this.check(action, fill(this.io, IO_SIZE));
+    if (length <= IO_SIZE) {
+      const copy = this.memory.slice(this.io, this.io + length);
+      this.memory.fill(0, this.io, this.io + length);
+      return copy;
+    }
+    const at = this.alloc(length);
+    try {
+      this.check(action, fill(at, length));
+      return this.memory.slice(at, at + length);
+    } finally {
+      this.free(at);
+    }
+  }
+
+  /** The C string at `at`; `""` for a null pointer. */
+  text(at: number): string {
+    return at === 0 ? "" : decodeText(this.memory.subarray(at, this.memory.indexOf(0, at)));
+  }
+
+  /** A copy of the `count` int32 at `at`. */
+  int32s(at: number, count: number): Int32Array {
+    return new Int32Array(this.#memory.buffer as ArrayBuffer, at, count).slice();
+  }
+
+  /** `flags` of a certificate check in words, one sentence each. */
+  verifyText(flags: number): string {
+    const length = this.check(
+      "describe the verify flags",
+      this.call.core_verify_text(this.io, IO_SIZE, flags),
+    );
+    return decodeText(this.memory.subarray(this.io, this.io + length)).trim().replaceAll("\n", "; ");
+  }
+
+  /** A handle to trusted certificates, made once by `make` and shared by all that use the default roots. */
+  defaultTrust(make: () => number): number {
+    return this.#defaultTrust ||= make();
+  }
+}
+
+/** `crypto.getRandomValues()` for any length: it takes at most 65536 bytes a call. */
+function getRandomBytes(bytes: Bytes): void {
+  for (let at = 0; at < bytes.length; at += 65536) crypto.getRandomValues(bytes.subarray(at, at + 65536));
+}

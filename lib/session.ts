@@ -1,0 +1,111 @@
+/**
+ * SSLSession: what a client keeps of one connection to resume it in the next, by a TLS 1.2 session id or
+ * ticket or a TLS 1.3 ticket.
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import { assertBytes, type Bytes, concat, decodeText, encodeText, equalBytes } from "./bytes.ts";
+
+/** What an {@linkcode SSLSession} knows besides its secrets. */
+export interface SessionFacts {
+  /** The host it belongs to; `""`: none was named. */
+  readonly serverHostname: string;
+  /** A hash of the trust under which the peer was accepted, hexadecimal. */
+  readonly trust: string;
+  /** `"TLSv1.2"` or `"TLSv1.3"`. */
+  readonly version: string;
+  /** `MBEDTLS_X509_BADCERT_*` bits of the check that the full handshake made. */
+  readonly verifyFlags: number;
+  /** When it was saved: milliseconds since the Unix epoch. */
+  readonly created: number;
+  /** The peer's certificate, DER, base64; `""`: it sent none. A TLS 1.3 ticket does not hold it. */
+  readonly peer: string;
+}
+
+const MAGIC = encodeText("TLSIO\x01");
+const CHECKSUM = 8; // bytes; against damage, not against forgery: a session is as secret as a key
+const HEADER = MAGIC.length + 4;
+
+/**
+ * A saved session. It holds secrets: keep its bytes as you would keep a key. Printing it shows none of them.
+ *
+ * It is offered only to the host that it came from, and only under the same trust: a session that was made without
+ * checking the certificate never stands in for a check.
+ *
+ * @example Save and restore
+ * ```ts no-assert
+ * import { saveSession, SSLSession, wrapSocket } from "tlsio";
+ *
+ * async function fetchTwice(connect: () => Promise<Deno.Conn>) {
+ *   const first = await wrapSocket(await connect(), { serverHostname: "example.com" });
+ *   await first.read(new Uint8Array(1024)); // a TLS 1.3 ticket comes with the first data
+ *   const bytes = saveSession(first)?.toBytes();
+ *   await first.close();
+ *   const again = bytes && { savedSession: SSLSession.from(bytes) };
+ *   return await wrapSocket(await connect(), { serverHostname: "example.com", ...again });
+ * }
+ * ```
+ */
+export class SSLSession {
+  /** What is known of it besides its secrets. */
+  readonly facts: SessionFacts;
+  readonly #state: Bytes;
+
+  /** For the engine: `state` is mbedTLS's own form. */
+  constructor(facts: SessionFacts, state: Bytes) {
+    this.facts = facts;
+    this.#state = state;
+  }
+
+  /**
+   * Reads what {@linkcode SSLSession.toBytes} wrote.
+   *
+   * @param bytes The bytes.
+   * @returns The session.
+   * @throws {SyntaxError} If they are damaged, cut short, or of another version of the format.
+   */
+  static from(bytes: Uint8Array): SSLSession {
+    assertBytes("savedSession", bytes);
+    if (bytes.length < HEADER + CHECKSUM || !equalBytes(bytes.subarray(0, MAGIC.length), MAGIC)) {
+      throw new SyntaxError("Cannot read savedSession: these are not the bytes of an SSLSession");
+    }
+    const body = bytes.subarray(0, -CHECKSUM);
+    if (!equalBytes(checksum(body), bytes.subarray(-CHECKSUM))) {
+      throw new SyntaxError("Cannot read savedSession: the bytes are damaged or cut short");
+    }
+    const factsEnd = HEADER + new DataView(body.buffer, body.byteOffset).getUint32(MAGIC.length);
+    const facts = JSON.parse(decodeText(body.subarray(HEADER, factsEnd))) as SessionFacts;
+    return new SSLSession(facts, body.slice(factsEnd));
+  }
+
+  /**
+   * Makes bytes that another process can resume from. They are secret.
+   *
+   * @returns The bytes.
+   */
+  toBytes(): Bytes {
+    const facts = encodeText(JSON.stringify(this.facts));
+    const length = new Uint8Array(4);
+    new DataView(length.buffer).setUint32(0, facts.length);
+    const body = concat([MAGIC, length, facts, this.#state]);
+    return concat([body, checksum(body)]);
+  }
+
+  /** For the engine: mbedTLS's own form. */
+  static state(session: SSLSession): Bytes {
+    return session.#state;
+  }
+
+  /** Shows what it is, never its contents. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return `SSLSession { serverHostname: ${
+      JSON.stringify(this.facts.serverHostname)
+    }, version: "${this.facts.version}" }`;
+  }
+}
+
+function checksum(bytes: Bytes): Bytes {
+  return new Uint8Array(createHash("sha256").update(bytes).digest().subarray(0, CHECKSUM));
+}

@@ -1,0 +1,240 @@
+/**
+ * CPython's and MicroPython's face: {@linkcode wrapSocket}, {@linkcode SSLContext}, {@linkcode saveSession}.
+ *
+ * @module
+ */
+
+import { assertBytes, type Bytes, typeName } from "./bytes.ts";
+import { parseAddress } from "./certificate.ts";
+import {
+  CERT_REQUIRED,
+  type PolicyOptions,
+  type Source,
+  TLSConfig,
+  type TLSConfigOptions,
+} from "./config.ts";
+import { type DuplexLike, toDuplex } from "./duplex.ts";
+import { type FileOrData, loadSource } from "./files.ts";
+import { resolveProfile } from "./profile.ts";
+import { SSLSession } from "./session.ts";
+import { type SocketOptions, SSLSocket } from "./socket.ts";
+
+/** Options of an {@linkcode SSLContext}. */
+export interface ContextOptions extends PolicyOptions {
+  /** Our certificate, with the chain up to the root: a path, PEM text, or bytes (PEM or DER). */
+  certfile?: FileOrData;
+  /** Our private key: a path, PEM text, or bytes (PEM or DER). */
+  keyfile?: FileOrData;
+  /** Opens an encrypted `keyfile`. */
+  password?: string;
+  /** Whom to trust: one or several of a path, PEM text, or bytes. @default {the Mozilla roots that Deno ships} */
+  caCerts?: FileOrData | readonly FileOrData[];
+  /** Which core and which defaults. @default {"default"} */
+  profile?: string;
+}
+
+/** Options of {@linkcode wrapSocket}: of the context and of the connection. */
+export interface WrapSocketOptions extends ContextOptions, SocketOptions {
+  /** Use this context; the options of a context may then not be given. */
+  context?: SSLContext;
+}
+
+const CONTEXT_OPTIONS = [
+  "serverSide",
+  "certfile",
+  "keyfile",
+  "password",
+  "certReqs",
+  "caCerts",
+  "sslVersion",
+  "ciphers",
+  "groups",
+  "sigalgs",
+  "alpnProtocols",
+  "checkHostname",
+  "allowCommonName",
+  "maxFragmentLength",
+  "psk",
+  "tickets",
+  "sessionCacheSize",
+  "renegotiation",
+  "preferClientOrder",
+  "keyLog",
+  "profile",
+] as const satisfies readonly (keyof ContextOptions)[];
+
+/**
+ * Certificates, trust and policy, read once for many connections. Connections of one server context resume each
+ * other's sessions.
+ *
+ * @example A client's context
+ * ```ts
+ * import { createCertificate, SSLContext } from "tlsio";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const { certificate } = createCertificate({ subject: "CN=My CA", isCA: true });
+ * using context = await SSLContext.create({ caCerts: certificate });
+ * assertEquals(context.serverSide, false);
+ * ```
+ */
+export class SSLContext implements Disposable {
+  readonly #config: TLSConfig;
+
+  private constructor(config: TLSConfig) {
+    this.#config = config;
+  }
+
+  /**
+   * Reads the files, checks the options, and builds a context.
+   *
+   * @param options See {@linkcode ContextOptions}.
+   * @returns The context. Dispose of it when no more connections are to be made; those that live keep what they use.
+   * @throws {TypeError} An option of the wrong type, or an unknown name.
+   * @throws {RangeError} An option out of range.
+   * @throws {Deno.errors.NotFound} A file that does not exist; the message names the option and the path.
+   * @throws {SSLError} `kind: "config"`: a certificate or key that does not parse, or does not match.
+   */
+  static async create(options: ContextOptions = {}): Promise<SSLContext> {
+    const { profile, certfile, keyfile, password, caCerts, ...given } = options;
+    const policy: TLSConfigOptions = { ...resolveProfile(profile).policy, ...given };
+    if ((certfile === undefined) !== (keyfile === undefined)) {
+      throw new TypeError(
+        `Cannot use ${certfile ? "certfile" : "keyfile"}: the other of certfile and keyfile is missing`,
+      );
+    }
+    if (certfile !== undefined) {
+      const [chain, key] = await Promise.all([
+        loadSource("certfile", certfile),
+        loadSource("keyfile", keyfile),
+      ]);
+      policy.credential = { chain, key, password };
+    }
+    if (caCerts !== undefined) policy.trust = await loadTrust(caCerts);
+    return new SSLContext(new TLSConfig(policy));
+  }
+
+  /** Whether its connections are a server's. */
+  get serverSide(): boolean {
+    return this.#config.serverSide;
+  }
+
+  /**
+   * Puts TLS on a connection. See {@linkcode wrapSocket}.
+   *
+   * @param conn A `Deno.Conn`, any Duplex, or a `{ readable, writable }` pair.
+   * @param options Of this connection.
+   * @returns The socket.
+   */
+  async wrapSocket(conn: DuplexLike, options: SocketOptions = {}): Promise<SSLSocket> {
+    const serverHostname = this.#checkHostname(options.serverHostname);
+    if (options.initialData !== undefined) assertBytes("initialData", options.initialData);
+    const { savedSession: saved, serverHostname: _, ...rest } = options;
+    const savedSession = saved instanceof Uint8Array ? SSLSession.from(saved) : saved;
+    if (savedSession !== undefined && !(savedSession instanceof SSLSession)) {
+      throw new TypeError(
+        `Cannot use savedSession: expected an SSLSession or its bytes, got ${typeName(saved)}`,
+      );
+    }
+    const duplex = toDuplex(conn);
+    const socket = new SSLSocket(duplex, this.#config, {
+      ...rest,
+      ...(serverHostname !== undefined && { serverHostname }),
+      ...(savedSession !== undefined && { savedSession }),
+    });
+    if (options.doHandshake ?? true) await socket.handshake();
+    return socket;
+  }
+
+  #checkHostname(hostname: unknown): string | undefined {
+    if (this.#config.serverSide) return undefined;
+    const required = this.#config.certReqs === CERT_REQUIRED && this.#config.options.checkHostname !== false;
+    if (hostname === undefined) {
+      if (required && this.#config.options.psk === undefined) {
+        throw new TypeError("Cannot check the server: CERT_REQUIRED needs serverHostname");
+      }
+      return undefined;
+    }
+    if (typeof hostname !== "string") {
+      throw new TypeError(`Cannot use serverHostname: expected a string, got ${typeName(hostname)}`);
+    }
+    return normalizeHostname(hostname);
+  }
+
+  /** Frees the context once its last connection has closed. */
+  [Symbol.dispose](): void {
+    this.#config[Symbol.dispose]();
+  }
+}
+
+async function loadTrust(caCerts: FileOrData | readonly FileOrData[]): Promise<Source[]> {
+  const list = Array.isArray(caCerts) ? caCerts : [caCerts];
+  if (list.length === 0) throw new TypeError("Cannot use caCerts: the list is empty");
+  return await Promise.all(list.map((one) => loadSource("caCerts", one)));
+}
+
+/** Lower case, in ASCII (IDNA), without the dot of the root and the brackets of an IPv6 address. */
+function normalizeHostname(hostname: string): string {
+  const bare = hostname.replace(/^\[(.*)\]$/, "$1");
+  let address: Bytes | undefined;
+  try {
+    address = parseAddress(bare);
+    if (address !== undefined) return bare;
+    const { hostname: ascii } = new URL(`http://${bare.replace(/\.$/, "")}`);
+    if (ascii !== "" && !/[/?#@:%]/.test(bare)) return ascii;
+  } catch {
+    // told below
+  }
+  throw new TypeError(
+    `Cannot use serverHostname: ${JSON.stringify(hostname)} is not a host name or IP address`,
+  );
+}
+
+/**
+ * Puts TLS on a connection, on either side of it: MicroPython's `ssl.wrap_socket`, awaitable. It takes the connection over:
+ * closing the socket closes it, and so does a handshake that fails.
+ *
+ * @param conn A `Deno.Conn` (TCP or unix), any {@linkcode Duplex} (another `SSLSocket`, too), or a
+ *   `{ readable, writable }` pair. It may have carried plain bytes before (STARTTLS).
+ * @param options See {@linkcode WrapSocketOptions}. A client that checks certificates must name the host.
+ * @returns The socket: handshake done, or with `doHandshake: false` at once.
+ * @throws {TypeError} An option that is wrong or missing; nothing was sent then, and `conn` is still yours.
+ * @throws {SSLError} If the handshake fails; `kind` says who is at fault.
+ *
+ * @example A handshake in memory
+ * ```ts
+ * import { createCertificate, wrapSocket } from "tlsio";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const { certificate, key } = createCertificate({ subject: "CN=localhost", hosts: ["localhost"] });
+ * const up = new TransformStream<Uint8Array, Uint8Array>();
+ * const down = new TransformStream<Uint8Array, Uint8Array>();
+ * const [client, server] = await Promise.all([
+ *   wrapSocket({ readable: down.readable, writable: up.writable }, { caCerts: certificate, serverHostname: "localhost" }),
+ *   wrapSocket({ readable: up.readable, writable: down.writable }, { serverSide: true, certfile: certificate, keyfile: key }),
+ * ]);
+ * assertEquals(client.version(), "TLSv1.3");
+ * await Promise.all([client.close(), server.close()]);
+ * ```
+ */
+export async function wrapSocket(conn: DuplexLike, options: WrapSocketOptions = {}): Promise<SSLSocket> {
+  const { context, ...rest } = options;
+  const given = CONTEXT_OPTIONS.filter((name) => rest[name] !== undefined);
+  if (context !== undefined) {
+    if (given.length > 0) throw new TypeError(`Cannot use ${given[0]}: the context decides it`);
+    return await context.wrapSocket(conn, rest);
+  }
+  const contextOptions = Object.fromEntries(given.map((name) => [name, rest[name]])) as ContextOptions;
+  using own = await SSLContext.create(contextOptions);
+  return await own.wrapSocket(conn, rest);
+}
+
+/**
+ * What a client needs to resume this connection later: Pycom's `ssl.save_session`.
+ *
+ * @param sock A client's socket, open or closed.
+ * @returns The session; `undefined` when the server has given nothing to resume. A TLS 1.3 ticket comes with the first
+ *   data that is read.
+ */
+export function saveSession(sock: SSLSocket): SSLSession | undefined {
+  return sock.session;
+}

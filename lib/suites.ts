@@ -1,0 +1,158 @@
+/**
+ * Names of what TLS negotiates: versions, suites, groups, signature schemes, by their IANA numbers.
+ *
+ * @module
+ */
+
+import type { Core } from "./core.ts";
+
+/** TLS versions, by their number on the wire. */
+export const TLSVersion = {
+  /** RFC 5246. */
+  TLSv1_2: 0x0303,
+  /** RFC 8446. */
+  TLSv1_3: 0x0304,
+} as const;
+
+/** One of {@linkcode TLSVersion}. */
+export type TLSVersion = (typeof TLSVersion)[keyof typeof TLSVersion];
+
+/** The version as CPython and MicroPython print it. */
+export function versionName(version: number): string {
+  return version === TLSVersion.TLSv1_3 ? "TLSv1.3" : "TLSv1.2";
+}
+
+/** The groups that the core has, our preference first: the core is fastest on P-256. */
+export const GROUPS: ReadonlyMap<string, number> = new Map([
+  ["secp256r1", 23],
+  ["x25519", 29],
+  ["secp384r1", 24],
+  ["secp521r1", 25],
+]);
+
+const GROUP_ALIASES: ReadonlyMap<string, string> = new Map([
+  ["p-256", "secp256r1"],
+  ["prime256v1", "secp256r1"],
+  ["p-384", "secp384r1"],
+  ["p-521", "secp521r1"],
+]);
+
+/** The signature schemes that a default config takes, our preference first (RFC 8446 section 4.2.3). */
+export const SIGALGS: ReadonlyMap<string, number> = new Map([
+  ["ecdsa_secp256r1_sha256", 0x0403],
+  ["ecdsa_secp384r1_sha384", 0x0503],
+  ["ecdsa_secp521r1_sha512", 0x0603],
+  ["rsa_pss_rsae_sha256", 0x0804],
+  ["rsa_pss_rsae_sha384", 0x0805],
+  ["rsa_pss_rsae_sha512", 0x0806],
+  ["rsa_pkcs1_sha256", 0x0401],
+  ["rsa_pkcs1_sha384", 0x0501],
+  ["rsa_pkcs1_sha512", 0x0601],
+]);
+
+/** Schemes that only a config that names them takes: SHA-1 is broken. */
+const LEGACY_SIGALGS: ReadonlyMap<string, number> = new Map([
+  ["ecdsa_sha1", 0x0203],
+  ["rsa_pkcs1_sha1", 0x0201],
+]);
+
+/** A cipher suite of the core. */
+export interface Suite {
+  /** IANA number. */
+  readonly id: number;
+  /** IANA name: `"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"`. */
+  readonly name: string;
+}
+
+const SUITES = new WeakMap<Core, readonly Suite[]>();
+
+/** Every suite that `core` can speak. */
+export function suitesOf(core: Core): readonly Suite[] {
+  let suites = SUITES.get(core);
+  if (suites === undefined) {
+    const found: Suite[] = [];
+    for (let id; (id = core.call.core_suite(found.length)) !== 0;) {
+      found.push({ id, name: suiteName(core, id) });
+    }
+    SUITES.set(core, suites = found);
+  }
+  return suites;
+}
+
+/** The IANA name of suite `id`. mbedTLS's own is the same but for the dashes and the "TLS1-3-" of TLS 1.3. */
+export function suiteName(core: Core, id: number): string {
+  return ianaName(core.text(core.call.core_suite_name(id)));
+}
+
+function ianaName(name: string): string {
+  return name.toUpperCase().replace(/^TLS1-3-/, "TLS-").replaceAll("-", "_");
+}
+
+/** Ciphers in our order: the core is fastest on ChaCha20-Poly1305. CBC comes last, for old embedded peers. */
+const CIPHER_ORDER = [
+  /CHACHA20/,
+  /AES_128_GCM/,
+  /AES_256_GCM/,
+  /AES_(128|256)_CCM_SHA|_CCM$/,
+  /_CBC_SHA(256|384)$/,
+  /_CBC_SHA$/,
+];
+
+/**
+ * The suites of a config that names none: forward secret, no NULL, no truncated tag. With a pre-shared key, only the
+ * suites that use it.
+ */
+export function defaultSuites(core: Core, psk: boolean): number[] {
+  const isTLS13 = (name: string) => !name.includes("_WITH_");
+  const keyExchange = psk ? /^TLS_(ECDHE_)?PSK_WITH_/ : /^TLS_ECDHE_(ECDSA|RSA)_WITH_/;
+  const ranked = suitesOf(core)
+    .filter(({ name }) => isTLS13(name) || keyExchange.test(name))
+    .map(({ id, name }) => ({
+      id,
+      rank: CIPHER_ORDER.findIndex((cipher) => cipher.test(name)) + (isTLS13(name) ? 0 : 100) +
+        (/^TLS_PSK_/.test(name) ? 50 : 0),
+      known: CIPHER_ORDER.some((cipher) => cipher.test(name)),
+    }));
+  return ranked.filter(({ known }) => known).sort((a, b) => a.rank - b.rank).map(({ id }) => id);
+}
+
+/** The numbers of suites by name, IANA's or mbedTLS's spelling. */
+export function suiteIds(core: Core, names: readonly string[]): number[] {
+  const known = new Map(suitesOf(core).map(({ id, name }) => [name, id]));
+  return names.map((name) => lookUp("ciphers", known, ianaName(name), name));
+}
+
+/** The numbers of groups by name, IANA's or NIST's. */
+export function groupIds(names: readonly string[]): number[] {
+  return names.map((name) => {
+    const key = name.toLowerCase();
+    return lookUp("groups", GROUPS, GROUP_ALIASES.get(key) ?? key, name);
+  });
+}
+
+/** The numbers of signature schemes by IANA name. */
+export function sigalgIds(names: readonly string[]): number[] {
+  const known = new Map([...SIGALGS, ...LEGACY_SIGALGS]);
+  return names.map((name) => lookUp("sigalgs", known, name.toLowerCase(), name));
+}
+
+/** Whether one of the schemes signs with SHA-1. */
+export function usesSha1(ids: readonly number[]): boolean {
+  return ids.some((id) => id >> 8 === 2);
+}
+
+function lookUp(option: string, known: ReadonlyMap<string, number>, key: string, given: string): number {
+  const id = known.get(key);
+  if (id === undefined) {
+    throw new TypeError(
+      `Cannot use ${option}: unknown name "${given}"; known are ${[...known.keys()].join(", ")}`,
+    );
+  }
+  return id;
+}
+
+/** The name of group `id`; `undefined` for 0. */
+export function groupName(id: number): string | undefined {
+  for (const [name, number] of GROUPS) if (number === id) return name;
+  return undefined;
+}

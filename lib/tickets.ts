@@ -1,0 +1,198 @@
+/**
+ * TicketKeyRing: the keys under which a server seals session tickets (RFC 5077, RFC 8446 section 4.6.1).
+ *
+ * @module
+ */
+
+import { assertSeconds, type Bytes, concat, encodeText, equalBytes } from "./bytes.ts";
+
+/** Bytes of a ticket key's name. */
+const NAME = 16;
+/** Bytes of a ticket key's secret: AES-256-GCM. */
+const SECRET = 32;
+const ENTRY = 8 + NAME + SECRET;
+const MAGIC = encodeText("TLSIOKR\x01");
+const HEADER = MAGIC.length + 8;
+
+/** Keys that the core can hold at once: wasm/glue/tlsio.h says the same. */
+const KEYS_MAX = 8;
+/** RFC 8446 section 4.6.1: a ticket lives seven days at most. */
+const LIFETIME_MAX = 7 * 24 * 3600;
+
+/** Options of a {@linkcode TicketKeyRing}. */
+export interface TicketKeyRingOptions {
+  /** Seconds for which a ticket can be used. @default {43200} (12 hours, as rustls) */
+  lifetime?: number;
+  /** Seconds after which a new key takes over; `Infinity`: only {@linkcode TicketKeyRing.rotate} does. @default {21600} */
+  rotateEvery?: number;
+  /** The clock: milliseconds since the Unix epoch. @default {Date.now} */
+  now?: () => number;
+}
+
+interface TicketKey {
+  readonly created: number; // milliseconds since the Unix epoch
+  readonly bytes: Bytes; // name and secret
+}
+
+/**
+ * A ring of ticket keys: the newest seals, the earlier ones still open what they sealed. It rotates by the clock when it
+ * is used, so it needs no timer. Give one ring to several contexts, or its bytes to several workers or machines, and a
+ * session made with one of them resumes with any.
+ *
+ * @example Share tickets between two servers
+ * ```ts
+ * import { TicketKeyRing } from "tlsio";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using ring = new TicketKeyRing({ lifetime: 3600 });
+ * using copy = TicketKeyRing.from(ring.toBytes());
+ * assertEquals(copy.size, 1);
+ * ```
+ */
+export class TicketKeyRing {
+  /** Seconds for which a ticket can be used. */
+  readonly lifetime: number;
+  /** Seconds after which a new key takes over. */
+  readonly rotateEvery: number;
+  readonly #now: () => number;
+  #keys: TicketKey[] = [];
+  #generation = 0;
+
+  /**
+   * Makes a ring with one fresh key.
+   *
+   * @param options Lifetime, rotation and clock.
+   * @throws {RangeError} If the lifetime is above seven days, or needs more than eight keys at that rotation.
+   */
+  constructor({ lifetime = 43200, rotateEvery = 21600, now = Date.now }: TicketKeyRingOptions = {}) {
+    assertSeconds("lifetime", lifetime);
+    assertSeconds("rotateEvery", rotateEvery);
+    if (lifetime > LIFETIME_MAX) {
+      throw new RangeError(
+        `Cannot use lifetime: a ticket lives ${LIFETIME_MAX} seconds at most, got ${lifetime}`,
+      );
+    }
+    if (Math.ceil(lifetime / rotateEvery) + 1 > KEYS_MAX) {
+      throw new RangeError(
+        `Cannot use rotateEvery: a lifetime of ${lifetime} seconds would need more than ${KEYS_MAX} keys`,
+      );
+    }
+    this.lifetime = Math.ceil(lifetime);
+    this.rotateEvery = rotateEvery;
+    this.#now = now;
+    this.rotate();
+  }
+
+  static #shared: TicketKeyRing | undefined;
+
+  /** The ring of every server in this process that is not given one. */
+  static shared(): TicketKeyRing {
+    return TicketKeyRing.#shared ??= new TicketKeyRing();
+  }
+
+  /**
+   * Reads what {@linkcode TicketKeyRing.toBytes} wrote.
+   *
+   * @param bytes The bytes.
+   * @param options Clock and rotation; the lifetime is that of the bytes.
+   * @returns A ring with the same keys.
+   * @throws {SyntaxError} If the bytes are not those of a ring.
+   */
+  static from(bytes: Uint8Array, options: Omit<TicketKeyRingOptions, "lifetime"> = {}): TicketKeyRing {
+    const count = (bytes.length - HEADER) / ENTRY;
+    if (
+      !Number.isInteger(count) || count < 1 || count > KEYS_MAX ||
+      !equalBytes(bytes.subarray(0, MAGIC.length), MAGIC)
+    ) {
+      throw new SyntaxError("Cannot read ticket keys: these are not the bytes of a TicketKeyRing");
+    }
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const ring = new TicketKeyRing({
+      lifetime: view.getUint32(MAGIC.length),
+      rotateEvery: view.getUint32(MAGIC.length + 4) || Infinity,
+      ...options,
+    });
+    ring.#wipe();
+    for (let at = HEADER; at < bytes.length; at += ENTRY) {
+      ring.#keys.push({ created: view.getFloat64(at), bytes: bytes.slice(at + 8, at + ENTRY) as Bytes });
+    }
+    return ring;
+  }
+
+  /**
+   * Makes bytes that another ring can be made of. They are secret: who has them can read what the tickets protect.
+   *
+   * @returns The bytes.
+   */
+  toBytes(): Bytes {
+    this.#update();
+    const header = new Uint8Array(HEADER);
+    header.set(MAGIC);
+    const view = new DataView(header.buffer);
+    view.setUint32(MAGIC.length, this.lifetime);
+    view.setUint32(MAGIC.length + 4, this.rotateEvery === Infinity ? 0 : this.rotateEvery);
+    const entries = this.#keys.map(({ created, bytes }) => {
+      const entry = new Uint8Array(ENTRY);
+      new DataView(entry.buffer).setFloat64(0, created);
+      entry.set(bytes, 8);
+      return entry;
+    });
+    return concat([header, ...entries]);
+  }
+
+  /** Makes a new key take over now. The earlier ones still open their tickets. */
+  rotate(): void {
+    const bytes = crypto.getRandomValues(new Uint8Array(NAME + SECRET));
+    this.#keys.unshift({ created: this.#now(), bytes });
+    for (const old of this.#keys.splice(KEYS_MAX)) old.bytes.fill(0);
+    this.#generation++;
+  }
+
+  /** How many keys open tickets now. */
+  get size(): number {
+    this.#update();
+    return this.#keys.length;
+  }
+
+  /** For configs: changes whenever the keys do, by hand or by the clock. */
+  get generation(): number {
+    this.#update();
+    return this.#generation;
+  }
+
+  /** For configs: name and secret of each key, the newest first. */
+  keys(): Bytes[] {
+    this.#update();
+    return this.#keys.map((key) => key.bytes);
+  }
+
+  /** Rotates when it is time, and drops the keys whose last ticket has expired. */
+  #update(): void {
+    const newest = this.#keys[0];
+    if (newest === undefined) throw new TypeError("Cannot use ticket keys: the ring is disposed");
+    if (this.#now() - newest.created >= this.rotateEvery * 1000) this.rotate();
+    // A key sealed its last ticket when its successor took over.
+    const expired = this.#keys.findIndex((_, i) =>
+      i > 0 && this.#now() - this.#keys[i - 1]!.created > this.lifetime * 1000
+    );
+    if (expired > 0) {
+      for (const old of this.#keys.splice(expired)) old.bytes.fill(0);
+      this.#generation++;
+    }
+  }
+
+  #wipe(): void {
+    for (const key of this.#keys) key.bytes.fill(0);
+    this.#keys = [];
+  }
+
+  /** Wipes the keys. Tickets sealed with them open no more. */
+  [Symbol.dispose](): void {
+    this.#wipe();
+  }
+
+  /** Shows what it is, never its keys. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return `TicketKeyRing { keys: ${this.#keys.length}, lifetime: ${this.lifetime} }`;
+  }
+}

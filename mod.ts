@@ -1,0 +1,76 @@
+/**
+ * tlsio: TLS for Deno on a WebAssembly build of mbedTLS, with MicroPython's `wrapSocket`, Pycom's session resume, and
+ * asyncio's `startServer` and `openConnection`.
+ *
+ * @example A client
+ * ```ts no-assert ignore
+ * import { wrapSocket } from "tlsio";
+ *
+ * const conn = await Deno.connect({ hostname: "example.com", port: 443 });
+ * const tls = await wrapSocket(conn, { serverHostname: "example.com" });
+ * ```
+ *
+ * @module
+ */
+
+export {
+  type CertificateOptions,
+  createCertificate,
+  type Credential,
+  type KeyType,
+  type NameAttribute,
+  type PeerCertificate,
+  peerCertificate,
+} from "./lib/certificate.ts";
+export { CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED, type CertReqs, type PolicyOptions } from "./lib/config.ts";
+export { type Source, TLSConfig, type TLSConfigOptions } from "./lib/config.ts";
+export { type ConnectionIO, Core, type CoreOptions } from "./lib/core.ts";
+export { type Duplex, type DuplexLike, type StreamPair, toDuplex } from "./lib/duplex.ts";
+export {
+  type Cipher,
+  type HandshakeOutcome,
+  type ReadOutcome,
+  TLSEngine,
+  type TLSEngineOptions,
+} from "./lib/engine.ts";
+export {
+  type Alert,
+  SSLCertVerificationError,
+  SSLEOFError,
+  SSLError,
+  type SSLErrorInit,
+  type SSLErrorKind,
+} from "./lib/errors.ts";
+export type { FileOrData } from "./lib/files.ts";
+export {
+  type ClientConnected,
+  type ConnectionFailure,
+  type ListenOptions,
+  openConnection,
+  type OpenConnectionOptions,
+  type OpenOptions,
+  openUnixConnection,
+  type OpenUnixConnectionOptions,
+  type ServeOptions,
+  Server,
+  type ServerStats,
+  startServer,
+  type StartServerOptions,
+  type StartTlsOptions,
+  startUnixServer,
+  type StartUnixServerOptions,
+  type Writer,
+} from "./lib/net.ts";
+export { type SessionFacts, SSLSession } from "./lib/session.ts";
+export { type SocketOptions, SSLSocket, type TryOutcome } from "./lib/socket.ts";
+export { type ContextOptions, saveSession, SSLContext, wrapSocket, type WrapSocketOptions } from "./lib/ssl.ts";
+export {
+  IncompleteReadError,
+  LimitOverrunError,
+  openStreams,
+  type StreamOptions,
+  StreamReader,
+  StreamWriter,
+} from "./lib/streams.ts";
+export { type Suite, TLSVersion } from "./lib/suites.ts";
+export { TicketKeyRing, type TicketKeyRingOptions } from "./lib/tickets.ts";

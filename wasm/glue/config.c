@@ -1,0 +1,272 @@
+/*
+ * config: what many connections share. Certificates, trust, versions, suites, tickets.
+ */
+#include "tlsio.h"
+
+#define ALPN_MAX 64 /* names; far above any use, bounds the list */
+
+/* ---- Trust ----------------------------------------------------------------------------------------- */
+
+trust *EXPORT(trust_new)(void)
+{
+    trust *t = mbedtls_calloc(1, sizeof(*t));
+    if (t == NULL) return NULL;
+    t->magic = TRUST_MAGIC;
+    mbedtls_x509_crt_init(&t->certs);
+    return t;
+}
+
+/* Adds certificates, PEM (with its NUL) or DER. Returns 0, how many did not parse, or a negative code. */
+int EXPORT(trust_add)(trust *t, const unsigned char *certs, size_t len)
+{
+    if (t == NULL || t->magic != TRUST_MAGIC) return MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
+    return mbedtls_x509_crt_parse(&t->certs, certs, len);
+}
+
+void EXPORT(trust_free)(trust *t)
+{
+    if (t == NULL || t->magic != TRUST_MAGIC) return;
+    mbedtls_x509_crt_free(&t->certs);
+    mbedtls_free(t);
+}
+
+/* ---- Life ------------------------------------------------------------------------------------------ */
+
+void EXPORT(config_free)(config *c);
+
+config *EXPORT(config_new)(int is_server)
+{
+    config *c = mbedtls_calloc(1, sizeof(*c));
+    if (c == NULL) return NULL;
+    c->magic = CONFIG_MAGIC;
+    c->profile = mbedtls_x509_crt_profile_default;
+    mbedtls_ssl_config_init(&c->ssl);
+    mbedtls_ssl_cache_init(&c->cache);
+    int endpoint = is_server ? MBEDTLS_SSL_IS_SERVER : MBEDTLS_SSL_IS_CLIENT;
+    if (mbedtls_ssl_config_defaults(&c->ssl, endpoint, MBEDTLS_SSL_TRANSPORT_STREAM,
+                                    MBEDTLS_SSL_PRESET_DEFAULT) != 0) {
+        config_free(c);
+        return NULL;
+    }
+    mbedtls_ssl_conf_rng(&c->ssl, tlsio_rng, NULL);
+    mbedtls_ssl_conf_cert_profile(&c->ssl, &c->profile);
+    /* Without this, mbedTLS drops TLS 1.3 tickets. */
+    mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(
+        &c->ssl, MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);
+    return c;
+}
+
+static void ticket_keys_free(config *c)
+{
+    for (size_t i = 0; i < c->ticket_key_count; i++) mbedtls_gcm_free(&c->ticket_keys[i].gcm);
+    mbedtls_platform_zeroize(c->ticket_keys, sizeof(c->ticket_keys));
+    c->ticket_key_count = 0;
+}
+
+void EXPORT(config_free)(config *c)
+{
+    if (c == NULL || c->magic != CONFIG_MAGIC) return;
+    while (c->credentials != NULL) {
+        credential *first = c->credentials;
+        c->credentials = first->next;
+        mbedtls_pk_free(&first->key);
+        mbedtls_x509_crt_free(&first->chain);
+        mbedtls_free(first);
+    }
+    ticket_keys_free(c);
+    mbedtls_ssl_config_free(&c->ssl);
+    mbedtls_ssl_cache_free(&c->cache);
+    mbedtls_free(c->suites);
+    mbedtls_free(c->groups);
+    mbedtls_free(c->sigalgs);
+    mbedtls_free(c->alpn);
+    mbedtls_free(c->alpn_names);
+    mbedtls_free(c); /* wiped by tlsio_free(), the magic too */
+}
+
+/* ---- Identity -------------------------------------------------------------------------------------- */
+
+/*
+ * Adds a certificate chain with its key. A PEM input must count its terminating NUL.
+ * Returns 0, or a negative code with *at: 0, the chain did not parse; 1, the key did not; 2, they do not match.
+ */
+int EXPORT(config_add_credential)(config *c, const unsigned char *chain, size_t chain_len,
+                                  const unsigned char *key, size_t key_len,
+                                  const unsigned char *password, size_t password_len, int32_t *at)
+{
+    CHECK_CONFIG(c);
+    credential *new = mbedtls_calloc(1, sizeof(*new));
+    if (new == NULL) return MBEDTLS_ERR_X509_ALLOC_FAILED;
+    mbedtls_x509_crt_init(&new->chain);
+    mbedtls_pk_init(&new->key);
+
+    *at = 0;
+    int ret = mbedtls_x509_crt_parse(&new->chain, chain, chain_len);
+    if (ret > 0) ret = MBEDTLS_ERR_X509_INVALID_FORMAT; /* some of the certificates did not parse */
+    if (ret != 0) goto fail;
+
+    *at = 1;
+    ret = mbedtls_pk_parse_key(&new->key, key, key_len, password_len == 0 ? NULL : password, password_len,
+                               tlsio_rng, NULL);
+    if (ret != 0) goto fail;
+
+    *at = 2;
+    ret = mbedtls_pk_check_pair(&new->chain.pk, &new->key, tlsio_rng, NULL);
+    if (ret != 0) goto fail;
+    ret = mbedtls_ssl_conf_own_cert(&c->ssl, &new->chain, &new->key);
+    if (ret != 0) goto fail;
+
+    new->next = c->credentials;
+    c->credentials = new;
+    return 0;
+
+fail:
+    mbedtls_pk_free(&new->key);
+    mbedtls_x509_crt_free(&new->chain);
+    mbedtls_free(new);
+    return ret;
+}
+
+/* The trust must outlive the config. */
+int EXPORT(config_set_trust)(config *c, trust *t)
+{
+    CHECK_CONFIG(c);
+    if (t == NULL || t->magic != TRUST_MAGIC) return MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
+    mbedtls_ssl_conf_ca_chain(&c->ssl, &t->certs, NULL);
+    return 0;
+}
+
+/* A config with a pre-shared key does without certificates: it does not fall back to them. */
+int EXPORT(config_set_psk)(config *c, const unsigned char *key, size_t key_len,
+                           const unsigned char *identity, size_t identity_len)
+{
+    CHECK_CONFIG(c);
+    mbedtls_ssl_conf_tls13_key_exchange_modes(&c->ssl, MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_PSK_ALL);
+    return mbedtls_ssl_conf_psk(&c->ssl, key, key_len, identity, identity_len);
+}
+
+/* ---- Policy ---------------------------------------------------------------------------------------- */
+
+/* `verify` is MBEDTLS_SSL_VERIFY_*; versions are 0x0303 and 0x0304; `fragment` is MBEDTLS_SSL_MAX_FRAG_LEN_*. */
+int EXPORT(config_set_policy)(config *c, int verify, int minimum, int maximum, int fragment, int options)
+{
+    CHECK_CONFIG(c);
+    c->options = options;
+    mbedtls_ssl_conf_authmode(&c->ssl, verify);
+    mbedtls_ssl_conf_min_tls_version(&c->ssl, (mbedtls_ssl_protocol_version) minimum);
+    mbedtls_ssl_conf_max_tls_version(&c->ssl, (mbedtls_ssl_protocol_version) maximum);
+    mbedtls_ssl_conf_renegotiation(&c->ssl, (options & OPTION_RENEGOTIATION) != 0
+                                                ? MBEDTLS_SSL_RENEGOTIATION_ENABLED
+                                                : MBEDTLS_SSL_RENEGOTIATION_DISABLED);
+    mbedtls_ssl_conf_preference_order(&c->ssl, (options & OPTION_CLIENT_ORDER) != 0
+                                                   ? MBEDTLS_SSL_SRV_CIPHERSUITE_ORDER_CLIENT
+                                                   : MBEDTLS_SSL_SRV_CIPHERSUITE_ORDER_SERVER);
+    c->profile = mbedtls_x509_crt_profile_default;
+    if ((options & OPTION_SHA1) != 0) c->profile.allowed_mds |= MBEDTLS_X509_ID_FLAG(MBEDTLS_MD_SHA1);
+    return mbedtls_ssl_conf_max_frag_len(&c->ssl, (unsigned char) fragment);
+}
+
+/* The three lists are copied, with the terminating 0 that mbedTLS wants. */
+int EXPORT(config_set_suites)(config *c, const int32_t *suites, size_t count)
+{
+    CHECK_CONFIG(c);
+    int *list = mbedtls_calloc(count + 1, sizeof(*list));
+    if (list == NULL) return MBEDTLS_ERR_SSL_ALLOC_FAILED;
+    for (size_t i = 0; i < count; i++) list[i] = suites[i];
+    mbedtls_ssl_conf_ciphersuites(&c->ssl, list);
+    mbedtls_free(c->suites);
+    c->suites = list;
+    return 0;
+}
+
+static uint16_t *copy_list(const uint16_t *values, size_t count)
+{
+    uint16_t *list = mbedtls_calloc(count + 1, sizeof(*list));
+    if (list != NULL) memcpy(list, values, count * sizeof(*list));
+    return list;
+}
+
+int EXPORT(config_set_groups)(config *c, const uint16_t *groups, size_t count)
+{
+    CHECK_CONFIG(c);
+    uint16_t *list = copy_list(groups, count);
+    if (list == NULL) return MBEDTLS_ERR_SSL_ALLOC_FAILED;
+    mbedtls_ssl_conf_groups(&c->ssl, list);
+    mbedtls_free(c->groups);
+    c->groups = list;
+    return 0;
+}
+
+int EXPORT(config_set_sigalgs)(config *c, const uint16_t *sigalgs, size_t count)
+{
+    CHECK_CONFIG(c);
+    uint16_t *list = copy_list(sigalgs, count);
+    if (list == NULL) return MBEDTLS_ERR_SSL_ALLOC_FAILED;
+    mbedtls_ssl_conf_sig_algs(&c->ssl, list);
+    mbedtls_free(c->sigalgs);
+    c->sigalgs = list;
+    return 0;
+}
+
+/* `names` holds `count` C strings, one after another, `len` bytes in all. */
+int EXPORT(config_set_alpn)(config *c, const char *names, size_t len, size_t count)
+{
+    CHECK_CONFIG(c);
+    if (count > ALPN_MAX || c->alpn != NULL) return MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
+    c->alpn_names = mbedtls_calloc(1, len + 1);
+    c->alpn = mbedtls_calloc(count + 1, sizeof(*c->alpn));
+    if (c->alpn_names == NULL || c->alpn == NULL) return MBEDTLS_ERR_SSL_ALLOC_FAILED;
+    memcpy(c->alpn_names, names, len);
+    const char *name = c->alpn_names;
+    for (size_t i = 0; i < count; i++, name += strlen(name) + 1) c->alpn[i] = name;
+    return mbedtls_ssl_conf_alpn_protocols(&c->ssl, c->alpn);
+}
+
+/* ---- Resumption: server ---------------------------------------------------------------------------- */
+
+/*
+ * Sets the ticket keys: `count` times name and secret, the encrypting one first. A ticket is accepted only
+ * by a config with the same `context`. `lifetime` is in seconds.
+ */
+int EXPORT(config_set_tickets)(config *c, const unsigned char *keys, size_t count, uint32_t lifetime,
+                               const unsigned char *context)
+{
+    CHECK_CONFIG(c);
+    if (count == 0 || count > TICKET_KEYS) return MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
+    ticket_keys_free(c);
+    for (size_t i = 0; i < count; i++, keys += TICKET_NAME + TICKET_SECRET) {
+        ticket_key *key = &c->ticket_keys[i];
+        memcpy(key->name, keys, TICKET_NAME);
+        mbedtls_gcm_init(&key->gcm);
+        c->ticket_key_count = i + 1;
+        int ret = mbedtls_gcm_setkey(&key->gcm, MBEDTLS_CIPHER_ID_AES, keys + TICKET_NAME, 8 * TICKET_SECRET);
+        if (ret != 0) {
+            ticket_keys_free(c);
+            return ret;
+        }
+    }
+    c->ticket_lifetime = lifetime;
+    memcpy(c->ticket_context, context, TICKET_CONTEXT);
+    mbedtls_ssl_conf_session_tickets_cb(&c->ssl, ticket_write, ticket_parse, c);
+    return 0;
+}
+
+/* Whether a TLS 1.2 client asks for tickets; a TLS 1.3 server gives `count` after each handshake. */
+int EXPORT(config_use_tickets)(config *c, int use, int count)
+{
+    CHECK_CONFIG(c);
+    mbedtls_ssl_conf_session_tickets(&c->ssl, use ? MBEDTLS_SSL_SESSION_TICKETS_ENABLED
+                                                  : MBEDTLS_SSL_SESSION_TICKETS_DISABLED);
+    mbedtls_ssl_conf_new_session_tickets(&c->ssl, (uint16_t) count);
+    return 0;
+}
+
+/* Keeps up to `entries` TLS 1.2 sessions by id, each for `lifetime` seconds. */
+int EXPORT(config_set_cache)(config *c, int entries, int lifetime)
+{
+    CHECK_CONFIG(c);
+    mbedtls_ssl_cache_set_max_entries(&c->cache, entries);
+    mbedtls_ssl_cache_set_timeout(&c->cache, lifetime);
+    mbedtls_ssl_conf_session_cache(&c->ssl, &c->cache, mbedtls_ssl_cache_get, mbedtls_ssl_cache_set);
+    return 0;
+}

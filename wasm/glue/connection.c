@@ -1,0 +1,265 @@
+/*
+ * connection: one TLS peer.
+ */
+#include "tlsio.h"
+
+#include "ssl_misc.h" /* the handshake's own state: was it resumed, which group */
+
+connection *active;
+
+/* ---- Callbacks ------------------------------------------------------------------------------------- */
+
+static int on_send(void *conn, const unsigned char *bytes, size_t len)
+{
+    return bio_send(conn, bytes, len);
+}
+
+static int on_recv(void *conn, unsigned char *bytes, size_t len)
+{
+    return bio_recv(conn, bytes, len);
+}
+
+static void on_key(void *conn, mbedtls_ssl_key_export_type type, const unsigned char *secret, size_t len,
+                   const unsigned char client_random[32], const unsigned char server_random[32],
+                   mbedtls_tls_prf_types prf)
+{
+    (void) server_random;
+    (void) prf;
+    key_log(conn, type, secret, len, client_random);
+}
+
+/* Called for each certificate of the chain, the trust anchor first, the leaf (depth 0) last. */
+static int on_verify(void *p_conn, mbedtls_x509_crt *crt, int depth, uint32_t *flags)
+{
+    connection *conn = p_conn;
+    if (depth < CHAIN_MAX) {
+        conn->chain[depth] = crt;
+        if ((size_t) depth >= conn->chain_len) conn->chain_len = (size_t) depth + 1;
+    }
+    if (depth == 0) {
+        *flags &= ~(uint32_t) MBEDTLS_X509_BADCERT_CN_MISMATCH;
+        if (conn->check_name && !name_matches(conn, crt)) *flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
+    }
+    return 0;
+}
+
+/* ---- Life ------------------------------------------------------------------------------------------ */
+
+void EXPORT(connection_free)(connection *conn);
+
+connection *EXPORT(connection_new)(config *c)
+{
+    if (c == NULL || c->magic != CONFIG_MAGIC) return NULL;
+    connection *conn = mbedtls_calloc(1, sizeof(*conn));
+    if (conn == NULL) return NULL;
+    conn->magic = CONNECTION_MAGIC;
+    conn->config = c;
+    conn->facts[FACT_ALERT] = -1;
+    mbedtls_ssl_init(&conn->ssl);
+    if (mbedtls_ssl_setup(&conn->ssl, &c->ssl) != 0) {
+        connection_free(conn);
+        return NULL;
+    }
+    mbedtls_ssl_set_bio(&conn->ssl, conn, on_send, on_recv, NULL);
+    mbedtls_ssl_set_verify(&conn->ssl, on_verify, conn);
+    if ((c->options & OPTION_KEY_LOG) != 0) mbedtls_ssl_set_export_keys_cb(&conn->ssl, on_key, conn);
+    return conn;
+}
+
+void EXPORT(connection_free)(connection *conn)
+{
+    if (conn == NULL || conn->magic != CONNECTION_MAGIC) return;
+    mbedtls_ssl_free(&conn->ssl);
+    mbedtls_free(conn->dns_name);
+    mbedtls_free(conn->ticket_peer);
+    mbedtls_free(conn);
+}
+
+/*
+ * Names the host: a C string with a DNS name or the text of an IP address; NULL for none, which a client
+ * must say too (mbedTLS refuses a verifying client that never called set_hostname). An IP address is not
+ * sent as SNI (RFC 6066 section 3).
+ */
+int EXPORT(connection_set_host)(connection *conn, const char *host, int check_name)
+{
+    CHECK_CONNECTION(conn);
+    if (host == NULL) return mbedtls_ssl_set_hostname(&conn->ssl, NULL);
+    conn->check_name = check_name;
+    conn->ip_len = mbedtls_x509_crt_parse_cn_inet_pton(host, conn->ip);
+    if (conn->ip_len != 0) return mbedtls_ssl_set_hostname(&conn->ssl, NULL);
+    size_t size = strlen(host) + 1;
+    conn->dns_name = mbedtls_calloc(1, size);
+    if (conn->dns_name == NULL) return MBEDTLS_ERR_SSL_ALLOC_FAILED;
+    memcpy(conn->dns_name, host, size);
+    return mbedtls_ssl_set_hostname(&conn->ssl, host);
+}
+
+/* Offers a session that connection_session() of an earlier connection gave. */
+int EXPORT(connection_offer_session)(connection *conn, const unsigned char *saved, size_t len)
+{
+    CHECK_CONNECTION(conn);
+    mbedtls_ssl_session session;
+    mbedtls_ssl_session_init(&session);
+    int ret = mbedtls_ssl_session_load(&session, saved, len);
+    if (ret == 0) ret = mbedtls_ssl_set_session(&conn->ssl, &session);
+    mbedtls_ssl_session_free(&session);
+    return ret;
+}
+
+/* ---- Records and plaintext ------------------------------------------------------------------------- */
+
+/* Keeps what mbedTLS forgets when it frees the handshake's state. */
+static void note_handshake(connection *conn)
+{
+    const mbedtls_ssl_context *ssl = &conn->ssl;
+    const mbedtls_ssl_handshake_params *hs = ssl->handshake;
+    if (ssl->tls_version == MBEDTLS_SSL_VERSION_TLS1_3) {
+        int psk = mbedtls_ssl_tls13_key_exchange_mode_with_psk((mbedtls_ssl_context *) ssl);
+        /* A client's `resume` says only that it offered; the server chose a PSK, and the ticket comes first. */
+        int ticket = ssl->conf->endpoint == MBEDTLS_SSL_IS_SERVER || hs->selected_identity == 0;
+        conn->facts[FACT_RESUMED] = hs->resume && psk && ticket;
+        conn->facts[FACT_GROUP] = mbedtls_ssl_tls13_key_exchange_mode_with_ephemeral((mbedtls_ssl_context *) ssl)
+                                      ? hs->offered_group_id
+                                      : 0;
+    } else {
+        conn->facts[FACT_RESUMED] = hs->resume;
+        conn->facts[FACT_GROUP] =
+            hs->resume ? 0 : mbedtls_ssl_get_tls_id_from_ecp_group_id(hs->ecdh_ctx.grp_id);
+    }
+}
+
+/* Remembers the alert that made mbedTLS give up. */
+static int note_alert(connection *conn, int ret)
+{
+    if (ret == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE) conn->facts[FACT_ALERT] = conn->ssl.in_msg[1];
+    return ret;
+}
+
+/* Goes as far as the received records allow. Returns 0 when the handshake is over. */
+int EXPORT(connection_handshake)(connection *conn)
+{
+    CHECK_CONNECTION(conn);
+    active = conn;
+    int ret = 0;
+    while (ret == 0 && conn->ssl.state != MBEDTLS_SSL_HANDSHAKE_OVER) {
+        if (conn->ssl.state == MBEDTLS_SSL_HANDSHAKE_WRAPUP && conn->ssl.handshake != NULL) note_handshake(conn);
+        ret = mbedtls_ssl_handshake_step(&conn->ssl);
+    }
+    active = NULL;
+    return note_alert(conn, ret);
+}
+
+int EXPORT(connection_read)(connection *conn, unsigned char *bytes, size_t len)
+{
+    CHECK_CONNECTION(conn);
+    active = conn;
+    int ret = mbedtls_ssl_read(&conn->ssl, bytes, len);
+    active = NULL;
+    return note_alert(conn, ret);
+}
+
+int EXPORT(connection_write)(connection *conn, const unsigned char *bytes, size_t len)
+{
+    CHECK_CONNECTION(conn);
+    active = conn;
+    int ret = mbedtls_ssl_write(&conn->ssl, bytes, len);
+    active = NULL;
+    return note_alert(conn, ret);
+}
+
+int EXPORT(connection_close_notify)(connection *conn)
+{
+    CHECK_CONNECTION(conn);
+    return mbedtls_ssl_close_notify(&conn->ssl);
+}
+
+/* Sends a fatal alert of our own, where mbedTLS reports an error without one. */
+int EXPORT(connection_alert)(connection *conn, int description)
+{
+    CHECK_CONNECTION(conn);
+    return mbedtls_ssl_send_alert_message(&conn->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL,
+                                          (unsigned char) description);
+}
+
+/* ---- Facts ----------------------------------------------------------------------------------------- */
+
+static int session_is_resumable(const mbedtls_ssl_session *session)
+{
+    if (session == NULL) return 0;
+    if (session->ticket_len != 0) return 1;
+    return session->tls_version == MBEDTLS_SSL_VERSION_TLS1_2 && session->id_len != 0;
+}
+
+/* Brings the facts up to date. Returns where they are: FACT_COUNT times int32. */
+const int32_t *EXPORT(connection_facts)(connection *conn)
+{
+    if (conn == NULL || conn->magic != CONNECTION_MAGIC) return NULL;
+    mbedtls_ssl_context *ssl = &conn->ssl;
+    int32_t *facts = conn->facts;
+    facts[FACT_VERSION] = (int32_t) ssl->tls_version;
+    facts[FACT_SUITE] = mbedtls_ssl_get_ciphersuite_id_from_ssl(ssl);
+    facts[FACT_VERIFY_FLAGS] = (int32_t) mbedtls_ssl_get_verify_result(ssl);
+    if (facts[FACT_RESUMED] && ssl->tls_version == MBEDTLS_SSL_VERSION_TLS1_3) {
+        facts[FACT_VERIFY_FLAGS] = (int32_t) conn->ticket_flags;
+    }
+    facts[FACT_SESSION] = session_is_resumable(ssl->session);
+    facts[FACT_PENDING] = (int32_t) mbedtls_ssl_get_bytes_avail(ssl);
+    if (ssl->state == MBEDTLS_SSL_HANDSHAKE_OVER) {
+        facts[FACT_MAX_WRITE] = mbedtls_ssl_get_max_out_record_payload(ssl);
+    }
+    return facts;
+}
+
+/* The ALPN protocol that was agreed, as a C string; NULL: none. */
+const char *EXPORT(connection_alpn)(const connection *conn)
+{
+    return conn == NULL || conn->magic != CONNECTION_MAGIC ? NULL : mbedtls_ssl_get_alpn_protocol(&conn->ssl);
+}
+
+/* Copies `len` bytes if they fit. Returns `len`, so that a caller with too little room can come again. */
+static int give(unsigned char *out, size_t size, const unsigned char *bytes, size_t len)
+{
+    if (len <= size) memcpy(out, bytes, len);
+    return (int) len;
+}
+
+/* The index-th certificate that the peer sent, DER. Returns its length; 0: there is none. */
+int EXPORT(connection_peer)(const connection *conn, size_t index, unsigned char *out, size_t size)
+{
+    CHECK_CONNECTION(conn);
+    const mbedtls_x509_crt *crt = conn->ssl.session == NULL ? NULL : conn->ssl.session->peer_cert;
+    if (crt == NULL && index == 0 && conn->facts[FACT_RESUMED]) {
+        return give(out, size, conn->ticket_peer, conn->ticket_peer_len);
+    }
+    for (size_t i = 0; crt != NULL && i < index; i++) crt = crt->next;
+    return crt == NULL ? 0 : give(out, size, crt->raw.p, crt->raw.len);
+}
+
+/* The index-th certificate of the chain that verified, leaf first, DER. Returns its length; 0: none. */
+int EXPORT(connection_chain)(const connection *conn, size_t index, unsigned char *out, size_t size)
+{
+    CHECK_CONNECTION(conn);
+    /* A renegotiation frees the certificates that `chain` points to. */
+    if (index >= conn->chain_len || conn->ssl.renego_status != MBEDTLS_SSL_INITIAL_HANDSHAKE) return 0;
+    return give(out, size, conn->chain[index]->raw.p, conn->chain[index]->raw.len);
+}
+
+/* What a later connection can resume. Returns its length, also when it does not fit; 0: there is nothing. */
+int EXPORT(connection_session)(const connection *conn, unsigned char *out, size_t size)
+{
+    CHECK_CONNECTION(conn);
+    if (!session_is_resumable(conn->ssl.session)) return 0;
+    size_t len = 0;
+    int ret = mbedtls_ssl_session_save(conn->ssl.session, out, size, &len);
+    return ret == 0 || ret == MBEDTLS_ERR_SSL_BUFFER_TOO_SMALL ? (int) len : ret;
+}
+
+/* Keying material for other protocols (RFC 5705, RFC 8446 section 7.5). */
+int EXPORT(connection_export)(connection *conn, unsigned char *out, size_t len, const char *label,
+                              size_t label_len, const unsigned char *context, size_t context_len,
+                              int use_context)
+{
+    CHECK_CONNECTION(conn);
+    return mbedtls_ssl_export_keying_material(&conn->ssl, out, len, label, label_len, context, context_len,
+                                              use_context);
+}

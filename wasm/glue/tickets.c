@@ -1,0 +1,137 @@
+/*
+ * Session tickets (RFC 5077, RFC 8446 section 4.6.1) under a ring of keys.
+ *
+ * mbedTLS's own ssl_ticket.c keeps two keys, does not say which client certificate a TLS 1.3 session had,
+ * and accepts a ticket under whatever trust the config has by then. So:
+ *
+ *   ticket = key name (16) | IV (12) | AES-256-GCM(state) | tag (16)
+ *   AAD    = key name | IV | config's ticket context (32)
+ *   state  = verify flags (4) | certificate length (3) | client certificate, DER | mbedtls_ssl_session_save()
+ *
+ * IVs are random: at one ticket a handshake and a rotation within a day, far below 2^32 uses of a key
+ * (NIST SP 800-38D section 8.3).
+ */
+#include "tlsio.h"
+
+#define IV 12
+#define TAG 16
+#define HEADER (TICKET_NAME + IV)
+#define PREFIX 7 /* verify flags and certificate length */
+#define AAD (HEADER + TICKET_CONTEXT)
+
+static void make_aad(unsigned char aad[AAD], const unsigned char *header, const config *c)
+{
+    memcpy(aad, header, HEADER);
+    memcpy(aad + HEADER, c->ticket_context, TICKET_CONTEXT);
+}
+
+/* The client certificate that a ticket must carry: mbedTLS saves it with a TLS 1.2 session only. */
+static void peer_to_keep(const mbedtls_ssl_session *session, const unsigned char **der, size_t *len)
+{
+    *der = NULL;
+    *len = 0;
+    if (session->tls_version != MBEDTLS_SSL_VERSION_TLS1_3) return;
+    if (session->peer_cert != NULL) {
+        *der = session->peer_cert->raw.p;
+        *len = session->peer_cert->raw.len;
+    } else if (active != NULL) {
+        *der = active->ticket_peer; /* resumed: the new ticket goes on saying who the client is */
+        *len = active->ticket_peer_len;
+    }
+}
+
+int ticket_write(void *p_config, const mbedtls_ssl_session *session, unsigned char *start,
+                 const unsigned char *end, size_t *ticket_len, uint32_t *lifetime)
+{
+    config *c = p_config;
+    ticket_key *key = &c->ticket_keys[0];
+    const unsigned char *peer;
+    size_t peer_len;
+    peer_to_keep(session, &peer, &peer_len);
+
+    *ticket_len = 0;
+    *lifetime = c->ticket_lifetime;
+    if ((size_t) (end - start) < HEADER + PREFIX + peer_len + TAG) return MBEDTLS_ERR_SSL_BUFFER_TOO_SMALL;
+
+    memcpy(start, key->name, TICKET_NAME);
+    int ret = entropy(start + TICKET_NAME, IV);
+    if (ret != 0) return ret;
+
+    unsigned char *state = start + HEADER;
+    int resumed = active != NULL && active->facts[FACT_RESUMED];
+    uint32_t flags = resumed ? active->ticket_flags : session->verify_result;
+    for (int i = 0; i < 4; i++) state[i] = (unsigned char) (flags >> (24 - 8 * i));
+    for (int i = 0; i < 3; i++) state[4 + i] = (unsigned char) (peer_len >> (16 - 8 * i));
+    if (peer_len != 0) memcpy(state + PREFIX, peer, peer_len);
+
+    unsigned char *saved = state + PREFIX + peer_len;
+    size_t saved_len;
+    ret = mbedtls_ssl_session_save(session, saved, (size_t) (end - TAG - saved), &saved_len);
+    if (ret != 0) return ret;
+
+    size_t state_len = PREFIX + peer_len + saved_len;
+    unsigned char aad[AAD];
+    make_aad(aad, start, c);
+    ret = mbedtls_gcm_crypt_and_tag(&key->gcm, MBEDTLS_GCM_ENCRYPT, state_len, start + TICKET_NAME, IV, aad,
+                                    AAD, state, state, TAG, state + state_len);
+    if (ret == 0) *ticket_len = HEADER + state_len + TAG;
+    return ret;
+}
+
+/* Reads the decrypted state into the session, and what mbedTLS does not keep into the connection. */
+static int read_state(const config *c, mbedtls_ssl_session *session, const unsigned char *state, size_t len)
+{
+    size_t peer_len = (size_t) state[4] << 16 | (size_t) state[5] << 8 | state[6];
+    if (len < PREFIX + peer_len) return MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
+
+    int ret = mbedtls_ssl_session_load(session, state + PREFIX + peer_len, len - PREFIX - peer_len);
+    if (ret != 0) return ret;
+    if (active == NULL || session->tls_version != active->ssl.tls_version) {
+        return MBEDTLS_ERR_SSL_SESSION_TICKET_EXPIRED; /* a ticket of another version resumes nothing */
+    }
+
+    mbedtls_ms_time_t created;
+    ret = mbedtls_ssl_session_get_ticket_creation_time(session, &created);
+    if (ret != 0) return ret;
+    mbedtls_ms_time_t age = mbedtls_ms_time() - created;
+    if (age < 0 || age > (mbedtls_ms_time_t) c->ticket_lifetime * 1000) {
+        return MBEDTLS_ERR_SSL_SESSION_TICKET_EXPIRED;
+    }
+
+    mbedtls_free(active->ticket_peer);
+    active->ticket_peer = NULL;
+    active->ticket_peer_len = 0;
+    active->ticket_flags =
+        (uint32_t) state[0] << 24 | (uint32_t) state[1] << 16 | (uint32_t) state[2] << 8 | state[3];
+    if (peer_len != 0) {
+        active->ticket_peer = mbedtls_calloc(1, peer_len);
+        if (active->ticket_peer == NULL) return MBEDTLS_ERR_SSL_ALLOC_FAILED;
+        memcpy(active->ticket_peer, state + PREFIX, peer_len);
+        active->ticket_peer_len = peer_len;
+    }
+    return 0;
+}
+
+int ticket_parse(void *p_config, mbedtls_ssl_session *session, unsigned char *ticket, size_t len)
+{
+    config *c = p_config;
+    if (len < HEADER + PREFIX + TAG) return MBEDTLS_ERR_SSL_INVALID_MAC;
+
+    ticket_key *key = NULL;
+    for (size_t i = 0; i < c->ticket_key_count && key == NULL; i++) {
+        if (memcmp(c->ticket_keys[i].name, ticket, TICKET_NAME) == 0) key = &c->ticket_keys[i];
+    }
+    if (key == NULL) return MBEDTLS_ERR_SSL_SESSION_TICKET_EXPIRED;
+
+    unsigned char *state = ticket + HEADER;
+    size_t state_len = len - HEADER - TAG;
+    unsigned char aad[AAD];
+    make_aad(aad, ticket, c);
+    if (mbedtls_gcm_auth_decrypt(&key->gcm, state_len, ticket + TICKET_NAME, IV, aad, AAD, state + state_len,
+                                 TAG, state, state) != 0) {
+        return MBEDTLS_ERR_SSL_INVALID_MAC;
+    }
+    int ret = read_state(c, session, state, state_len);
+    mbedtls_platform_zeroize(state, state_len);
+    return ret;
+}

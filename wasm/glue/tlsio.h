@@ -1,0 +1,163 @@
+/*
+ * tlsio glue: what the C files share.
+ *
+ * The glue is a translator. An export checks its handle, makes one or two mbedTLS calls, and returns bytes
+ * or mbedTLS's own negative code. It holds no policy and does no I/O: records go in and out through the
+ * imports below, which JavaScript keys by the connection's handle. An import never calls back into the core.
+ */
+#ifndef TLSIO_H
+#define TLSIO_H
+
+#define MBEDTLS_ALLOW_PRIVATE_ACCESS /* facts that mbedTLS keeps but does not publish: see connection.c */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "mbedtls/error.h"
+#include "mbedtls/gcm.h"
+#include "mbedtls/oid.h"
+#include "mbedtls/pk.h"
+#include "mbedtls/platform.h"
+#include "mbedtls/platform_util.h"
+#include "mbedtls/ssl.h"
+#include "mbedtls/ssl_cache.h"
+#include "mbedtls/x509_crt.h"
+
+#define EXPORT(name) __attribute__((export_name(#name))) name
+#define IMPORT(name) __attribute__((import_module("tlsio"), import_name(#name)))
+
+typedef struct trust trust;
+typedef struct config config;
+typedef struct connection connection;
+
+/* ---- Imports: JavaScript's side of the boundary (the table in lib/core.ts) ------------------------- */
+
+/* Takes `len` bytes of records to send. Returns the count, or a negative code. */
+IMPORT(bio_send) int bio_send(connection *conn, const unsigned char *bytes, size_t len);
+/* Gives up to `len` bytes of received records. Returns the count, 0 at the end, or a negative code. */
+IMPORT(bio_recv) int bio_recv(connection *conn, unsigned char *bytes, size_t len);
+/* Fills `bytes` from the host's CSPRNG. Returns 0, or a negative code. */
+IMPORT(entropy) int entropy(unsigned char *bytes, size_t len);
+/* Milliseconds since the Unix epoch. */
+IMPORT(clock_ms) double clock_ms(void);
+/* Hands out one secret of a handshake, for a key log. `type` is mbedtls_ssl_key_export_type. */
+IMPORT(key_log) void key_log(connection *conn, int type, const unsigned char *secret, size_t len,
+                             const unsigned char client_random[32]);
+
+/* ---- platform.c ------------------------------------------------------------------------------------ */
+
+int tlsio_rng(void *unused, unsigned char *bytes, size_t len);
+
+/* ---- config.c -------------------------------------------------------------------------------------- */
+
+#define TICKET_NAME 16    /* bytes; RFC 5077 section 4 recommends 16 */
+#define TICKET_SECRET 32  /* bytes; AES-256-GCM */
+#define TICKET_CONTEXT 32 /* bytes; a hash of what a session must share to be resumed */
+#define TICKET_KEYS 8     /* one encrypts; seven earlier ones cover a lifetime of seven rotations */
+
+typedef struct {
+    unsigned char name[TICKET_NAME];
+    mbedtls_gcm_context gcm;
+} ticket_key;
+
+/* A certificate chain with its private key. */
+typedef struct credential {
+    mbedtls_x509_crt chain;
+    mbedtls_pk_context key;
+    struct credential *next;
+} credential;
+
+enum {
+    OPTION_ALLOW_COMMON_NAME = 1, /* take the CN as the host name when there is no SAN */
+    OPTION_RENEGOTIATION = 2,     /* TLS 1.2: honour the peer's request (RFC 5746 only) */
+    OPTION_SHA1 = 4,              /* accept certificates signed with SHA-1 */
+    OPTION_KEY_LOG = 8,           /* call key_log() */
+    OPTION_CLIENT_ORDER = 16,     /* server: the client's order of suites decides */
+};
+
+/* Trusted certificates: many configs may share them, as the default roots are. */
+struct trust {
+    uint32_t magic;
+    mbedtls_x509_crt certs;
+};
+
+struct config {
+    uint32_t magic;
+    int options;
+    mbedtls_ssl_config ssl;
+    mbedtls_x509_crt_profile profile;
+    credential *credentials;
+    mbedtls_ssl_cache_context cache;
+    /* Lists that mbedTLS keeps pointers to. */
+    int *suites;
+    uint16_t *groups;
+    uint16_t *sigalgs;
+    const char **alpn;
+    char *alpn_names;
+    /* Tickets: keys[0] encrypts, all decrypt. */
+    ticket_key ticket_keys[TICKET_KEYS];
+    size_t ticket_key_count;
+    uint32_t ticket_lifetime; /* seconds */
+    unsigned char ticket_context[TICKET_CONTEXT];
+};
+
+#define TRUST_MAGIC 0x54525531u
+#define CONFIG_MAGIC 0x43464731u
+#define CHECK_CONFIG(c) \
+    do { if ((c) == NULL || (c)->magic != CONFIG_MAGIC) return MBEDTLS_ERR_SSL_BAD_INPUT_DATA; } while (0)
+
+/* ---- connection.c ---------------------------------------------------------------------------------- */
+
+#define CHAIN_MAX (MBEDTLS_X509_MAX_INTERMEDIATE_CA + 2) /* the intermediates, the leaf and the anchor */
+
+enum fact {
+    FACT_VERSION,      /* 0x0303 or 0x0304; 0 before it is known */
+    FACT_SUITE,        /* IANA number */
+    FACT_RESUMED,      /* 1: a session was resumed */
+    FACT_VERIFY_FLAGS, /* MBEDTLS_X509_BADCERT_* bits */
+    FACT_ALERT,        /* the last alert that the peer sent; -1: none */
+    FACT_SESSION,      /* 1: the peer gave what a later handshake can resume */
+    FACT_PENDING,      /* decrypted bytes that wait in the record buffer */
+    FACT_MAX_WRITE,    /* plaintext bytes that fit one record */
+    FACT_GROUP,        /* IANA number of the key exchange's group; 0: none or not known */
+    FACT_COUNT
+};
+
+struct connection {
+    uint32_t magic;
+    config *config;
+    mbedtls_ssl_context ssl;
+    int32_t facts[FACT_COUNT];
+    /* What the peer's certificate must be for; the check is names.c's. */
+    int check_name;
+    char *dns_name;
+    unsigned char ip[16];
+    size_t ip_len;
+    /* The chain that verified, leaf first; the certificates belong to the session and the config. */
+    const mbedtls_x509_crt *chain[CHAIN_MAX];
+    size_t chain_len;
+    /* TLS 1.3 server: what the ticket said of a client that sends no certificate when it resumes. */
+    unsigned char *ticket_peer;
+    size_t ticket_peer_len;
+    uint32_t ticket_flags;
+};
+
+#define CONNECTION_MAGIC 0x434f4e31u
+#define CHECK_CONNECTION(c) \
+    do { if ((c) == NULL || (c)->magic != CONNECTION_MAGIC) return MBEDTLS_ERR_SSL_BAD_INPUT_DATA; } while (0)
+
+/* The connection that the running export was called for: mbedTLS gives ticket callbacks only the config. */
+extern connection *active;
+
+/* ---- names.c --------------------------------------------------------------------------------------- */
+
+/* Whether the certificate is for the connection's host, by RFC 9525. */
+int name_matches(const connection *conn, const mbedtls_x509_crt *crt);
+
+/* ---- tickets.c ------------------------------------------------------------------------------------- */
+
+mbedtls_ssl_ticket_write_t ticket_write;
+mbedtls_ssl_ticket_parse_t ticket_parse;
+
+#endif

@@ -28,6 +28,7 @@ export { type ConnectionIO, Core, type CoreOptions } from "./lib/core.ts";
 export { type Duplex, type DuplexLike, type StreamPair, toDuplex } from "./lib/duplex.ts";
 export {
   type Cipher,
+  type EngineState,
   type HandshakeOutcome,
   type ReadOutcome,
   TLSEngine,
@@ -63,7 +64,13 @@ export {
 } from "./lib/net.ts";
 export { type SessionFacts, SSLSession } from "./lib/session.ts";
 export { type SocketOptions, SSLSocket, type TryOutcome } from "./lib/socket.ts";
-export { type ContextOptions, saveSession, SSLContext, wrapSocket, type WrapSocketOptions } from "./lib/ssl.ts";
+export {
+  type ContextOptions,
+  saveSession,
+  SSLContext,
+  wrapSocket,
+  type WrapSocketOptions,
+} from "./lib/ssl.ts";
 export {
   IncompleteReadError,
   LimitOverrunError,

@@ -45,6 +45,7 @@ export const CORE_EXPORTS = {
   connection_handshake: 1,
   connection_read: 3,
   connection_write: 3,
+  connection_update_key: 2,
   connection_close_notify: 1,
   connection_alert: 2,
   connection_facts: 1,
@@ -77,7 +78,7 @@ export interface ConnectionIO {
   /** Takes the records at `memory[at .. at + length]`. */
   send(memory: Bytes, at: number, length: number): void;
   /** Puts up to `length` received bytes at `memory[at]`. Returns how many, 0 at the end, or a negative code. */
-  receive(memory: Bytes, at: number, length: number): number;
+  pull(memory: Bytes, at: number, length: number): number;
   /** Takes one secret of the handshake. */
   keyLog(type: number, secret: Bytes, clientRandom: Bytes): void;
 }
@@ -129,7 +130,7 @@ export class Core {
         this.#connections.get(handle!)!.send(this.memory, at!, length!);
         return length!;
       },
-      bio_recv: (handle, at, length) => this.#connections.get(handle!)!.receive(this.memory, at!, length!),
+      bio_recv: (handle, at, length) => this.#connections.get(handle!)!.pull(this.memory, at!, length!),
       entropy: (at, length) => {
         try {
           random(this.memory.subarray(at!, at! + length!));

@@ -15,9 +15,9 @@
  * @module
  */
 
-import { type Bytes, concat, EMPTY, encodeText } from "./bytes.ts";
+import { type Bytes, EMPTY, encodeText } from "./bytes.ts";
 import type { TLSConfig } from "./config.ts";
-import { type ConnectionIO, type Core, IO_SIZE } from "./core.ts";
+import { Connection, type Facts } from "./connection.ts";
 import {
   alertForCode,
   alertOf,
@@ -28,7 +28,8 @@ import {
   SSLError,
 } from "./errors.ts";
 import { SSLSession } from "./session.ts";
-import { groupName, suiteName, TLSVersion, versionName } from "./suites.ts";
+import { groupName, suiteOf, TLSVersion, versionName } from "./suites.ts";
+import type { Wire } from "./wire.ts";
 
 /** What a read came to. */
 export type ReadOutcome =
@@ -59,10 +60,18 @@ export interface Cipher {
   readonly bits: number;
 }
 
-type State = "handshake" | "open" | "read-closed" | "write-closed" | "closed" | "failed" | "freed";
+/** Where an engine is. `read-closed`: the peer sent close_notify; `write-closed`: we did. */
+export type EngineState =
+  | "handshake"
+  | "open"
+  | "read-closed"
+  | "write-closed"
+  | "closed"
+  | "failed"
+  | "freed";
 
-/** The moves that are legal. `read-closed`: the peer sent close_notify. `write-closed`: we did. */
-const TRANSITIONS: Readonly<Record<State, readonly State[]>> = {
+/** The moves that are legal. */
+const TRANSITIONS: Readonly<Record<EngineState, readonly EngineState[]>> = {
   "handshake": ["open", "closed", "failed", "freed"],
   "open": ["read-closed", "write-closed", "failed", "freed"],
   "read-closed": ["closed", "failed", "freed"],
@@ -74,57 +83,24 @@ const TRANSITIONS: Readonly<Record<State, readonly State[]>> = {
 
 /** Records that may wait to be taken before write() takes no more: enough for several per flush. */
 const HIGH_WATER = 131072; // bytes
-/** Places of the facts in the core: `enum fact` of wasm/glue/tlsio.h says the same. */
-const FACT = {
-  VERSION: 0,
-  SUITE: 1,
-  RESUMED: 2,
-  VERIFY_FLAGS: 3,
-  ALERT: 4,
-  SESSION: 5,
-  PENDING: 6,
-  MAX_WRITE: 7,
-  GROUP: 8,
-};
-const FACT_COUNT = 9;
 /** The certificate is for other hosts: mbedTLS speaks of a CN, but we go by the SAN. */
 const BADCERT_CN_MISMATCH = 4;
-
-/** NSS key log labels, by mbedtls_ssl_key_export_type. */
-const KEY_LOG_LABELS = [
-  "CLIENT_RANDOM",
-  "CLIENT_EARLY_TRAFFIC_SECRET",
-  "EARLY_EXPORTER_SECRET",
-  "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
-  "SERVER_HANDSHAKE_TRAFFIC_SECRET",
-  "CLIENT_TRAFFIC_SECRET_0",
-  "SERVER_TRAFFIC_SECRET_0",
-];
 
 const NEED_RECORDS = { state: "need-records" } as const;
 const DONE = { state: "done" } as const;
 const EOF = { state: "eof" } as const;
 
-/** Frees the connections of engines that nobody disposed of. */
-const LOST = new FinalizationRegistry<{ core: Core; handle: number; config: TLSConfig }>((lost) => {
-  lost.core.disconnect(lost.handle);
-  lost.config.release();
-});
-
 /** One end of one TLS connection. */
 export class TLSEngine {
   readonly #config: TLSConfig;
-  readonly #core: Core;
-  readonly #wire: Wire;
+  readonly #connection: Connection;
   readonly #hostname: string | undefined;
   readonly #suppressRaggedEofs: boolean;
-  #handle: number;
-  #state: State = "handshake";
+  #state: EngineState = "handshake";
   #error: SSLError | undefined;
   #offered: SSLSession | undefined;
   #session: SSLSession | undefined;
-  #facts: Int32Array | undefined;
-  #maxWrite = 0;
+  #facts: Facts | undefined; // from the end of the handshake on
   #held = 0; // what a read met behind the data that it gave: the next read reports it
 
   /**
@@ -137,16 +113,7 @@ export class TLSEngine {
     this.#config = config;
     this.#hostname = options.serverHostname;
     this.#suppressRaggedEofs = options.suppressRaggedEofs ?? false;
-    const { core, handle: configHandle } = config.acquire();
-    this.#core = core;
-    this.#wire = new Wire(config.options.keyLog);
-    this.#handle = core.call.connection_new(configHandle);
-    if (this.#handle === 0) {
-      config.release();
-      throw errorFromCode("create a TLS connection", CODE.ALLOC_FAILED);
-    }
-    core.connect(this.#handle, this.#wire);
-    LOST.register(this, { core, handle: this.#handle, config }, this);
+    this.#connection = new Connection(config);
     try {
       if (!config.serverSide) this.#prepareClient(options.savedSession);
     } catch (error) {
@@ -156,23 +123,12 @@ export class TLSEngine {
   }
 
   #prepareClient(session: SSLSession | undefined): void {
-    const { call } = this.#core;
-    const host = this.#hostname === undefined ? null : encodeText(this.#hostname);
-    const check = this.#config.options.checkHostname === false ? 0 : 1;
-    this.#core.check(
-      "set serverHostname",
-      this.#core.with([host], (at) => call.connection_set_host(this.#handle, at!, check)),
-    );
+    this.#connection.setHost(this.#hostname, this.#config.options.checkHostname !== false);
     // A session that was accepted under other trust, or by another host, must not stand in for this check.
     if (session === undefined || session.facts.trust !== this.#config.trustId) return;
     if (session.facts.serverHostname !== (this.#hostname ?? "")) return;
     if (!this.#config.speaks(session.facts.version)) return; // mbedTLS offers the session's version alone
-    const state = SSLSession.state(session);
-    const code = this.#core.with(
-      [state],
-      (at) => call.connection_offer_session(this.#handle, at!, state.length),
-    );
-    if (code === 0) this.#offered = session; // else: of another mbedTLS; a full handshake does as well
+    if (this.#connection.offer(session) === 0) this.#offered = session; // else it is of another mbedTLS
   }
 
   // ---- The network's side -----------------------------------------------------------------------------
@@ -183,7 +139,7 @@ export class TLSEngine {
    */
   receive(records: Bytes): void {
     if (this.#wire.eof) throw new TypeError("Cannot receive records: the end of the stream was received");
-    this.#wire.input = this.#wire.input.length === 0 ? records : concat([this.#wire.input, records]);
+    this.#wire.receive(records);
   }
 
   /** The network will give no more. */
@@ -215,9 +171,10 @@ export class TLSEngine {
       return DONE;
     }
     for (;;) {
-      const code = this.#run(() => this.#core.call.connection_handshake(this.#handle));
+      const code = this.#run(() => this.#connection.handshake());
       if (code === 0) {
-        this.#finishHandshake();
+        this.#setState("open");
+        this.#facts = this.#connection.facts();
         return DONE;
       }
       if (code !== CODE.WANT_READ) throw this.#fail(this.#handshakeAction(), code);
@@ -233,12 +190,8 @@ export class TLSEngine {
     if (this.#held !== 0) return this.#endOfRead(this.#held);
     let total = 0;
     while (total < buffer.length) {
-      const room = Math.min(IO_SIZE, buffer.length - total);
-      const code = this.#run(() => this.#core.call.connection_read(this.#handle, this.#core.io, room));
+      const code = this.#run(() => this.#connection.read(buffer.subarray(total)));
       if (code > 0) {
-        const { memory, io } = this.#core;
-        buffer.set(memory.subarray(io, io + code), total);
-        memory.fill(0, io, io + code);
         total += code;
       } else if (code === CODE.NEW_SESSION_TICKET) {
         this.#session = undefined; // the newest ticket is the one to save
@@ -275,11 +228,8 @@ export class TLSEngine {
     }
     let total = 0;
     while (total < plaintext.length && this.#wire.outputLength < HIGH_WATER) {
-      const piece = plaintext.subarray(total, total + this.#maxWrite);
-      this.#core.memory.set(piece, this.#core.io);
-      const code = this.#run(() =>
-        this.#core.call.connection_write(this.#handle, this.#core.io, piece.length)
-      );
+      const piece = plaintext.subarray(total, total + this.#facts!.maxWrite);
+      const code = this.#run(() => this.#connection.write(piece));
       if (code === CODE.WANT_READ) break; // a renegotiation waits for the peer
       if (code < 0) throw this.#fail("write", code);
       total += code;
@@ -295,7 +245,7 @@ export class TLSEngine {
       return;
     }
     this.#assertUsable("close");
-    const code = this.#run(() => this.#core.call.connection_close_notify(this.#handle));
+    const code = this.#run(() => this.#connection.closeNotify());
     if (code < 0) throw this.#fail("close", code);
     this.#setState(this.#state === "read-closed" ? "closed" : "write-closed");
   }
@@ -307,10 +257,24 @@ export class TLSEngine {
     return rest;
   }
 
+  /**
+   * Moves to the next sending key (RFC 8446 section 4.6.3). TLS 1.3 does so by itself when a key has encrypted its share.
+   *
+   * @param request Ask the peer to do the same.
+   */
+  updateKey(request = false): void {
+    this.#assertUsable("update the key");
+    if (this.version !== "TLSv1.3") {
+      throw new TypeError("Cannot update the key: the connection is not TLS 1.3");
+    }
+    const code = this.#run(() => this.#connection.updateKey(request));
+    if (code < 0) throw this.#fail("update the key", code);
+  }
+
   // ---- What is known of the connection ----------------------------------------------------------------
 
   /** Where the engine is. */
-  get state(): State {
+  get state(): EngineState {
     return this.#state;
   }
 
@@ -326,133 +290,98 @@ export class TLSEngine {
 
   /** `"TLSv1.2"` or `"TLSv1.3"`; `undefined` before the handshake is over. */
   get version(): string | undefined {
-    return this.#facts && versionName(this.#facts[FACT.VERSION]!);
+    return this.#facts && versionName(this.#facts.version);
   }
 
   /** The cipher suite; `undefined` before the handshake is over. */
   get cipher(): Cipher | undefined {
-    if (this.#facts === undefined) return undefined;
-    const suite = this.#facts[FACT.SUITE]!;
-    const bits = this.#core.retired ? 0 : this.#core.call.core_suite_bits(suite);
-    return { name: suiteName(this.#core, suite), version: this.version!, bits };
+    const suite = this.#facts && suiteOf(this.#connection.core, this.#facts.suite);
+    return suite && { name: suite.name, version: this.version!, bits: suite.bits };
   }
 
   /** The group of the key exchange; `undefined` when there was none. */
   get group(): string | undefined {
-    return this.#facts && groupName(this.#facts[FACT.GROUP]!);
+    return this.#facts && groupName(this.#facts.group);
   }
 
   /** Whether an earlier session was resumed. */
   get sessionReused(): boolean {
-    return this.#facts?.[FACT.RESUMED] === 1;
+    return this.#facts?.resumed ?? false;
   }
 
   /** `MBEDTLS_X509_BADCERT_*` bits: 0 when the peer's certificate is valid; 0x80 when none was checked. */
   get verifyFlags(): number {
     if (this.sessionReused && this.#offered !== undefined) return this.#offered.facts.verifyFlags;
-    return (this.#facts?.[FACT.VERIFY_FLAGS] ?? 0) >>> 0;
+    return this.#facts?.verifyFlags ?? 0;
   }
 
   /** The flags in words; `""` when there are none. */
   get verifyMessage(): string {
-    return this.#core.retired ? "" : this.#core.verifyText(this.verifyFlags);
+    return this.#describe(this.verifyFlags);
   }
 
   /** The ALPN protocol that was agreed. */
   get alpnProtocol(): string | undefined {
-    return this.#core.text(this.#core.call.connection_alpn(this.#open())) || undefined;
+    return this.#open().alpn();
   }
 
   /** Decrypted bytes that a read would give without more records. */
   get pending(): number {
-    return this.#handle === 0 ? 0 : this.#readFacts()[FACT.PENDING]!;
+    return this.#connection.freed || this.#error !== undefined ? 0 : this.#connection.facts().pending;
   }
 
   /** The certificates that the peer sent, DER, leaf first. A resumed session has the leaf alone. */
   peerCertificates(): Bytes[] {
-    const sent = this.#certificates(this.#core.call.connection_peer);
+    const sent = this.#open().certificates("peer");
     if (sent.length > 0 || !this.sessionReused || !this.#offered?.facts.peer) return sent;
     return [Uint8Array.fromBase64(this.#offered.facts.peer)];
   }
 
   /** The chain that verified, DER, leaf first, trust anchor last; empty when none was checked in this handshake. */
   verifiedChain(): Bytes[] {
-    return this.#certificates(this.#core.call.connection_chain);
-  }
-
-  #certificates(get: (handle: number, index: number, at: number, size: number) => number): Bytes[] {
-    const handle = this.#open();
-    const found: Bytes[] = [];
-    for (;;) {
-      const der = this.#core.collect("read a certificate", (at, size) => get(handle, found.length, at, size));
-      if (der.length === 0) return found;
-      found.push(der);
-    }
+    return this.#open().certificates("chain");
   }
 
   /** What to resume later: the newest ticket or session id; `undefined` when the server gave none. */
   session(): SSLSession | undefined {
-    if (this.#handle !== 0 && this.#session === undefined) this.#session = this.#saveSession();
+    if (!this.#connection.freed && this.#session === undefined) this.#session = this.#saveSession();
     return this.#session;
   }
 
   #saveSession(): SSLSession | undefined {
-    if (this.#config.serverSide || this.#facts === undefined || this.#core.retired) return undefined;
-    const { call } = this.#core;
-    const state = this.#core.collect(
-      "save the session",
-      (at, size) => call.connection_session(this.#handle, at, size),
-    );
+    if (this.#config.serverSide || this.#facts === undefined || this.#connection.core.retired) {
+      return undefined;
+    }
+    const state = this.#connection.session();
     if (state.length === 0) return undefined;
-    const isTLS13 = this.#facts[FACT.VERSION] === TLSVersion.TLSv1_3;
-    const facts = {
+    const isTLS13 = this.#facts.version === TLSVersion.TLSv1_3;
+    return new SSLSession({
       serverHostname: this.#hostname ?? "",
       trust: this.#config.trustId,
       version: this.version!,
       verifyFlags: this.verifyFlags,
-      created: this.#core.now(),
+      created: this.#connection.core.now(),
       peer: isTLS13 ? this.peerCertificates()[0]?.toBase64() ?? "" : "",
-    };
-    return new SSLSession(facts, state);
+    }, state);
   }
 
   /** Keying material for another protocol (RFC 5705, RFC 8446 section 7.5). */
   exportKeyingMaterial(length: number, label: string, context?: Bytes): Bytes {
-    const handle = this.#open();
-    const name = encodeText(label);
-    return this.#core.with([new Uint8Array(length), name, context ?? null], (at, nameAt, contextAt) => {
-      const code = this.#core.call.connection_export(
-        handle,
-        at!,
-        length,
-        nameAt!,
-        name.length,
-        contextAt!,
-        context?.length ?? 0,
-        context === undefined ? 0 : 1,
-      );
-      this.#core.check("export keying material", code);
-      return this.#core.memory.slice(at!, at! + length);
-    });
+    return this.#open().exportKeyingMaterial(length, encodeText(label), context);
   }
 
   /** Frees the connection in the core. What was learned stays; the session is saved first. */
   [Symbol.dispose](): void {
-    if (this.#handle === 0) return;
-    if (!this.#core.retired) {
-      if (this.#error === undefined) this.session();
-      this.#wire.input = EMPTY;
-    }
-    LOST.unregister(this);
-    this.#core.disconnect(this.#handle);
-    this.#config.release();
-    this.#handle = 0;
+    if (this.#state === "freed") return;
+    if (this.#error === undefined) this.session();
+    this.#wire.input = EMPTY;
+    this.#connection.free();
     this.#setState("freed");
   }
 
   // ---- State ------------------------------------------------------------------------------------------
 
-  #setState(next: State): void {
+  #setState(next: EngineState): void {
     if (!TRANSITIONS[this.#state].includes(next)) {
       throw new Error(`Cannot move TLS engine from "${this.#state}" to "${next}"`);
     }
@@ -461,28 +390,29 @@ export class TLSEngine {
 
   #assertUsable(action: string): void {
     if (this.#error !== undefined) throw this.#error;
-    if (this.#state === "freed") {
-      throw new SSLError(`Cannot ${action}: the connection is closed`, { kind: "closed" });
-    }
-    if (this.#state === "closed") {
+    if (this.#state === "closed" || this.#state === "freed") {
       throw new SSLError(`Cannot ${action}: the connection is closed`, { kind: "closed" });
     }
   }
 
-  /** The handle of a connection whose handshake is over. */
-  #open(): number {
+  /** The connection, once its handshake is over. */
+  #open(): Connection {
     if (this.#error !== undefined) throw this.#error;
-    if (this.#handle === 0) throw new SSLError("Cannot ask: the connection is closed", { kind: "closed" });
+    if (this.#state === "freed") {
+      throw new SSLError("Cannot ask: the connection is closed", { kind: "closed" });
+    }
     if (this.#facts === undefined) {
       throw new SSLError("Cannot ask: the TLS handshake is not over", { kind: "config" });
     }
-    return this.#handle;
+    return this.#connection;
+  }
+
+  get #wire(): Wire {
+    return this.#connection.wire;
   }
 
   /** Runs one call of the core; a trap becomes this engine's failure. */
   #run(call: () => number): number {
-    this.#wire.starved = false;
-    this.#wire.sent = false;
     try {
       return call();
     } catch (error) {
@@ -493,36 +423,20 @@ export class TLSEngine {
     }
   }
 
-  #readFacts(): Int32Array {
-    return this.#core.int32s(this.#core.call.connection_facts(this.#handle), FACT_COUNT);
-  }
-
-  #finishHandshake(): void {
-    this.#setState("open");
-    this.#facts = this.#readFacts();
-    this.#maxWrite = Math.min(IO_SIZE, this.#facts[FACT.MAX_WRITE]!);
-  }
-
-  #handshakeAction(): string {
-    return this.#hostname === undefined
-      ? "complete TLS handshake"
-      : `complete TLS handshake with ${JSON.stringify(this.#hostname)}`;
-  }
-
   /** Makes the failure final, and queues the alert that mbedTLS did not send. */
   #fail(action: string, code: number): SSLError {
-    const facts = this.#readFacts();
+    const { verifyFlags, alert } = this.#connection.facts();
     this.#error = code === CODE.CERT_VERIFY_FAILED
-      ? this.#verifyError(action, code, facts[FACT.VERIFY_FLAGS]! >>> 0)
-      : errorFromCode(action, code, code === CODE.FATAL_ALERT ? alertOf(facts[FACT.ALERT]!) : undefined);
+      ? this.#verifyError(action, code, verifyFlags)
+      : errorFromCode(action, code, code === CODE.FATAL_ALERT ? alertOf(alert) : undefined);
     this.#setState("failed");
-    const alert = alertForCode(code);
-    if (alert !== undefined && !this.#wire.sent) this.#core.call.connection_alert(this.#handle, alert);
+    const answer = alertForCode(code);
+    if (answer !== undefined && !this.#wire.sent) this.#connection.alert(answer);
     return this.#error;
   }
 
   #verifyError(action: string, code: number, verifyFlags: number): SSLError {
-    const verifyMessage = this.#core.verifyText(verifyFlags) || codeText(code);
+    const verifyMessage = this.#describe(verifyFlags) || codeText(code);
     const state = verifyFlags === BADCERT_CN_MISMATCH
       ? `the certificate is not for ${JSON.stringify(this.#hostname)}`
       : verifyMessage[0]!.toLowerCase() + verifyMessage.slice(1);
@@ -533,64 +447,14 @@ export class TLSEngine {
       verifyMessage,
     });
   }
-}
 
-/** The records' side of an engine: what mbedTLS's BIO callbacks see. */
-class Wire implements ConnectionIO {
-  /** Received bytes that are not used yet. */
-  input: Bytes = EMPTY;
-  /** Whether the network has ended. */
-  eof = false;
-  /** Whether the last call of the core wanted more than there was. */
-  starved = false;
-  /** Whether the last call of the core sent something. */
-  sent = false;
-  outputLength = 0;
-  #output: Bytes = EMPTY;
-  readonly #keyLog: ((line: string) => void) | undefined;
-
-  constructor(keyLog: ((line: string) => void) | undefined) {
-    this.#keyLog = keyLog;
+  #describe(verifyFlags: number): string {
+    const { core } = this.#connection;
+    return core.retired ? "" : core.verifyText(verifyFlags);
   }
 
-  send(memory: Bytes, at: number, length: number): void {
-    if (this.outputLength + length > this.#output.length) {
-      const grown = new Uint8Array(Math.max(2 * this.#output.length, this.outputLength + length));
-      grown.set(this.#output.subarray(0, this.outputLength));
-      this.#output = grown;
-    }
-    this.#output.set(memory.subarray(at, at + length), this.outputLength);
-    this.outputLength += length;
-    this.sent = true;
-  }
-
-  receive(memory: Bytes, at: number, length: number): number {
-    const n = Math.min(length, this.input.length);
-    if (n === 0) {
-      if (this.eof) return 0;
-      this.starved = true;
-      return CODE.WANT_READ;
-    }
-    memory.set(this.input.subarray(0, n), at);
-    this.input = this.input.subarray(n);
-    return n;
-  }
-
-  take(): Bytes {
-    const records = this.#output.subarray(0, this.outputLength);
-    this.#output = EMPTY;
-    this.outputLength = 0;
-    return records;
-  }
-
-  keyLog(type: number, secret: Bytes, clientRandom: Bytes): void {
-    const label = KEY_LOG_LABELS[type];
-    if (label === undefined) return;
-    try {
-      this.#keyLog?.(`${label} ${clientRandom.toHex()} ${secret.toHex()}`);
-    } catch (error) {
-      reportError(error); // an exception must not unwind through C
-    }
-    secret.fill(0);
+  #handshakeAction(): string {
+    const peer = this.#hostname === undefined ? "" : ` with ${JSON.stringify(this.#hostname)}`;
+    return `complete TLS handshake${peer}`;
   }
 }

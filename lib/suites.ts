@@ -62,6 +62,8 @@ export interface Suite {
   readonly id: number;
   /** IANA name: `"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"`. */
   readonly name: string;
+  /** Strength of its cipher in bits. */
+  readonly bits: number;
 }
 
 const SUITES = new WeakMap<Core, readonly Suite[]>();
@@ -70,20 +72,22 @@ const SUITES = new WeakMap<Core, readonly Suite[]>();
 export function suitesOf(core: Core): readonly Suite[] {
   let suites = SUITES.get(core);
   if (suites === undefined) {
+    const { core_suite, core_suite_name, core_suite_bits } = core.call;
     const found: Suite[] = [];
-    for (let id; (id = core.call.core_suite(found.length)) !== 0;) {
-      found.push({ id, name: suiteName(core, id) });
+    for (let id; (id = core_suite(found.length)) !== 0;) {
+      found.push({ id, name: ianaName(core.text(core_suite_name(id))), bits: core_suite_bits(id) });
     }
     SUITES.set(core, suites = found);
   }
   return suites;
 }
 
-/** The IANA name of suite `id`. mbedTLS's own is the same but for the dashes and the "TLS1-3-" of TLS 1.3. */
-export function suiteName(core: Core, id: number): string {
-  return ianaName(core.text(core.call.core_suite_name(id)));
+/** The suite with number `id`. */
+export function suiteOf(core: Core, id: number): Suite | undefined {
+  return suitesOf(core).find((suite) => suite.id === id);
 }
 
+/** mbedTLS's name of a suite in IANA's spelling: they differ in the dashes and the "TLS1-3-" of TLS 1.3. */
 function ianaName(name: string): string {
   return name.toUpperCase().replace(/^TLS1-3-/, "TLS-").replaceAll("-", "_");
 }

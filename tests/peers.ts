@@ -6,7 +6,7 @@
  * helper returns; they end with their scope:
  *
  * ```ts
- * await using server = await opensslServer({ ...pair("ec"), tls: "1.3" });
+ * await using server = await opensslServer({ ...identity("ec"), tls: "1.3" });
  * const client = await nodeClient({ port: server.port, ca: certFile("root.pem"), steps: ["LINE hello"] });
  * ```
  *
@@ -18,6 +18,7 @@
  */
 export * from "./peers/options.ts";
 export * from "./peers/process.ts";
+export * from "./peers/server.ts";
 export * from "./peers/protocol.ts";
 export * from "./peers/openssl.ts";
 export * from "./peers/gnutls.ts";

@@ -16,13 +16,13 @@ import {
   denoServer,
   gnutlsClient,
   gnutlsServer,
+  identity,
   need,
   nginx,
   nodeClient,
   nodeServer,
   opensslClient,
   opensslServer,
-  pair,
   pattern,
   Program,
   pythonClient,
@@ -78,56 +78,6 @@ Deno.test("Program.waitFor(): reports an end without a match at once", async () 
   await assertRejects(() => program.waitFor(/right/), Error, "it ended with 4");
 });
 
-Deno.test("certs/README.md: lists the files that are there", async () => {
-  const readme = await Deno.readTextFile(certFile("README.md"));
-  const listed = new Set<string>();
-  for (const [row] of readme.matchAll(/^\| `.*$/gm)) {
-    let name = "";
-    for (const [, file = ""] of row.split("|")[1]!.matchAll(/`([^`]+)`/g)) {
-      if (!file.startsWith(".")) name = file.replace(/\.\w+$/, "");
-      listed.add(file.startsWith(".") ? name + file : file);
-    }
-  }
-  const there = (await Array.fromAsync(Deno.readDir(certFile("")))).map((entry) => entry.name)
-    .filter((name) => !/^(README.md|make.sh)$/.test(name));
-  assertEquals([...listed].sort(), there.sort());
-});
-
-// OpenSSL's verification codes; 0 where OpenSSL, which is less strict, accepts.
-const VERDICTS: Record<string, number> = {
-  ec: 0,
-  rsa: 0,
-  p384: 0,
-  p521: 0,
-  ed25519: 0,
-  chain: 0,
-  "chain-leaf": 20, // unable to get local issuer certificate
-  expired: 10,
-  future: 9, // not yet valid
-  "cn-only": 0,
-  "ip-in-dns": 62, // host name mismatch
-  "wildcard-suffix": 62,
-  "wildcard-partial": 62,
-  "wrong-eku": 26, // unsuitable certificate purpose
-  "leaf-issued": 79, // invalid CA certificate
-  pathlen: 25, // path length constraint exceeded
-  impostor: 7, // certificate signature failure
-  self: 18, // self-signed
-  book: 18,
-};
-
-Deno.test("certs: openssl verify says of each server certificate what README.md says", async () => {
-  for (const [name, verdict] of Object.entries(VERDICTS)) {
-    const cert = certFile(`${name}.pem`);
-    const { stdout, stderr } = await run("openssl", [
-      ...["verify", "-x509_strict", "-purpose", "sslserver", "-verify_hostname", "localhost"],
-      ...["-CAfile", ROOTS, "-untrusted", cert, cert],
-    ]);
-    const codes = [...(stdout + stderr).matchAll(/error (\d+) at/g)].map((match) => Number(match[1]));
-    assert(verdict === 0 ? codes.length === 0 : codes.includes(verdict), `${name}: ${stdout}${stderr}`);
-  }
-});
-
 const SCRIPT_SERVERS: Record<string, (options: ServerOptions) => Promise<ScriptServer>> = {
   python: pythonServer,
   asyncio: (options) => pythonServer({ ...options, style: "asyncio" }),
@@ -146,14 +96,14 @@ function assertSteps(results: StepResult[] | undefined, steps: string[]) {
 
 for (const [name, start] of Object.entries({ ...SCRIPT_SERVERS, deno: denoServer })) {
   Deno.test(`protocol: ECHO, SINK, SOURCE of 1 MB between a ${name} server and every client`, async () => {
-    await using server = await start(pair("ec"));
+    await using server = await start(identity("ec"));
     const steps = ["ECHO 1000000 1", "SINK 1000000 2", "SOURCE 1000000 3", "ECHO 0 1", "QUIT"];
     for (const connect of Object.values(CLIENTS)) assertSteps(await connect(server.port, steps), steps);
   });
 }
 
 Deno.test("protocol: ECHO of 64 MB between node and asyncio", async () => {
-  await using server = await SCRIPT_SERVERS.asyncio!(pair("ec"));
+  await using server = await SCRIPT_SERVERS.asyncio!(identity("ec"));
   const steps = ["ECHO 64000000 7"];
   assertSteps(await CLIENTS.node!(server.port, steps), steps);
 });
@@ -171,7 +121,7 @@ Deno.test("runSteps(): notices one wrong byte", async () => {
 
 for (const [name, start] of Object.entries(SCRIPT_SERVERS)) {
   Deno.test(`protocol: a ${name} server ends with close_notify (QUIT) or without (DROP)`, async () => {
-    await using server = await start(pair("ec"));
+    await using server = await start(identity("ec"));
     const at = { port: server.port, ca: ROOT };
     const quit = await pythonClient({ ...at, steps: ["QUIT"] });
     assertEquals(quit.connections[0]?.closed, "clean");
@@ -180,11 +130,11 @@ for (const [name, start] of Object.entries(SCRIPT_SERVERS)) {
   });
 
   Deno.test(`clientAuth: a ${name} server accepts only a client with a certificate, and names it`, async () => {
-    await using server = await start({ ...pair("ec"), clientAuth: "required", clientCa: ROOT });
+    await using server = await start({ ...identity("ec"), clientAuth: "required", clientCa: ROOT });
     const at: ClientOptions = { port: server.port, ca: ROOT };
-    const [known] = (await pythonClient({ ...at, ...pair("client") })).connections;
+    const [known] = (await pythonClient({ ...at, ...identity("client") })).connections;
     assertEquals(known?.steps[0]?.info?.client, "EC client");
-    await denoClient({ port: server.port, ...pair("client"), steps: ["ECHO 10 1"] });
+    await denoClient({ port: server.port, ...identity("client"), steps: ["ECHO 10 1"] });
     const [unknown] = (await pythonClient(at)).connections;
     assertEquals(unknown?.steps, []);
     if (name !== "asyncio") { // which does not tell, and closes without an alert
@@ -201,7 +151,7 @@ for (const tls of ["1.2", "1.3"] as const) {
 
   for (const [name, start] of Object.entries(SCRIPT_SERVERS)) {
     Deno.test(`INFO: ${name} server and all clients agree on ${version}, ALPN, name and resumption`, async () => {
-      await using server = await start({ ...pair("ec"), tls, alpn: ["h2", "http/1.1"] });
+      await using server = await start({ ...identity("ec"), tls, alpn: ["h2", "http/1.1"] });
       const at = { port: server.port, ca: ROOT, servername: "example.test", alpn: ["http/1.1"] };
       for (const connect of [pythonClient, nodeClient]) {
         const { connections } = await connect({ ...at, connections: 2, steps: ["INFO"] });
@@ -216,7 +166,7 @@ for (const tls of ["1.2", "1.3"] as const) {
   }
 
   Deno.test(`opensslServer(): node and python resume, ${version}`, async () => {
-    await using server = await opensslServer({ ...pair("ec"), tls });
+    await using server = await opensslServer({ ...identity("ec"), tls });
     for (const connect of [pythonClient, nodeClient]) {
       const at = { port: server.port, ca: ROOT, steps: ["LINE hello"] };
       const { connections } = await connect({ ...at, connections: 2 });
@@ -227,7 +177,7 @@ for (const tls of ["1.2", "1.3"] as const) {
 
   Deno.test(`opensslClient(): resumes a saved session at a python server, ${version}`, async () => {
     await using dir = await tempDir();
-    await using server = await pythonServer({ ...pair("rsa"), tls });
+    await using server = await pythonServer({ ...identity("rsa"), tls });
     const session = `${dir.path}/session`;
     const at = { port: server.port, ca: ROOTS };
     const first = await opensslClient({ ...at, sessionOut: session });
@@ -242,9 +192,9 @@ for (const tls of ["1.2", "1.3"] as const) {
   });
 
   Deno.test(`gnutlsClient(): resumes at openssl, node, and gnutls servers, ${version}`, async () => {
-    await using openssl = await opensslServer({ ...pair("ec"), tls });
-    await using node = await nodeServer({ ...pair("ec"), tls });
-    await using gnutls = await gnutlsServer({ ...pair("ec"), tls });
+    await using openssl = await opensslServer({ ...identity("ec"), tls });
+    await using node = await nodeServer({ ...identity("ec"), tls });
+    await using gnutls = await gnutlsServer({ ...identity("ec"), tls });
     for (
       const { port, input, until } of [
         { port: openssl.port, input: "hello\n", until: /^olleh$/m },
@@ -258,9 +208,9 @@ for (const tls of ["1.2", "1.3"] as const) {
   });
 
   Deno.test(`nginx(): serves files, proxies to another TLS server, and answers curl, ${version}`, async () => {
-    await using inner = await nginx({ ...pair("ec"), tls, files: { "a.txt": "inner" } });
+    await using inner = await nginx({ ...identity("ec"), tls, files: { "a.txt": "inner" } });
     const upstream = { port: inner.port, ca: ROOT, tls };
-    await using outer = await nginx({ ...pair("chain"), tls, upstream, files: { "a.txt": "outer" } });
+    await using outer = await nginx({ ...identity("chain"), tls, upstream, files: { "a.txt": "outer" } });
     const base = `https://localhost:${outer.port}`;
     assertEquals((await curl(`${base}/a.txt`, ROOT)).stdout, "outer");
     assertEquals((await curl(`${base}/proxy/a.txt`, ROOT)).stdout, "inner");
@@ -272,16 +222,16 @@ for (const tls of ["1.2", "1.3"] as const) {
 
 Deno.test("nginx(): speaks HTTP/2, and asks for a client certificate", async () => {
   const options = { clientAuth: "required", clientCa: ROOTS, http2: true } as const;
-  await using server = await nginx({ ...pair("rsa"), ...options });
+  await using server = await nginx({ ...identity("rsa"), ...options });
   const url = `https://localhost:${server.port}/info`;
-  const { cert, key } = pair("client-rsa");
+  const { cert, key } = identity("client-rsa");
   const known = await curl(url, ROOTS, ["-i", "--cert", cert, "--key", key]);
   assertMatch(known.stdout, /^HTTP\/2 200[^]*client_verify=SUCCESS\nclient_s_dn=CN=RSA client,/);
   assertMatch((await curl(url, ROOTS, ["-i"])).stdout, /^HTTP\/2 400/);
 });
 
 Deno.test("clients: each rejects a certificate of another authority", async () => {
-  await using server = await pythonServer(pair("impostor"));
+  await using server = await pythonServer(identity("impostor"));
   const at = { port: server.port, ca: ROOT };
   assertMatch((await pythonClient(at)).connections[0]?.error ?? "", /CERTIFICATE_VERIFY_FAILED/);
   assertMatch((await nodeClient(at)).connections[0]?.error ?? "", /certificate/);
@@ -295,7 +245,7 @@ Deno.test("clients: each rejects a certificate of another authority", async () =
 });
 
 Deno.test("opensslServer(): raw mode receives, updates keys, and sends", async () => {
-  await using server = await opensslServer({ ...pair("ec"), tls: "1.3", mode: "raw" });
+  await using server = await opensslServer({ ...identity("ec"), tls: "1.3", mode: "raw" });
   const until = /from the server/;
   const client = opensslClient({ port: server.port, ca: ROOT, input: "from the client\n", until });
   await server.program.waitFor(/from the client/);
@@ -308,7 +258,7 @@ Deno.test("opensslServer(): raw mode receives, updates keys, and sends", async (
 Deno.test("chromium(): trusts the authority it is given, runs the page, rejects an unknown one", async () => {
   const page = `<!doctype html><title>t</title><p id=p></p>
 <script>fetch("/info").then((r) => r.text()).then((t) => { p.textContent = t; })</script>`;
-  await using server = await nginx({ ...pair("ec"), files: { "index.html": page } });
+  await using server = await nginx({ ...identity("ec"), files: { "index.html": page } });
   const url = `https://example.test:${server.port}/`;
   const { dom, error } = await chromium(url, { ca: ROOT });
   assertEquals(error, undefined);
@@ -317,7 +267,7 @@ Deno.test("chromium(): trusts the authority it is given, runs the page, rejects 
 });
 
 Deno.test("chromium(): takes a screenshot", async () => {
-  await using server = await opensslServer({ ...pair("rsa"), mode: "www", tls: "1.2" });
+  await using server = await opensslServer({ ...identity("rsa"), mode: "www", tls: "1.2" });
   const { screenshot, stderr } = await chromium(`https://localhost:${server.port}/`, {
     ca: ROOTS,
     screenshot: true,

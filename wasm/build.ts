@@ -156,15 +156,18 @@ function toTree(files: Map<string, Uint8Array>): Tree {
   return root;
 }
 
+const TERMINAL = Deno.stderr.isTerminal();
+const CLEAR_LINE = "\r\x1b[K";
+
 function log(line: string): void {
-  console.error(line);
+  console.error(TERMINAL ? CLEAR_LINE + line : line);
 }
 
 /** A line per file; on a terminal, one line that changes. */
-function progress(done: number, total: number, path: string): void {
-  const line = `[${String(done).padStart(3)}/${total}] ${path}`;
-  if (!Deno.stderr.isTerminal()) return log(line);
-  Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[K${done < total ? line : ""}`));
+function progress(started: number, total: number, path: string): void {
+  const line = `[${String(started).padStart(3)}/${total}] ${path}`;
+  if (!TERMINAL) return log(line);
+  Deno.stderr.writeSync(new TextEncoder().encode(started < total ? CLEAR_LINE + line : CLEAR_LINE));
 }
 
 /** Runs a command's work; if it fails, says why and exits with code 1. */
@@ -172,7 +175,7 @@ export async function command(work: () => Promise<void>): Promise<void> {
   try {
     await work();
   } catch (error) {
-    console.error(error instanceof Error ? error.message : error);
+    log(error instanceof Error ? error.message : String(error));
     Deno.exit(1);
   }
 }

@@ -69,8 +69,8 @@ export interface Workshop {
   inputs(path: string): unknown;
   /** What the core calls itself. */
   version: string;
-  /** Told what has been compiled, and how much there is to compile. */
-  progress(done: number, total: number, path: string): void;
+  /** Told which file is begun, as the how manieth of how many. */
+  progress(started: number, total: number, path: string): void;
 }
 
 /**

@@ -4,8 +4,13 @@
  * @module
  */
 
-// A definition follows its comment: /** text */ #define MBEDTLS_ERR_NAME -0x1234
-const DEFINITION = /(?:\/\*\*((?:[^*]|\*(?!\/))*)\*\/\s*)?#define\s+(MBEDTLS_ERR_\w+)\s+-(0x[0-9A-Fa-f]+)/g;
+// A definition has its comment before it or, as /**< text */, behind it.
+const COMMENT = String.raw`((?:[^*]|\*(?!/))*)\*/`;
+const DEFINITION = new RegExp(
+  String
+    .raw`(?:/\*\*(?!<)${COMMENT}\s*)?#define (MBEDTLS_ERR_\w+)\s+-(0x[0-9A-Fa-f]+)(?:[ \t]*/\*\*<${COMMENT})?`,
+  "g",
+);
 
 /**
  * Reads the error codes that mbedTLS's public headers define.
@@ -17,7 +22,7 @@ export function errorCodes(files: Iterable<[path: string, bytes: Uint8Array]>): 
   const codes = [...files]
     .filter(([path]) => /^mbedtls\/include\/mbedtls\/\w+\.h$/.test(path))
     .flatMap(([, bytes]) => [...new TextDecoder().decode(bytes).matchAll(DEFINITION)])
-    .map(([, comment = "", name, code]) => [-Number(code), name!, sentence(comment)] as const)
+    .map(([, before = "", name, code, behind = before]) => [-Number(code), name!, sentence(behind)] as const)
     .sort(([a], [b]) => b - a);
   return `[\n${codes.map((code) => JSON.stringify(code)).join(",\n")}\n]\n`;
 }
@@ -26,5 +31,5 @@ export function errorCodes(files: Iterable<[path: string, bytes: Uint8Array]>): 
 function sentence(comment: string): string {
   const lines = comment.split("\n").map((line) => line.replace(/^\s*\* ?/, "").trim());
   const [first = ""] = lines.join("\n").trim().split("\n\n");
-  return first.replaceAll(/\\[cp] |#(?=MBEDTLS)/g, "").replaceAll("\n", " ");
+  return first.replaceAll(/\\[cp] |#(?=MBEDTLS)/g, "").replaceAll("\n", " ").replace(/\.$/, "");
 }

@@ -51,6 +51,7 @@ export async function fetchMbedtls(
       if (!cached) await writeAtomic(new URL(source.file, CACHE), tarball);
       return [source, tarball];
     } catch (error) {
+      if (cached && error instanceof Deno.errors.NotFound) continue;
       reasons.push(`${name}: ${error instanceof Error ? error.message : error}`);
     }
   }
@@ -67,9 +68,13 @@ async function places(wanted: readonly Source[]): Promise<Place[]> {
   const given = path === undefined
     ? []
     : [{ name: "$TLSIO_MBEDTLS_TARBALL", get: () => Deno.readFile(path) }];
-  const debian = (await debianMirrors()).flatMap((mirror) =>
+  const mirrors = await debianMirrors();
+  const debian = mirrors.flatMap((mirror) =>
     ["unstable", "stable"].map((suite) => ({ name: `Debian ${suite}`, get: () => fromDebian(mirror, suite) }))
   );
+  if (mirrors.length === 0) {
+    debian.push({ name: "Debian", get: () => Promise.reject(new Error("/etc/apt lists no mirror of it")) });
+  }
   const upstream = wanted.map(({ url }) => ({ name: url, get: () => fromUrl(url) }));
   return [...cache, ...given, ...debian, ...upstream];
 }

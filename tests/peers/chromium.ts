@@ -1,5 +1,6 @@
 /** Chromium, headless, as the browser that a server's user would have. */
-import { PATIENCE, Program, run, tempDir } from "./process.ts";
+import { PATIENCE, Program, run } from "./process.ts";
+import { tempDir } from "./server.ts";
 
 /** Starting a browser on a busy machine takes seconds. */
 const BROWSER_PATIENCE = 3 * PATIENCE;

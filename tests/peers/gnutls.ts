@@ -1,6 +1,7 @@
 /** GnuTLS's own server and client programs. */
 import { type ClientOptions, type ClientResult, flags, type ServerOptions, type Version } from "./options.ts";
-import { listening, onFreePort, PATIENCE, Program, type Server } from "./process.ts";
+import { PATIENCE, Program } from "./process.ts";
+import { listening, onFreePort, type Server } from "./server.ts";
 
 const PRIORITY: Record<Version, string> = {
   "1.2": "NORMAL:-VERS-ALL:+VERS-TLS1.2",

@@ -1,15 +1,7 @@
 /** nginx as an HTTPS server, and as an HTTPS client of another server; and curl. */
 import type { ServerOptions, Version } from "./options.ts";
-import {
-  listening,
-  onFreePort,
-  PATIENCE,
-  Program,
-  run,
-  type RunResult,
-  type Server,
-  tempDir,
-} from "./process.ts";
+import { PATIENCE, Program, run, type RunResult } from "./process.ts";
+import { listening, onFreePort, type Server, tempDir } from "./server.ts";
 
 const PROTOCOLS: Record<Version, string> = { "1.2": "TLSv1.2", "1.3": "TLSv1.3", both: "TLSv1.2 TLSv1.3" };
 

@@ -1,6 +1,7 @@
 /** OpenSSL's own server and client programs. */
 import { type ClientOptions, type ClientResult, flags, type ServerOptions, type Version } from "./options.ts";
-import { listening, PATIENCE, Program, type Server } from "./process.ts";
+import { PATIENCE, Program } from "./process.ts";
+import { listening, type Server } from "./server.ts";
 
 const VERSION_FLAGS: Record<Version, string[]> = { "1.2": ["-tls1_2"], "1.3": ["-tls1_3"], both: [] };
 

@@ -1,4 +1,5 @@
 /** What every TLS peer can be told, in one vocabulary. */
+import { fileURLToPath } from "node:url";
 
 /** Which versions of TLS a peer speaks. */
 export type Version = "1.2" | "1.3" | "both";
@@ -60,17 +61,24 @@ export interface ClientResult {
  * @param name Such as `"ec.pem"`.
  */
 export function certFile(name: string): string {
-  return new URL(`../certs/${name}`, import.meta.url).pathname;
+  return fileURLToPath(new URL(`../certs/${name}`, import.meta.url));
 }
 
 /** The path of a script of `tests/peers/`. */
 export function scriptFile(name: string): string {
-  return new URL(name, import.meta.url).pathname;
+  return fileURLToPath(new URL(name, import.meta.url));
 }
 
-/** Certificate and key paths of one pair of `tests/certs/`: `...pair("ec")`. */
-export function pair(name: string): { cert: string; key: string } {
-  return { cert: certFile(`${name}.pem`), key: certFile(`${name}.key`) };
+/** Certificates whose key has another name. */
+const KEY_OF: Record<string, string> = { "chain-leaf": "chain" };
+for (
+  const name of ["expired", "future", "cn-only", "ip-in-dns", "wildcard-suffix", "wildcard-partial"]
+    .concat("wrong-eku", "sha1", "leaf-issued", "pathlen")
+) KEY_OF[name] = "ec";
+
+/** The paths of a certificate of `tests/certs/` and its key: `...identity("ec")`. */
+export function identity(name: string): { cert: string; key: string } {
+  return { cert: certFile(`${name}.pem`), key: certFile(`${KEY_OF[name] ?? name}.key`) };
 }
 
 /** `["-flag", value]` for each value that is there. */

@@ -4,7 +4,8 @@
  */
 import type { PeerInfo, StepResult } from "./protocol.ts";
 import { type ClientOptions, flags, scriptFile, type ServerOptions } from "./options.ts";
-import { listening, PATIENCE, Program, run, type Server } from "./process.ts";
+import { PATIENCE, Program, run } from "./process.ts";
+import { listening, type Server } from "./server.ts";
 
 /** A script's server process, and what it says of its connections. */
 export interface ScriptServer extends Server {

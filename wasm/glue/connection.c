@@ -143,26 +143,35 @@ int EXPORT(connection_handshake)(connection *conn)
     int ret = 0;
     while (ret == 0 && conn->ssl.state != MBEDTLS_SSL_HANDSHAKE_OVER) {
         if (conn->ssl.state == MBEDTLS_SSL_HANDSHAKE_WRAPUP && conn->ssl.handshake != NULL) note_handshake(conn);
+        use_alert_keys(&conn->ssl);
         ret = mbedtls_ssl_handshake_step(&conn->ssl);
     }
     active = NULL;
     return note_alert(conn, ret);
 }
 
+/* Returns how many bytes were read; 0 at the end of the stream; or a negative code. */
 int EXPORT(connection_read)(connection *conn, unsigned char *bytes, size_t len)
 {
     CHECK_CONNECTION(conn);
     active = conn;
-    int ret = mbedtls_ssl_read(&conn->ssl, bytes, len);
+    int ret;
+    do {
+        ret = mbedtls_ssl_read(&conn->ssl, bytes, len);
+        if (ret > 0) conn->key_updates = 0;
+    } while (ret == MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE && is_key_update(conn) &&
+             (ret = answer_key_update(conn)) == 0);
     active = NULL;
     return note_alert(conn, ret);
 }
 
+/* Returns how many bytes were encrypted, at most those of one record; or a negative code. */
 int EXPORT(connection_write)(connection *conn, const unsigned char *bytes, size_t len)
 {
     CHECK_CONNECTION(conn);
     active = conn;
-    int ret = mbedtls_ssl_write(&conn->ssl, bytes, len);
+    int ret = key_is_worn(conn) ? connection_update_key(conn, 0) : 0;
+    if (ret == 0) ret = mbedtls_ssl_write(&conn->ssl, bytes, len);
     active = NULL;
     return note_alert(conn, ret);
 }

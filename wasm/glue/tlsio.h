@@ -141,6 +141,7 @@ struct connection {
     unsigned char *ticket_peer;
     size_t ticket_peer_len;
     uint32_t ticket_flags;
+    int key_updates; /* received since the last data */
 };
 
 #define CONNECTION_MAGIC 0x434f4e31u
@@ -154,6 +155,19 @@ extern connection *active;
 
 /* Whether the certificate is for the connection's host, by RFC 9525. */
 int name_matches(const connection *conn, const mbedtls_x509_crt *crt);
+
+/* ---- traffic.c ------------------------------------------------------------------------------------- */
+
+/* Whether the message that mbedTLS did not expect is a KeyUpdate. */
+int is_key_update(const connection *conn);
+/* Takes the peer's next key, and our own if it asks for that. */
+int answer_key_update(connection *conn);
+/* Sends KeyUpdate. */
+int connection_update_key(connection *conn, int request);
+/* Whether our sending key should give way to its next. */
+int key_is_worn(const connection *conn);
+/* Makes an alert of the coming step readable for the peer. */
+void use_alert_keys(mbedtls_ssl_context *ssl);
 
 /* ---- tickets.c ------------------------------------------------------------------------------------- */
 

@@ -1,0 +1,206 @@
+/**
+ * Connection: one mbedTLS connection in a core. It owns the handle, and turns the core's numbers into values; the engine
+ * above decides when to call what.
+ */
+
+import { type Bytes, encodeText } from "./bytes.ts";
+import type { TLSConfig } from "./config.ts";
+import { type Core, IO_SIZE } from "./core.ts";
+import { CODE, errorFromCode } from "./errors.ts";
+import { SSLSession } from "./session.ts";
+import { Wire } from "./wire.ts";
+
+/** Frees the connections of engines that nobody disposed of. */
+const LOST = new FinalizationRegistry<() => void>((free) => free());
+
+/** What the core knows of a connection: `enum fact` of wasm/glue/tlsio.h has the same order. */
+export interface Facts {
+  /** 0x0303 or 0x0304; 0 before it is known. */
+  readonly version: number;
+  /** IANA number of the suite. */
+  readonly suite: number;
+  /** Whether a session was resumed. */
+  readonly resumed: boolean;
+  /** `MBEDTLS_X509_BADCERT_*` bits. */
+  readonly verifyFlags: number;
+  /** The last alert that the peer sent; -1: none. */
+  readonly alert: number;
+  /** Whether the peer gave what a later handshake can resume. */
+  readonly hasSession: boolean;
+  /** Decrypted bytes that wait. */
+  readonly pending: number;
+  /** Plaintext bytes that fit one record. */
+  readonly maxWrite: number;
+  /** IANA number of the key exchange's group; 0: none. */
+  readonly group: number;
+}
+
+const FACT_COUNT = 9;
+
+/** One connection. Its methods return the core's codes; the handle must not be used after `free()`. */
+export class Connection {
+  /** The core it lives in. */
+  readonly core: Core;
+  /** Its records. */
+  readonly wire: Wire;
+  #handle: number;
+  readonly #release: () => void;
+
+  /** Makes a connection of `config`. */
+  constructor(config: TLSConfig) {
+    const { core, handle: configHandle } = config.acquire();
+    this.core = core;
+    this.wire = new Wire(config.options.keyLog);
+    const handle = core.call.connection_new(configHandle);
+    if (handle === 0) {
+      config.release();
+      throw errorFromCode("create a TLS connection", CODE.ALLOC_FAILED);
+    }
+    this.#handle = handle;
+    core.connect(handle, this.wire);
+    this.#release = () => {
+      core.disconnect(handle);
+      config.release();
+    };
+    LOST.register(this, this.#release, this);
+  }
+
+  /** Whether the handle is gone. */
+  get freed(): boolean {
+    return this.#handle === 0;
+  }
+
+  /** Frees the connection. */
+  free(): void {
+    if (this.#handle === 0) return;
+    this.#handle = 0;
+    LOST.unregister(this);
+    this.#release();
+  }
+
+  /** Names the host for SNI, and whether its certificate must be for it. */
+  setHost(host: string | undefined, check: boolean): void {
+    const name = host === undefined ? null : encodeText(host);
+    const set = (at?: number) => this.core.call.connection_set_host(this.#handle, at!, check ? 1 : 0);
+    this.core.check("set serverHostname", this.core.with([name], set));
+  }
+
+  /** Offers a session. Returns 0, or a code when this core cannot use it. */
+  offer(session: SSLSession): number {
+    const state = SSLSession.state(session);
+    return this.core.with(
+      [state],
+      (at) => this.core.call.connection_offer_session(this.#handle, at!, state.length),
+    );
+  }
+
+  /** One call of mbedTLS. 0: the handshake is over. */
+  handshake(): number {
+    this.#start();
+    return this.core.call.connection_handshake(this.#handle);
+  }
+
+  /** Decrypts up to a record into `buffer`. Returns how many bytes; 0 at the end of the stream. */
+  read(buffer: Bytes): number {
+    this.#start();
+    const { io, call } = this.core;
+    const n = call.connection_read(this.#handle, io, Math.min(IO_SIZE, buffer.length));
+    if (n > 0) {
+      const { memory } = this.core;
+      buffer.set(memory.subarray(io, io + n));
+      memory.fill(0, io, io + n);
+    }
+    return n;
+  }
+
+  /** Encrypts `plaintext`, which fits one record. Returns how many bytes it took. */
+  write(plaintext: Bytes): number {
+    this.#start();
+    const { io, call, memory } = this.core;
+    memory.set(plaintext, io);
+    const n = call.connection_write(this.#handle, io, plaintext.length);
+    this.core.memory.fill(0, io, io + plaintext.length);
+    return n;
+  }
+
+  /** Sends close_notify. */
+  closeNotify(): number {
+    this.#start();
+    return this.core.call.connection_close_notify(this.#handle);
+  }
+
+  /** Moves our sending key on (RFC 8446 section 4.6.3). */
+  updateKey(request: boolean): number {
+    this.#start();
+    return this.core.call.connection_update_key(this.#handle, request ? 1 : 0);
+  }
+
+  /** Sends a fatal alert. */
+  alert(description: number): number {
+    return this.core.call.connection_alert(this.#handle, description);
+  }
+
+  #start(): void {
+    this.wire.starved = false;
+    this.wire.sent = false;
+  }
+
+  /** What the core knows now. */
+  facts(): Facts {
+    const facts = this.core.int32s(this.core.call.connection_facts(this.#handle), FACT_COUNT);
+    const [version, suite, resumed, verifyFlags, alert, session, pending, maxWrite, group] = facts;
+    return {
+      version: version!,
+      suite: suite!,
+      resumed: resumed === 1,
+      verifyFlags: verifyFlags! >>> 0,
+      alert: alert!,
+      hasSession: session === 1,
+      pending: pending!,
+      maxWrite: Math.min(IO_SIZE, maxWrite!),
+      group: group!,
+    };
+  }
+
+  /** The ALPN protocol that was agreed. */
+  alpn(): string | undefined {
+    return this.core.text(this.core.call.connection_alpn(this.#handle)) || undefined;
+  }
+
+  /** The certificates that the peer sent, or the chain that verified: DER, leaf first. */
+  certificates(which: "peer" | "chain"): Bytes[] {
+    const { connection_peer, connection_chain } = this.core.call;
+    const get = which === "peer" ? connection_peer : connection_chain;
+    const found: Bytes[] = [];
+    for (;;) {
+      const fill = (at: number, size: number) => get(this.#handle, found.length, at, size);
+      const der = this.core.collect("read a certificate", fill);
+      if (der.length === 0) return found;
+      found.push(der);
+    }
+  }
+
+  /** mbedTLS's form of what can be resumed; empty when there is nothing. */
+  session(): Bytes {
+    const fill = (at: number, size: number) => this.core.call.connection_session(this.#handle, at, size);
+    return this.core.collect("save the session", fill);
+  }
+
+  /** Keying material for other protocols. */
+  exportKeyingMaterial(length: number, label: Bytes, context: Bytes | undefined): Bytes {
+    return this.core.with([new Uint8Array(length), label, context ?? null], (at, labelAt, contextAt) => {
+      const code = this.core.call.connection_export(
+        this.#handle,
+        at!,
+        length,
+        labelAt!,
+        label.length,
+        contextAt!,
+        context?.length ?? 0,
+        context === undefined ? 0 : 1,
+      );
+      this.core.check("export keying material", code);
+      return this.core.memory.slice(at!, at! + length);
+    });
+  }
+}

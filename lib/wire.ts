@@ -1,0 +1,83 @@
+/** Wire: the records' side of an engine, as mbedTLS's BIO callbacks see it. */
+
+import { type Bytes, concat, EMPTY } from "./bytes.ts";
+import type { ConnectionIO } from "./core.ts";
+import { CODE } from "./errors.ts";
+
+/** NSS key log labels, by mbedtls_ssl_key_export_type. */
+const KEY_LOG_LABELS = [
+  "CLIENT_RANDOM",
+  "CLIENT_EARLY_TRAFFIC_SECRET",
+  "EARLY_EXPORTER_SECRET",
+  "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
+  "SERVER_HANDSHAKE_TRAFFIC_SECRET",
+  "CLIENT_TRAFFIC_SECRET_0",
+  "SERVER_TRAFFIC_SECRET_0",
+];
+
+/** Records that have come and records that are to go. Each byte is copied once, into or out of the core's memory. */
+export class Wire implements ConnectionIO {
+  /** Received bytes that are not used yet. */
+  input: Bytes = EMPTY;
+  /** Whether the network has ended. */
+  eof = false;
+  /** Whether the last call of the core wanted more than there was. */
+  starved = false;
+  /** Whether the last call of the core sent something. */
+  sent = false;
+  /** Bytes to send. */
+  outputLength = 0;
+  #output: Bytes = EMPTY;
+  readonly #keyLog: ((line: string) => void) | undefined;
+
+  constructor(keyLog: ((line: string) => void) | undefined) {
+    this.#keyLog = keyLog;
+  }
+
+  /** Adds received bytes. They are kept by reference while nothing else waits. */
+  receive(records: Bytes): void {
+    this.input = this.input.length === 0 ? records : concat([this.input, records]);
+  }
+
+  /** Gives up the bytes to send. */
+  take(): Bytes {
+    const records = this.#output.subarray(0, this.outputLength);
+    this.#output = EMPTY;
+    this.outputLength = 0;
+    return records;
+  }
+
+  send(memory: Bytes, at: number, length: number): void {
+    const needed = this.outputLength + length;
+    if (needed > this.#output.length) {
+      const grown = new Uint8Array(Math.max(2 * this.#output.length, needed));
+      grown.set(this.#output.subarray(0, this.outputLength));
+      this.#output = grown;
+    }
+    this.#output.set(memory.subarray(at, at + length), this.outputLength);
+    this.outputLength = needed;
+    this.sent = true;
+  }
+
+  pull(memory: Bytes, at: number, length: number): number {
+    const n = Math.min(length, this.input.length);
+    if (n === 0) {
+      if (this.eof) return 0;
+      this.starved = true;
+      return CODE.WANT_READ;
+    }
+    memory.set(this.input.subarray(0, n), at);
+    this.input = this.input.subarray(n);
+    return n;
+  }
+
+  keyLog(type: number, secret: Bytes, clientRandom: Bytes): void {
+    const label = KEY_LOG_LABELS[type];
+    try {
+      if (label !== undefined) this.#keyLog?.(`${label} ${clientRandom.toHex()} ${secret.toHex()}`);
+    } catch (error) {
+      reportError(error); // an exception must not unwind through C
+    }
+    secret.fill(0);
+  }
+}

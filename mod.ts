@@ -23,17 +23,18 @@ export {
   peerCertificate,
 } from "./lib/certificate.ts";
 export { CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED, type CertReqs, type PolicyOptions } from "./lib/config.ts";
-export { type Source, TLSConfig, type TLSConfigOptions } from "./lib/config.ts";
+export { TLSConfig, type TLSConfigOptions } from "./lib/config.ts";
+export type { Source } from "./lib/credentials.ts";
 export { type ConnectionIO, Core, type CoreOptions } from "./lib/core.ts";
 export { type Duplex, type DuplexLike, type StreamPair, toDuplex } from "./lib/duplex.ts";
 export {
   type Cipher,
-  type EngineState,
   type HandshakeOutcome,
   type ReadOutcome,
   TLSEngine,
   type TLSEngineOptions,
 } from "./lib/engine.ts";
+export type { EngineState } from "./lib/engine_state.ts";
 export {
   type Alert,
   SSLCertVerificationError,
@@ -45,16 +46,12 @@ export {
 export type { FileOrData } from "./lib/files.ts";
 export {
   type ClientConnected,
-  type ConnectionFailure,
   type ListenOptions,
   openConnection,
   type OpenConnectionOptions,
   type OpenOptions,
   openUnixConnection,
   type OpenUnixConnectionOptions,
-  type ServeOptions,
-  Server,
-  type ServerStats,
   startServer,
   type StartServerOptions,
   type StartTlsOptions,
@@ -62,8 +59,17 @@ export {
   type StartUnixServerOptions,
   type Writer,
 } from "./lib/net.ts";
+export {
+  type ConnectionFailure,
+  type ConnectionHandler,
+  type ServeOptions,
+  Server,
+  type ServerStats,
+} from "./lib/server.ts";
 export { type SessionFacts, SSLSession } from "./lib/session.ts";
-export { type SocketOptions, SSLSocket, type TryOutcome } from "./lib/socket.ts";
+export { type SocketOptions, SSLSocket } from "./lib/socket.ts";
+export { SSLObject } from "./lib/object.ts";
+export type { TryOutcome } from "./lib/nonblocking.ts";
 export {
   type ContextOptions,
   saveSession,

@@ -131,3 +131,23 @@ class StreamDuplex implements Duplex {
     await Promise.allSettled([this.#reader.cancel(closed), ended]);
   }
 }
+
+/** `duplex`, with `bytes` to be read first. */
+export function withBytesFirst(duplex: Duplex, bytes: Uint8Array<ArrayBuffer>): Duplex {
+  let rest = bytes;
+  return {
+    read(p) {
+      if (rest.length === 0) return duplex.read(p);
+      const n = Math.min(p.length, rest.length);
+      p.set(rest.subarray(0, n));
+      rest = rest.subarray(n);
+      return Promise.resolve(n);
+    },
+    write: (p) => duplex.write(p),
+    close: () => duplex.close(),
+    ...(duplex.abort && { abort: () => duplex.abort!() }),
+    ...(duplex.closeWrite && { closeWrite: () => duplex.closeWrite!() }),
+    ...(duplex.localAddr && { localAddr: duplex.localAddr }),
+    ...(duplex.remoteAddr && { remoteAddr: duplex.remoteAddr }),
+  };
+}

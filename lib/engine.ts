@@ -18,6 +18,7 @@
 import { type Bytes, EMPTY, encodeText } from "./bytes.ts";
 import type { TLSConfig } from "./config.ts";
 import { Connection, type Facts } from "./connection.ts";
+import { type EngineState, moved } from "./engine_state.ts";
 import {
   alertForCode,
   alertOf,
@@ -59,27 +60,6 @@ export interface Cipher {
   /** Strength of the cipher in bits. */
   readonly bits: number;
 }
-
-/** Where an engine is. `read-closed`: the peer sent close_notify; `write-closed`: we did. */
-export type EngineState =
-  | "handshake"
-  | "open"
-  | "read-closed"
-  | "write-closed"
-  | "closed"
-  | "failed"
-  | "freed";
-
-/** The moves that are legal. */
-const TRANSITIONS: Readonly<Record<EngineState, readonly EngineState[]>> = {
-  "handshake": ["open", "closed", "failed", "freed"],
-  "open": ["read-closed", "write-closed", "failed", "freed"],
-  "read-closed": ["closed", "failed", "freed"],
-  "write-closed": ["closed", "failed", "freed"],
-  "closed": ["failed", "freed"],
-  "failed": ["freed"],
-  "freed": [],
-};
 
 /** Records that may wait to be taken before write() takes no more: enough for several per flush. */
 const HIGH_WATER = 131072; // bytes
@@ -382,10 +362,7 @@ export class TLSEngine {
   // ---- State ------------------------------------------------------------------------------------------
 
   #setState(next: EngineState): void {
-    if (!TRANSITIONS[this.#state].includes(next)) {
-      throw new Error(`Cannot move TLS engine from "${this.#state}" to "${next}"`);
-    }
-    this.#state = next;
+    this.#state = moved(this.#state, next);
   }
 
   #assertUsable(action: string): void {

@@ -2,7 +2,7 @@
 
 import { readFile } from "node:fs/promises";
 import { type Bytes, encodeText, typeName } from "./bytes.ts";
-import type { Source } from "./config.ts";
+import type { Source } from "./credentials.ts";
 
 /** A path or `file:` URL, PEM text, or PEM or DER bytes. */
 export type FileOrData = string | URL | Uint8Array;

@@ -6,13 +6,8 @@
 
 import { assertBytes, type Bytes, typeName } from "./bytes.ts";
 import { parseAddress } from "./certificate.ts";
-import {
-  CERT_REQUIRED,
-  type PolicyOptions,
-  type Source,
-  TLSConfig,
-  type TLSConfigOptions,
-} from "./config.ts";
+import { CERT_REQUIRED, type PolicyOptions, TLSConfig, type TLSConfigOptions } from "./config.ts";
+import type { Source } from "./credentials.ts";
 import { type DuplexLike, toDuplex } from "./duplex.ts";
 import { type FileOrData, loadSource } from "./files.ts";
 import { resolveProfile } from "./profile.ts";

@@ -183,6 +183,31 @@ export async function tlsioServer(options: TlsioServerOptions = {}): Promise<Tls
   };
 }
 
+/** How a peer of {@linkcode httpHandler} has to end: by a close_notify, or as browsers do, just so. */
+interface HttpOptions {
+  ragged?: boolean;
+  /** Makes the answer. @default {what was posted} */
+  answer?: (path: string, body: Uint8Array, socket: SSLSocket) => string | Uint8Array;
+  /** @default {"text/html"} */
+  type?: string;
+}
+
+/** A handler of {@linkcode tlsioServer} that answers one HTTP/1.1 request, then closes first. */
+export function httpHandler({ ragged, answer = (_, body) => body, type = "text/html" }: HttpOptions = {}) {
+  return async (reader: StreamReader, writer: Writer, socket: SSLSocket): Promise<void> => {
+    const head = new TextDecoder().decode(await reader.readuntil("\r\n\r\n"));
+    const length = Number(head.match(/^content-length: (\d+)/im)?.[1] ?? 0);
+    if (/^expect: 100-continue/im.test(head)) writer.write("HTTP/1.1 100 Continue\r\n\r\n");
+    const content = answer(head.split(" ")[1]!, await reader.readexactly(length), socket);
+    const body = typeof content === "string" ? new TextEncoder().encode(content) : content;
+    const headers = [`Content-Length: ${body.length}`, `Content-Type: ${type}`, "Connection: close"];
+    writer.write(`HTTP/1.1 200 OK\r\n${headers.join("\r\n")}\r\n\r\n`);
+    writer.write(body);
+    await writer.drain();
+    if (!ragged) await closeInOrder(socket);
+  };
+}
+
 async function close(writer: Writer): Promise<void> {
   writer.close();
   await writer.waitClosed();

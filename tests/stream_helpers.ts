@@ -11,6 +11,8 @@ import { pipe, type PipeEnd, type PipeOptions } from "./pipe.ts";
 
 /** Bytes. */
 export const KIB = 1024;
+/** Bytes per read: a byte at a time, across separators, whole. */
+export const CHUNK_SIZES = [1, 3, Infinity];
 
 /** Streams over one end of a pipe, and the other end. */
 export function open<Options extends object = object>(

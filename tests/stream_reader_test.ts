@@ -2,9 +2,7 @@ import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { decodeText, encodeText } from "../lib/bytes.ts";
 import type { Duplex } from "../lib/duplex.ts";
 import { IncompleteReadError, LimitOverrunError, StreamReader } from "../lib/streams.ts";
-import { feed, isPending, KIB, open, pattern, send, settle, text } from "./stream_helpers.ts";
-
-const CHUNK_SIZES = [1, 3, Infinity]; // bytes per read: a byte at a time, across separators, whole
+import { CHUNK_SIZES, feed, isPending, KIB, open, pattern, send, settle, text } from "./stream_helpers.ts";
 
 for (const chunkSize of CHUNK_SIZES) {
   const by = `by ${chunkSize} bytes`;

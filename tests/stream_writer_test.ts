@@ -4,6 +4,7 @@ import type { Duplex } from "../lib/duplex.ts";
 import { openStreams, StreamReader, StreamWriter } from "../lib/streams.ts";
 import { pipe } from "./pipe.ts";
 import {
+  CHUNK_SIZES,
   closeOnly,
   isPending,
   KIB,
@@ -14,8 +15,6 @@ import {
   settle,
   text,
 } from "./stream_helpers.ts";
-
-const CHUNK_SIZES = [1, 3, Infinity]; // bytes per read: a byte at a time, across separators, whole
 
 Deno.test("StreamWriter.write() joins the writes of one tick", async () => {
   const { writer, near, far } = open();

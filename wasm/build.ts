@@ -66,9 +66,8 @@ async function upToDate(): Promise<Manifest | undefined> {
   try {
     const manifest: Manifest = JSON.parse(await Deno.readTextFile(new URL("manifest.json", DIST)));
     const source = SOURCES.find(({ sha256 }) => sha256 === manifest.mbedtls.sha256);
-    if (source === undefined || await hashInputs(await readInputs(), source) !== manifest.inputs) {
-      return undefined;
-    }
+    if (source === undefined) return undefined;
+    if (await hashInputs(await readInputs(), source) !== manifest.inputs) return undefined;
     for (const [name, hash] of Object.entries(manifest.files)) {
       if (await sha256(await Deno.readFile(new URL(name, DIST))) !== hash) return undefined;
     }
@@ -94,9 +93,7 @@ export async function build(
   compiler.share(toTree(files));
 
   // mbedTLS's own sources see of ours the configuration and the headers of replacements (*_alt.h), not the glue.
-  const seen = inputs.filter(([path]) =>
-    path.startsWith("wasm/config/") || /^wasm\/crypto\/.*\.h$/.test(path)
-  );
+  const seen = inputs.filter(([path]) => /^wasm\/(config\/.*|crypto\/.*\.h)$/.test(path));
   const workshop: Workshop = {
     compiler,
     objects: new ObjectCache(!fresh),
@@ -164,10 +161,10 @@ function log(line: string): void {
 }
 
 /** A line per file; on a terminal, one line that changes. */
-function progress(started: number, total: number, path: string): void {
-  const line = `[${String(started).padStart(3)}/${total}] ${path}`;
+function progress(begun: number, total: number, path: string): void {
+  const line = `[${String(begun).padStart(3)}/${total}] ${path}`;
   if (!TERMINAL) return log(line);
-  Deno.stderr.writeSync(new TextEncoder().encode(started < total ? CLEAR_LINE + line : CLEAR_LINE));
+  Deno.stderr.writeSync(new TextEncoder().encode(begun < total ? CLEAR_LINE + line : CLEAR_LINE));
 }
 
 /** Runs a command's work; if it fails, says why and exits with code 1. */

@@ -22,7 +22,7 @@ export const CORES: Readonly<Record<string, Core>> = {
   core: { config: "wasm/config/default.h", sources: ["wasm/config/no_stdio.c"], flags: () => [] },
 };
 
-/** Whether the module names its functions: a profile needs that, and it costs a seventh more bytes. */
+/** Whether the module names its functions: a profile needs that, and it costs 8 % more bytes. */
 export const KEEP_NAMES = Deno.env.get("TLSIO_KEEP_NAMES") === "1";
 
 const STRICT = ["-Wall", "-Wextra", "-Werror"];
@@ -52,9 +52,9 @@ const LINK = [
   "-mexec-model=reactor", // there is no main(): the host calls _initialize() once
   "-Wl,--gc-sections",
   "-Wl,--stack-first", // an overflow traps instead of writing over data
-  "-Wl,-z,stack-size=262144",
+  "-Wl,-z,stack-size=262144", // bytes; a handshake takes 3000, and untouched pages cost nothing
   "-Wl,--initial-memory=1048576", // bytes; grows on demand
-  "-Wl,--max-memory=1073741824", // bytes; some 20 000 connections
+  "-Wl,--max-memory=1073741824", // bytes; room for some 20 000 connections
   "-lc-printscan-no-floating-point",
   KEEP_NAMES ? "-Wl,--strip-debug" : "-Wl,--strip-all",
 ];
@@ -69,8 +69,8 @@ export interface Workshop {
   inputs(path: string): unknown;
   /** What the core calls itself. */
   version: string;
-  /** Told which file is begun, as the how manieth of how many. */
-  progress(started: number, total: number, path: string): void;
+  /** Told of each file that is begun, with the count of those so far. */
+  progress(begun: number, total: number, path: string): void;
 }
 
 /**
@@ -87,10 +87,11 @@ export async function buildCore(name: string, core: Core, workshop: Workshop): P
   if (output === undefined || text !== "") throw new Error(`Cannot link ${name}: the linker says\n${text}`);
 
   const imports = WebAssembly.Module.imports(new WebAssembly.Module(output));
-  const foreign = imports.filter(({ module }) => module !== "tlsio").map(({ module, name }) =>
-    `${module}.${name}`
-  );
-  if (foreign.length > 0) throw new Error(`Cannot link ${name}: it would import ${foreign.join(", ")}`);
+  const foreign = imports.filter(({ module }) => module !== "tlsio");
+  if (foreign.length > 0) {
+    const names = foreign.map(({ module, name }) => `${module}.${name}`).join(", ");
+    throw new Error(`Cannot link ${name}: it would import ${names}`);
+  }
   return output;
 }
 

@@ -10,7 +10,7 @@ import socket
 import ssl
 import sys
 
-from common import CHUNK, arguments, context, parse_step, pattern, pattern_digest
+from common import CHUNK, client_arguments, client_context, parse_step, pattern, pattern_digest
 
 
 class Client:
@@ -102,16 +102,8 @@ def connect(args, ctx, session):
 
 
 def main():
-    parser = arguments(__doc__)
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--servername")
-    parser.add_argument("--connections", type=int, default=1)
-    parser.add_argument("steps", nargs="*", help="lines of the protocol")
-    args = parser.parse_args()
-    ctx = context(args, ssl.PROTOCOL_TLS_CLIENT)
-    ctx.check_hostname = bool(args.ca and args.servername)
-    ctx.verify_mode = ssl.CERT_REQUIRED if args.ca else ssl.CERT_NONE
+    args = client_arguments(__doc__).parse_args()
+    ctx = client_context(args)
     session = None
     for _ in range(args.connections):
         ok, session = connect(args, ctx, session)

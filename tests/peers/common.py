@@ -91,6 +91,23 @@ def server_arguments(description):
     return parser
 
 
+def client_arguments(description):
+    parser = arguments(description)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--servername")
+    parser.add_argument("--connections", type=int, default=1)
+    parser.add_argument("steps", nargs="*", help="lines of the protocol")
+    return parser
+
+
+def client_context(args):
+    ctx = context(args, ssl.PROTOCOL_TLS_CLIENT)
+    ctx.check_hostname = bool(args.ca and args.servername)
+    ctx.verify_mode = ssl.CERT_REQUIRED if args.ca else ssl.CERT_NONE
+    return ctx
+
+
 def info(tls):
     """PeerInfo of protocol.ts, of a server's SSLSocket or SSLObject."""
     subject = dict(pair for name in (tls.getpeercert() or {}).get("subject", ()) for pair in name)

@@ -110,8 +110,14 @@ export async function nginx(options: NginxOptions): Promise<Server> {
  * @param ca The authorities of the server's certificate, a path; none: not verified.
  * @param args More arguments. Useful: `-i`, `--tlsv1.3`, `--tls-max 1.2`, `--cert`, `--key`, `--http1.1`,
  * and a second URL, which shares the connection.
+ * @param stdin What `--data-binary @-` and the like read.
  */
-export async function curl(url: string, ca?: string, args: readonly string[] = []): Promise<RunResult> {
+export async function curl(
+  url: string,
+  ca?: string,
+  args: readonly string[] = [],
+  stdin?: string,
+): Promise<RunResult> {
   const port = new URL(url).port;
   return await run("curl", [
     "--silent",
@@ -124,5 +130,5 @@ export async function curl(url: string, ca?: string, args: readonly string[] = [
     ...(ca === undefined ? ["--insecure"] : ["--cacert", ca]),
     ...args,
     url,
-  ]);
+  ], stdin === undefined ? {} : { stdin });
 }

@@ -94,7 +94,7 @@ export interface ConnectionReport {
   resumed?: boolean;
   alpn?: string | null;
   steps: StepResult[];
-  /** How the server ended it. Node cannot tell `clean` from `truncated` and says `ended`. */
+  /** How the server ended it. Node and asyncio cannot tell `clean` from `truncated` and say `ended`. */
   closed?: "clean" | "truncated" | "ended";
   /** What the language's TLS module said, when the handshake or a step failed. */
   error?: string;
@@ -139,9 +139,15 @@ async function scriptClient(
   return { code, connections, stderr };
 }
 
-/** Connects with `client.py`. Never throws because a handshake or a step fails: see `connections`. */
-export function pythonClient(options: ScriptClientOptions): Promise<ScriptResult> {
-  return scriptClient("python3", ["-B", scriptFile("client.py")], options);
+/**
+ * Connects with `client.py`, or with `style: "asyncio"` `asyncio_client.py`, which cannot resume. Never throws
+ * because a handshake or a step fails: see `connections`.
+ */
+export function pythonClient(
+  options: ScriptClientOptions & { style?: "blocking" | "asyncio" },
+): Promise<ScriptResult> {
+  const script = options.style === "asyncio" ? "asyncio_client.py" : "client.py";
+  return scriptClient("python3", ["-B", scriptFile(script)], options);
 }
 
 /** Connects with `client.mjs`, in Node itself. Never throws because a handshake or a step fails. */

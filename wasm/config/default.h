@@ -58,6 +58,9 @@ time_t tlsio_time(time_t *now);
 #define MULADDC_X1_STOP                                                                                              \
     }
 
+/* A wider window than the default of 3 takes another 5 % off RSA signing, for 3 KB while it lasts. */
+#define MBEDTLS_MPI_WINDOW_SIZE 5
+
 /* Instructions of other machines. */
 #undef MBEDTLS_AESNI_C
 #undef MBEDTLS_AESCE_C

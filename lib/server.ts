@@ -1,0 +1,256 @@
+/**
+ * Server: accepts, hands each connection to a callback once its handshake is done, and closes in good order.
+ *
+ * @module
+ */
+
+import { deadline, delay } from "./_std/async.js";
+import type { Duplex } from "./duplex.ts";
+import { SSLError } from "./errors.ts";
+import { SSLSocket } from "./socket.ts";
+import { type ContextOptions, SSLContext } from "./ssl.ts";
+
+/** Seconds for a handshake; asyncio's SSL_HANDSHAKE_TIMEOUT, nginx's client_header_timeout. */
+export const HANDSHAKE_TIMEOUT = 60;
+/** Seconds to wait for a peer's close_notify; asyncio's SSL_SHUTDOWN_TIMEOUT. */
+export const SHUTDOWN_TIMEOUT = 30;
+const MAX_CONNECTIONS = 10_000; // at some 40 KiB each, 400 MiB
+const MAX_HANDSHAKES = 1_000; // half-open: below the connections, so that a flood of them leaves room for the rest
+const ACCEPT_BACKOFF = 0.1; // seconds to wait when no connection can be accepted (out of file descriptors)
+
+/** What a server counts. */
+export interface ServerStats {
+  /** Connections accepted since the start. */
+  accepted: number;
+  /** Connections closed at once because a limit was reached. */
+  refused: number;
+  /** Handshakes under way. */
+  handshaking: number;
+  /** Connections whose handshake is done and that are open. */
+  open: number;
+  /** Handshakes that failed, since the start. */
+  handshakeFailures: number;
+  /** Those by reason: `"MBEDTLS_ERR_SSL_TIMEOUT"` ... */
+  failures: Record<string, number>;
+}
+
+/** What went wrong with one connection of a server. */
+export interface ConnectionFailure {
+  /** Where: accepting it, in its handshake, or in the callback. */
+  readonly phase: "accept" | "handshake" | "handler";
+  /** The peer. */
+  readonly remoteAddr?: Deno.Addr;
+}
+
+/** Options that all servers share. */
+export interface ServeOptions {
+  /** TLS: a server's context, or the options of one. @default {plain bytes} */
+  ssl?: SSLContext | Omit<ContextOptions, "serverSide">;
+  /** Seconds for a TLS handshake. @default {60} */
+  sslHandshakeTimeout?: number;
+  /** Seconds to wait for a peer's close_notify. @default {30} */
+  sslShutdownTimeout?: number;
+  /** Connections at once; at the limit a new one is closed at once. @default {10000} */
+  maxConnections?: number;
+  /** Handshakes at once; at the limit a new connection is closed at once. @default {1000} */
+  maxHandshakes?: number;
+  /** Told of each failure. @default {a callback's failure is printed, the rest is only counted} */
+  onError?: (error: unknown, failure: ConnectionFailure) => void;
+}
+
+/** Handles one connection of a {@linkcode Server} as a Duplex. */
+export type ConnectionHandler = (socket: Duplex) => void | Promise<void>;
+
+/** A server that is listening. */
+export class Server implements AsyncDisposable {
+  /** What it counts. */
+  readonly stats: Readonly<ServerStats>;
+  /** Where it listens. */
+  readonly addr: Deno.Addr;
+  readonly #listener: Deno.Listener;
+  readonly #handler: ConnectionHandler;
+  readonly #options: ServeOptions;
+  readonly #context: SSLContext | undefined;
+  readonly #stats: ServerStats;
+  readonly #clients = new Set<Duplex>();
+  readonly #tasks = new Set<Promise<void>>();
+  readonly #accepting: Promise<void>;
+  #serving = true;
+
+  private constructor(
+    handler: ConnectionHandler,
+    listener: Deno.Listener,
+    options: ServeOptions,
+    context?: SSLContext,
+  ) {
+    this.#handler = handler;
+    this.#listener = listener;
+    this.#options = options;
+    this.#context = context;
+    this.addr = listener.addr;
+    this.#stats = { accepted: 0, refused: 0, handshaking: 0, open: 0, handshakeFailures: 0, failures: {} };
+    this.stats = this.#stats;
+    this.#accepting = this.#acceptAll();
+  }
+
+  /**
+   * Starts a server that hands each connection to `handler`.
+   *
+   * @param handler Runs for each connection, once its handshake is done.
+   * @param listen Opens the listener; called when the options have been checked.
+   * @param options TLS, limits and timeouts.
+   * @returns The server.
+   */
+  static async start(
+    handler: ConnectionHandler,
+    listen: () => Deno.Listener,
+    options: ServeOptions,
+  ): Promise<Server> {
+    const { ssl } = options;
+    const own = ssl === undefined || ssl instanceof SSLContext
+      ? undefined
+      : await SSLContext.create({ ...ssl, serverSide: true });
+    try {
+      if (ssl instanceof SSLContext && !ssl.serverSide) {
+        throw new TypeError("Cannot use ssl: the context is a client's");
+      }
+      return new Server(handler, listen(), { ...options, ...(own && { ssl: own }) }, own);
+    } catch (error) {
+      own?.[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  async #acceptAll(): Promise<void> {
+    while (this.#serving) {
+      let conn: Deno.Conn;
+      try {
+        conn = await this.#listener.accept();
+      } catch (error) {
+        if (!this.#serving) break;
+        this.#report(error, { phase: "accept" });
+        await delay(ACCEPT_BACKOFF * 1000);
+        continue;
+      }
+      this.#stats.accepted++;
+      const { maxConnections = MAX_CONNECTIONS, maxHandshakes = MAX_HANDSHAKES } = this.#options;
+      if (this.#clients.size >= maxConnections || this.#stats.handshaking >= maxHandshakes) {
+        this.#stats.refused++;
+        tryClose(conn);
+        continue;
+      }
+      const task = this.#serve(conn).finally(() => this.#tasks.delete(task));
+      this.#tasks.add(task);
+    }
+  }
+
+  async #serve(conn: Deno.Conn): Promise<void> {
+    const { remoteAddr } = conn;
+    this.#clients.add(conn);
+    const socket = await this.#handshake(conn, remoteAddr);
+    this.#clients.delete(conn);
+    if (socket === undefined) return;
+    this.#clients.add(socket);
+    this.#stats.open++;
+    try {
+      await this.#handler(socket);
+    } catch (error) {
+      this.#report(error, { phase: "handler", remoteAddr });
+    } finally {
+      this.#stats.open--;
+      this.#clients.delete(socket);
+      if (socket instanceof SSLSocket) socket.abort(); // a no-op after the handler's close
+      else tryClose(conn);
+    }
+  }
+
+  async #handshake(conn: Deno.Conn, remoteAddr: Deno.Addr): Promise<Duplex | undefined> {
+    const { ssl, sslHandshakeTimeout, sslShutdownTimeout } = this.#options;
+    if (ssl === undefined) {
+      (conn as Duplex).setNoDelay?.(true);
+      return conn;
+    }
+    this.#stats.handshaking++;
+    try {
+      return await (ssl as SSLContext).wrapSocket(conn, {
+        timeout: sslHandshakeTimeout ?? HANDSHAKE_TIMEOUT,
+        shutdownTimeout: sslShutdownTimeout ?? SHUTDOWN_TIMEOUT,
+      });
+    } catch (error) {
+      this.#stats.handshakeFailures++;
+      const reason = error instanceof SSLError
+        ? error.alert?.name ?? (error.reason || error.kind)
+        : String(error);
+      this.#stats.failures[reason] = (this.#stats.failures[reason] ?? 0) + 1;
+      this.#report(error, { phase: "handshake", remoteAddr });
+      tryClose(conn);
+      return undefined;
+    } finally {
+      this.#stats.handshaking--;
+    }
+  }
+
+  #report(error: unknown, failure: ConnectionFailure): void {
+    if (this.#options.onError !== undefined) this.#options.onError(error, failure);
+    else if (failure.phase === "handler") console.error("Uncaught in a connection's handler:", error);
+  }
+
+  /** The addresses it listens on. */
+  get sockets(): readonly Deno.Addr[] {
+    return this.#serving ? [this.addr] : [];
+  }
+
+  /** Whether it accepts connections. */
+  isServing(): boolean {
+    return this.#serving;
+  }
+
+  /** Waits until the server is closed. */
+  async serveForever(): Promise<void> {
+    await this.#accepting;
+  }
+
+  /** Stops listening. Open connections go on. */
+  close(): void {
+    if (!this.#serving) return;
+    this.#serving = false;
+    this.#listener.close();
+    this.#context?.[Symbol.dispose]();
+  }
+
+  /** Closes the open connections, each with its close_notify. */
+  closeClients(): void {
+    for (const client of this.#clients) client.close();
+  }
+
+  /** Drops the open connections. */
+  abortClients(): void {
+    for (const client of this.#clients) {
+      if (client instanceof SSLSocket) client.abort();
+      else client.close();
+    }
+  }
+
+  /** Waits until the server is closed and every connection is done. */
+  async waitClosed(): Promise<void> {
+    await this.#accepting;
+    await Promise.all(this.#tasks);
+  }
+
+  /** Closes the server, lets the connections finish for the shutdown timeout, then drops them. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+    const grace = (this.#options.sslShutdownTimeout ?? SHUTDOWN_TIMEOUT) * 1000;
+    await deadline(this.waitClosed(), grace).catch(() => this.abortClients());
+    await this.waitClosed();
+  }
+}
+
+/** Closes a connection, whatever its state. */
+export function tryClose(conn: Deno.Conn): void {
+  try {
+    conn.close();
+  } catch {
+    // closed already
+  }
+}

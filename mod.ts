@@ -25,7 +25,16 @@ export {
 export { CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED, type CertReqs, type PolicyOptions } from "./lib/config.ts";
 export { TLSConfig, type TLSConfigOptions } from "./lib/config.ts";
 export type { Source } from "./lib/credentials.ts";
-export { type ConnectionIO, Core, type CoreOptions } from "./lib/core.ts";
+export type { Bytes } from "./lib/bytes.ts";
+export {
+  type ConnectionIO,
+  Core,
+  CORE_EXPORTS,
+  CORE_IMPORTS,
+  type CoreExports,
+  type CoreOptions,
+  type CoreTable,
+} from "./lib/core.ts";
 export { type Duplex, type DuplexLike, type StreamPair, toDuplex } from "./lib/duplex.ts";
 export {
   type Cipher,

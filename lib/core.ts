@@ -67,8 +67,10 @@ export const CORE_IMPORTS = {
   key_log: 5,
 } as const;
 
-type Table<T> = { readonly [name in keyof T]: (...args: number[]) => number };
-type Exports = Table<typeof CORE_EXPORTS>;
+/** A function of numbers for each name of a table. */
+export type CoreTable<T> = { readonly [name in keyof T]: (...args: number[]) => number };
+/** The module's functions. */
+export type CoreExports = CoreTable<typeof CORE_EXPORTS>;
 
 /** Bytes of the buffer through which plaintext and small results pass: a whole record (RFC 8446 section 5.1). */
 export const IO_SIZE = 16384;
@@ -102,7 +104,7 @@ export class Core {
   }
 
   /** The module's functions. A trap in one retires the core and throws an `SSLError`. */
-  readonly call: Exports;
+  readonly call: CoreExports;
   /** The clock of this core: milliseconds since the Unix epoch. */
   readonly now: () => number;
   /** Where the buffer of {@linkcode IO_SIZE} bytes is. */
@@ -114,6 +116,11 @@ export class Core {
   #trap: unknown;
   #defaultTrust = 0;
 
+  /**
+   * Starts an instance.
+   *
+   * @param options Clock and randomness.
+   */
   constructor({ now = Date.now, random = getRandomBytes }: CoreOptions = {}) {
     this.now = now;
     const instance = new WebAssembly.Instance(coreModule, { tlsio: this.#imports(random) });
@@ -124,7 +131,7 @@ export class Core {
     this.io = this.alloc(IO_SIZE);
   }
 
-  #imports(random: (bytes: Bytes) => void): Table<typeof CORE_IMPORTS> {
+  #imports(random: (bytes: Bytes) => void): CoreTable<typeof CORE_IMPORTS> {
     return {
       bio_send: (handle, at, length) => {
         this.#connections.get(handle!)!.send(this.memory, at!, length!);
@@ -152,7 +159,7 @@ export class Core {
   }
 
   /** Wraps each export: no call after a trap, none from inside a callback. */
-  #guarded(exports: WebAssembly.Exports): Exports {
+  #guarded(exports: WebAssembly.Exports): CoreExports {
     const guarded: Record<string, (...args: number[]) => number> = {};
     for (const name of Object.keys(CORE_EXPORTS)) {
       const run = exports[name] as (...args: number[]) => number;
@@ -170,7 +177,7 @@ export class Core {
         }
       };
     }
-    return guarded as Exports;
+    return guarded as CoreExports;
   }
 
   #trapped(): SSLError {

@@ -7,7 +7,9 @@ import { CODE, codeText, SSLError } from "./errors.ts";
 
 /** Bytes with the words that name them in an error: `certfile "server.pem"`. */
 export interface Source {
+  /** The option, with its path if it had one. */
   readonly name: string;
+  /** PEM or DER. */
   readonly bytes: Bytes;
 }
 

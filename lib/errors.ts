@@ -194,6 +194,7 @@ function plain(text: string): string {
  * ```
  */
 export class SSLError extends Error {
+  /** The class's name. */
   override readonly name: string = "SSLError";
   /** Who or what is at fault. */
   readonly kind: SSLErrorKind;
@@ -221,11 +222,13 @@ export class SSLError extends Error {
 
 /** The peer closed the connection without a close_notify: the data may be cut short (truncation). */
 export class SSLEOFError extends SSLError {
+  /** The class's name. */
   override readonly name: string = "SSLEOFError";
 }
 
 /** The peer's certificate was not accepted. */
 export class SSLCertVerificationError extends SSLError {
+  /** The class's name. */
   override readonly name: string = "SSLCertVerificationError";
   /** `MBEDTLS_X509_BADCERT_*` bits: what is wrong with the chain. */
   readonly verifyFlags: number;

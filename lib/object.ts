@@ -81,6 +81,7 @@ export class SSLObject {
    * @returns The certificate; `undefined` when the peer sent none.
    */
   getpeercert(binary: true): Uint8Array<ArrayBuffer> | undefined;
+  /** CPython's form: see above. */
   getpeercert(binary?: false): PeerCertificate | undefined;
   getpeercert(binary = false): Uint8Array | PeerCertificate | undefined {
     const der = this.#engine.peerCertificates()[0];

@@ -113,8 +113,9 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   async #driveHandshake(): Promise<void> {
     for (;;) {
       const { state } = this.#pump.step(() => this.#engine.handshake());
+      // The last flight may wait for a peer that waits for us to read: it is not waited for.
+      if (state === "done") return this.#pump.flushLater();
       await this.#pump.flush();
-      if (state === "done") return;
       await this.#pump.fill();
       this.#pump.assertUsable();
     }
@@ -309,6 +310,18 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     await this.#pump.flush();
   }
 
+  /** Reads, until the peer's close_notify, what it still sends; `onData` is told how much. */
+  async #readToEnd(onData: (bytes: number) => void): Promise<void> {
+    const scratch = new Uint8Array(STREAM_CHUNK);
+    for (;;) {
+      const outcome = this.#pump.step(() => this.#engine.read(scratch));
+      if (outcome.state === "eof") return;
+      if (outcome.state === "data") onData(outcome.bytes);
+      else await this.#pump.fill();
+      this.#pump.assertUsable();
+    }
+  }
+
   /**
    * Closes: sends close_notify, waits for the peer's up to `shutdownTimeout`, closes the connection below. Calling it
    * again waits for the same. It does not fail: a peer that is gone cannot be told.
@@ -325,16 +338,16 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     await this.#pump.release();
   }
 
+  /** Both at once: the peer may read only when we do. */
   async #shutdown(): Promise<void> {
-    await this.#sendCloseNotify();
-    await this.#pump.duplex.closeWrite?.(); // some peers answer a FIN but not a close_notify
-    const scratch = new Uint8Array(STREAM_CHUNK);
-    for (let total = 0; total < DRAIN_MAX && this.#pump.failure === undefined;) {
-      const outcome = this.#engine.read(scratch);
-      if (outcome.state === "eof") return;
-      if (outcome.state === "data") total += outcome.bytes;
-      else await this.#pump.fill();
-    }
+    let total = 0;
+    const drained = this.#readToEnd((bytes) => {
+      if ((total += bytes) > DRAIN_MAX) {
+        throw new SSLError("Cannot close: the peer goes on sending", { kind: "closed" });
+      }
+    });
+    const said = this.#sendCloseNotify().then(() => this.#pump.duplex.closeWrite?.()); // some peers answer only a FIN
+    await Promise.all([said, drained]);
   }
 
   /** Drops the connection at once: no close_notify, nothing waited for. Reads and writes under way fail. */
@@ -362,16 +375,10 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   }
 
   async #exchangeCloseNotify(): Promise<void> {
-    await this.#sendCloseNotify();
-    const scratch = new Uint8Array(1);
-    for (;;) {
-      const outcome = this.#pump.step(() => this.#engine.read(scratch));
-      if (outcome.state === "eof") return;
-      if (outcome.state === "data") {
-        throw new SSLError("Cannot unwrap: the peer sent data before its close_notify", { kind: "protocol" });
-      }
-      await this.#pump.fill();
-    }
+    const read = this.#readToEnd(() => {
+      throw new SSLError("Cannot unwrap: the peer sent data before its close_notify", { kind: "protocol" });
+    });
+    await Promise.all([this.#sendCloseNotify(), read]);
   }
 
   /** Closes the socket. */

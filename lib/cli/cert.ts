@@ -5,14 +5,20 @@ import { join } from "node:path";
 import { domainToASCII } from "node:url";
 import { type CertificateOptions, createCertificate, type Credential, type KeyType } from "../certificate.ts";
 import { certificateFacts, validity } from "./certificates.ts";
-import { CommandError, defineCommand, items, oneOf, UsageError, wholeNumber } from "./flags.ts";
-import { columns } from "./flags.ts";
+import { columns, CommandError, defineCommand, items, oneOf, UsageError, wholeNumber } from "./flags.ts";
 import { outputStyle } from "./terminal.ts";
 
 /** Names by which programs on a machine reach a server there. */
 export const LOCAL_HOSTS = ["localhost", "127.0.0.1", "::1"] as const;
 
-const KEY_TYPES = ["P-256", "P-384", "P-521", "RSA-2048", "RSA-3072", "RSA-4096"] as const satisfies KeyType[];
+const KEY_TYPES = [
+  "P-256",
+  "P-384",
+  "P-521",
+  "RSA-2048",
+  "RSA-3072",
+  "RSA-4096",
+] as const satisfies KeyType[];
 const DAYS_MAX = 36_500; // a century
 
 /** `tlsio cert`. */
@@ -52,7 +58,9 @@ Only their owner can read them. The certificate does for a server and for a clie
     if (!/^[A-Za-z]+=[^=]+(,[A-Za-z]+=[^=]+)*$/.test(options.subject)) {
       throw new UsageError(`--subject takes a name such as "CN=sensor,O=Lab", not "${options.subject}"`);
     }
-    const paths = (ca ? ["ca.pem", "ca.key"] : []).concat("server.pem", "server.key").map((n) => join(out, n));
+    const paths = (ca ? ["ca.pem", "ca.key"] : []).concat("server.pem", "server.key").map((n) =>
+      join(out, n)
+    );
     if (!force) await refuseOverwrite(paths);
     if (options.keyType!.startsWith("RSA") && Deno.stderr.isTerminal()) {
       console.error(`Making ${options.keyType} keys takes some seconds`);
@@ -62,14 +70,17 @@ Only their owner can read them. The certificate does for a server and for a clie
     const texts = [authority, leaf].filter((made) => made !== undefined)
       .flatMap(({ certificate, key }) => [certificate, key]);
     await Deno.mkdir(out, { recursive: true });
-    for (const [i, path] of paths.entries()) await writeSecret(path, texts[i]!, force);
+    await writeAll(paths.map((path, i) => [path, texts[i]!]), force);
     report(paths, leaf);
     return 0;
   },
 });
 
 /** An authority whose certificate lasts a day longer than what it signs. */
-export function createAuthority(subject: string, { days = 365, keyType }: Partial<CertificateOptions>): Credential {
+export function createAuthority(
+  subject: string,
+  { days = 365, keyType }: Partial<CertificateOptions>,
+): Credential {
   return createCertificate({ subject, isCA: true, days: days + 1, ...(keyType && { keyType }) });
 }
 
@@ -110,6 +121,20 @@ async function refuseOverwrite(paths: readonly string[]): Promise<void> {
       throw error;
     }
     throw new CommandError(`Cannot write ${path}: it exists; --force overwrites`);
+  }
+}
+
+/** Writes all files, or, without `overwrite`, none. */
+async function writeAll(files: readonly [path: string, text: string][], overwrite: boolean): Promise<void> {
+  const written: string[] = [];
+  try {
+    for (const [path, text] of files) {
+      await writeSecret(path, text, overwrite);
+      written.push(path);
+    }
+  } catch (error) {
+    if (!overwrite) await Promise.allSettled(written.map((path) => Deno.remove(path)));
+    throw error;
   }
 }
 

@@ -44,7 +44,7 @@ export function certificateFacts(source: string | Uint8Array): CertificateFacts 
     notBefore: isoTime(certificate.validFrom),
     notAfter: isoTime(certificate.validTo),
     key: keyName(certificate),
-    signature: certificate.signatureAlgorithm ?? "unknown",
+    signature: (certificate as { signatureAlgorithm?: string }).signatureAlgorithm ?? "unknown", // not in the types
     serialNumber: certificate.serialNumber,
     sha256: certificate.fingerprint256,
     isCA: certificate.ca,
@@ -60,7 +60,7 @@ export function hostNames({ subjectAltName }: X509Certificate): string[] {
 
 /** Days until a certificate ends; below 0 when it has ended. */
 export function daysLeft({ notAfter }: CertificateFacts): number {
-  return Math.floor((Date.parse(notAfter) - Date.now()) / DAY);
+  return Math.round((Date.parse(notAfter) - Date.now()) / DAY);
 }
 
 /** `"2026-01-01 to 2027-01-01 (ends in 41 days)"`. */

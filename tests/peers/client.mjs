@@ -1,5 +1,6 @@
 // A TLS client on Node: runs the steps of protocol.ts on one connection or more, and prints a line of JSON for
-// each. Every connection after the first tries to resume the first one's session.
+// each. Every connection after the first tries to resume the first one's session; with --parallel, all connect at
+// once and none resumes.
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import process from "node:process";
@@ -11,6 +12,7 @@ const { values, positionals, tls } = options({
   port: { type: "string" },
   servername: { type: "string" },
   connections: { type: "string", default: "1" },
+  parallel: { type: "boolean" },
 });
 
 async function runStep(socket, reader, step) {
@@ -67,7 +69,7 @@ async function runConnection(session) {
     report.alpn = socket.alpnProtocol || null;
     const reader = new Reader(socket);
     for (const step of positionals) report.steps.push(await runStep(socket, reader, step));
-    if (session === undefined && values.connections !== "1") await ticket;
+    if (session === undefined && values.connections !== "1" && !values.parallel) await ticket;
     socket.end();
     // node:tls does not tell a close_notify from a bare end of the TCP connection.
     report.closed = "ended";
@@ -83,5 +85,10 @@ async function runConnection(session) {
   return latest;
 }
 
-let session;
-for (let i = 0; i < Number(values.connections); i++) session = await runConnection(session) ?? session;
+const count = Number(values.connections);
+if (values.parallel) {
+  await Promise.all(Array.from({ length: count }, () => runConnection()));
+} else {
+  let session;
+  for (let i = 0; i < count; i++) session = await runConnection(session) ?? session;
+}

@@ -34,8 +34,10 @@ static void peer_to_keep(const mbedtls_ssl_session *session, const unsigned char
     if (session->peer_cert != NULL) {
         *der = session->peer_cert->raw.p;
         *len = session->peer_cert->raw.len;
-    } else if (active != NULL) {
-        *der = active->ticket_peer; /* resumed: the new ticket goes on saying who the client is */
+    } else if (active != NULL && active->facts[FACT_RESUMED]) {
+        /* The new ticket goes on saying who the client is. A ticket that opened and then was refused (its binder
+         * was not checked: anyone who saw it could send it) says nothing of this client. */
+        *der = active->ticket_peer;
         *len = active->ticket_peer_len;
     }
 }

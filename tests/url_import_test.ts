@@ -1,0 +1,83 @@
+// Users import tlsio from a URL, with no import map, no lock file, and no permission but the network's.
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { createCertificate } from "../mod.ts";
+
+const ROOT = new URL("../", import.meta.url);
+const TYPES: Record<string, string> = {
+  ts: "application/typescript",
+  js: "text/javascript",
+  json: "application/json",
+  wasm: "application/wasm",
+};
+
+/** The files that `deno publish` would publish. */
+async function publishable(): Promise<Set<string>> {
+  const command = new Deno.Command(Deno.execPath(), {
+    args: ["publish", "--dry-run", "--allow-dirty", "--no-check"],
+    cwd: ROOT,
+    env: { NO_COLOR: "1" },
+  });
+  const { stderr } = await command.output();
+  const lines = new TextDecoder().decode(stderr).matchAll(/^\s+(\S*file:\S+) \([\d.]+\s*[kKM]?B\)$/gm);
+  return new Set([...lines].map(([, url]) => url!.slice(ROOT.href.length)));
+}
+
+function serveTree(files: Set<string>, requested: Set<string>): Deno.HttpServer<Deno.NetAddr> {
+  return Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
+    const path = new URL(request.url).pathname.slice(1);
+    requested.add(path);
+    if (!files.has(path)) return new Response("not published", { status: 404 });
+    const type = TYPES[path.split(".").pop()!] ?? "text/plain";
+    return new Response(await Deno.readFile(new URL(path, ROOT)), { headers: { "content-type": type } });
+  });
+}
+
+const PROGRAM = (base: string, certificate: string, key: string) => `
+import { openConnection, saveSession, startServer, wrapSocket } from "${base}/mod.ts";
+const certificate = ${JSON.stringify(certificate)};
+const server = await startServer(async (reader, writer) => {
+  writer.write(await reader.readline());
+  await writer.drain();
+}, { hostname: "127.0.0.1", port: 0, ssl: { certfile: certificate, keyfile: ${JSON.stringify(key)} } });
+const { port } = server.addr as Deno.NetAddr;
+const [reader, writer] = await openConnection({ hostname: "127.0.0.1", port, ssl: { caCerts: certificate } });
+writer.write("hello\\n");
+console.log(new TextDecoder().decode(await reader.readline()).trim(), writer.getExtraInfo("cipher")!.version);
+writer.close();
+await writer.waitClosed();
+server.close();
+await server.waitClosed();
+`;
+
+Deno.test({
+  name: "mod.ts imported from a URL into a fresh cache completes a handshake with --allow-import and --allow-net alone",
+  async fn() {
+    const files = await publishable();
+    for (const needed of ["mod.ts", "cli.ts", "lib/core_module.js", "wasm/dist/core.wasm", "README.md", "LICENSE"]) {
+      assertEquals(files.has(needed), true, `${needed} is not published: ${[...files].join(" ")}`);
+    }
+    const requested = new Set<string>();
+    await using server = serveTree(files, requested);
+    const folder = await Deno.makeTempDir();
+    try {
+      const { certificate, key } = createCertificate({ subject: "CN=localhost", hosts: ["127.0.0.1"] });
+      await Deno.writeTextFile(
+        `${folder}/main.ts`,
+        PROGRAM(`http://127.0.0.1:${server.addr.port}`, certificate, key),
+      );
+      const command = new Deno.Command(Deno.execPath(), {
+        args: ["run", "--no-lock", "--no-prompt", "--allow-import", "--allow-net", "main.ts"],
+        cwd: folder,
+        env: { NO_COLOR: "1", DENO_DIR: `${folder}/cache` },
+        signal: AbortSignal.timeout(120_000),
+      });
+      const { code, stdout, stderr } = await command.output();
+      const text = new TextDecoder().decode(stdout);
+      assertEquals(code, 0, `${text}${new TextDecoder().decode(stderr)}`);
+      assertStringIncludes(text, "hello TLSv1.3");
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+    assertEquals(requested.has("wasm/dist/core.wasm"), true);
+  },
+});

@@ -88,6 +88,8 @@ const FRAGMENT_CODES: ReadonlyMap<number | undefined, number> = new Map([
 const NEW_SESSION_TICKETS = 2;
 /** Seconds that a server without tickets keeps a session: as long as a ticket would live. */
 const CACHE_LIFETIME = 43200;
+/** Bytes of a pre-shared key: MBEDTLS_PSK_MAX_LEN of wasm/config/default.h says the same. */
+const PSK_MAX = 256;
 /** Option bits: wasm/glue/tlsio.h says the same. */
 const OPTION = { ALLOW_COMMON_NAME: 1, RENEGOTIATION: 2, SHA1: 4, KEY_LOG: 8, CLIENT_ORDER: 16 } as const;
 
@@ -343,8 +345,8 @@ function checkOptions(options: TLSConfigOptions, serverSide: boolean, certReqs: 
       throw new TypeError(`Cannot use ${option}: expected a list of at least one name`);
     }
   }
-  if (options.psk !== undefined && (options.psk.key.length < 1 || options.psk.key.length > 48)) {
-    throw new RangeError(`Cannot use psk: a key has 1 to 48 bytes, got ${options.psk.key.length}`);
+  if (options.psk !== undefined && (options.psk.key.length < 1 || options.psk.key.length > PSK_MAX)) {
+    throw new RangeError(`Cannot use psk: a key has 1 to ${PSK_MAX} bytes, got ${options.psk.key.length}`);
   }
 }
 

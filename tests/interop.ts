@@ -13,9 +13,9 @@ import {
   startServer,
   type StreamReader,
   TLSVersion,
-  type Writer,
   wrapSocket,
   type WrapSocketOptions,
+  type Writer,
 } from "tlsio";
 import { certFile, handleProtocol, PATIENCE, type PeerInfo, within } from "./peers.ts";
 
@@ -103,7 +103,7 @@ export interface TlsioServer extends AsyncDisposable {
 /** The CN of the certificate that the peer was verified by. */
 function clientName(socket: SSLSocket): string | null {
   const { subject = [] } = socket.getpeercert() ?? {};
-  return subject.flat().find(([name]) => name === "commonName")?.[1] ?? null;
+  return subject.find(([name]) => name === "commonName")?.[1] ?? null;
 }
 
 /** What our own end knows of a connection, as the peers say it. */
@@ -184,7 +184,7 @@ export async function tlsioServer(options: TlsioServerOptions = {}): Promise<Tls
 }
 
 /** How a peer of {@linkcode httpHandler} has to end: by a close_notify, or as browsers do, just so. */
-interface HttpOptions {
+export interface HttpOptions {
   ragged?: boolean;
   /** Makes the answer. @default {what was posted} */
   answer?: (path: string, body: Uint8Array, socket: SSLSocket) => string | Uint8Array;

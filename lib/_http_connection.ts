@@ -1,0 +1,119 @@
+/**
+ * HttpConnection: one client's connection, its requests under way, and what their handlers are told of it.
+ */
+
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
+import { NodeDuplex, type NodeDuplexOptions } from "./_node_duplex.ts";
+import type { PeerCertificate } from "./certificate.ts";
+import type { Duplex } from "./duplex.ts";
+import { SSLSocket } from "./socket.ts";
+
+/** Requests that one client may have under way at once; browsers and proxies do not pipeline, benchmarks take some 16. */
+const PIPELINE_MAX = 256;
+
+/** What a handler is told of a request's connection. */
+export interface ServeInfo {
+  /** The client. */
+  readonly remoteAddr: Deno.Addr;
+  /** The address that it connected to. */
+  readonly localAddr: Deno.Addr;
+  /** Its TLS; `undefined` without. */
+  readonly tls: ServeTlsInfo | undefined;
+}
+
+/** What a handler is told of the TLS of a request's connection. */
+export interface ServeTlsInfo {
+  /** `"TLSv1.2"` or `"TLSv1.3"`. */
+  readonly version: string;
+  /** The cipher suite, IANA name. */
+  readonly cipher: string;
+  /** The group of the key exchange, such as `"x25519"`; `undefined` without one. */
+  readonly group: string | undefined;
+  /** Whether an earlier session was resumed. */
+  readonly sessionReused: boolean;
+  /** The ALPN protocol that was agreed; `undefined`: none. */
+  readonly alpnProtocol: string | undefined;
+  /** The client's certificate; `undefined` when it sent none, without fields when it is not valid. */
+  readonly peerCertificate: PeerCertificate | undefined;
+  /** `MBEDTLS_X509_BADCERT_*` bits: 0 when that certificate is valid, 0x80 when none was checked. */
+  readonly verifyFlags: number;
+}
+
+/** A connection as `node:http` sees it. */
+export class HttpConnection extends NodeDuplex {
+  /** The same for all its requests. */
+  readonly info: ServeInfo;
+  readonly #underWay = new Set<ServerResponse>(); // in the order of the requests, which is that of the responses
+  #closing = false;
+
+  /** Takes the Duplex over. */
+  constructor(duplex: Duplex, options: NodeDuplexOptions) {
+    super(duplex, options);
+    this.info = {
+      remoteAddr: duplex.remoteAddr!,
+      localAddr: duplex.localAddr!,
+      tls: duplex instanceof SSLSocket ? tlsInfo(duplex) : undefined,
+    };
+    this.on("error", () => {}); // clients vanish; whoever waits for bytes is told by the stream
+  }
+
+  /** Follows a request until its response is sent. */
+  track(request: IncomingMessage, response: ServerResponse): void {
+    this.#underWay.add(response);
+    if (this.#underWay.size > PIPELINE_MAX) {
+      this.destroy(new Error(`Cannot serve a client: it has more than ${PIPELINE_MAX} requests under way`));
+    }
+    response.once("close", () => {
+      this.#underWay.delete(response);
+      // A body that nobody waits for is not worth its bytes; node would read it to its end, and without a time limit.
+      if (!request.complete || (this.#closing && this.#underWay.size === 0)) this.destroySoon();
+    });
+  }
+
+  /** Closes, at once or after the requests under way. */
+  closeSoon(): void {
+    this.#closing = true;
+    const last = [...this.#underWay].at(-1);
+    if (last === undefined) this.destroySoon();
+    else last.shouldKeepAlive = false; // says "Connection: close", if the head is not sent yet
+  }
+
+  /** Answers what is not a request, if nothing of another answer is sent yet, and closes. */
+  refuse(status: number): void {
+    const [current] = this.#underWay;
+    if (current?.headersSent || !this.writable) {
+      this.destroy(new Error(`Cannot answer a client: ${STATUS_CODES[status]}`));
+      return;
+    }
+    const { body, headers } = refusal(status);
+    const head = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join("");
+    this.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${head}\r\n${body}`);
+    this.destroySoon();
+  }
+}
+
+/** Head and body of a response that the server gives by itself. */
+export function refusal(status: number): { headers: Record<string, string>; body: string } {
+  const body = `${STATUS_CODES[status]}\n`;
+  return {
+    body,
+    headers: {
+      "Connection": "close",
+      "Content-Type": "text/plain; charset=utf-8",
+      "Content-Length": String(body.length),
+    },
+  };
+}
+
+/** Asked once per connection: 1 microsecond, and 40 for a client's certificate. */
+function tlsInfo(socket: SSLSocket): ServeTlsInfo {
+  return {
+    version: socket.version()!,
+    cipher: socket.cipher()!.name,
+    group: socket.group(),
+    sessionReused: socket.sessionReused,
+    alpnProtocol: socket.selectedAlpnProtocol(),
+    peerCertificate: socket.getpeercert(),
+    verifyFlags: socket.verifyFlags,
+  };
+}

@@ -1,0 +1,166 @@
+/**
+ * NodeDuplex: a {@linkcode Duplex} as a stream of `node:stream`, with what `node:http` asks of a `net.Socket`.
+ *
+ * It reads only when node asks, and one write is under way at a time: back-pressure passes through in both directions.
+ * `destroy()` says goodbye (close_notify, FIN) to a peer that may still be sending; `destroy(error)` drops it.
+ */
+
+import { Duplex as NodeStream } from "node:stream";
+import { deadline } from "./_std/async.js";
+import { type Bytes, concat } from "./bytes.ts";
+import type { Duplex } from "./duplex.ts";
+import { SSLSocket } from "./socket.ts";
+
+const HIGH_WATER = 65536; // bytes in each direction; node's own default
+const SMALLEST_READ = 4096; // bytes; an idle connection keeps this buffer
+const LARGEST_READ = 65536; // bytes; a read of this size is the fastest per byte (Deno 2.9)
+const PIECE = 131072; // bytes written at once, and what small writes are joined to: as much as an engine takes
+const LINGER_MAX = 1 << 20; // bytes read and thrown away while waiting for the peer to close
+
+/** Options of a {@linkcode NodeDuplex}. */
+export interface NodeDuplexOptions {
+  /** Seconds that the peer may take for a piece of 128 KiB. */
+  sendTimeout: number;
+  /** Seconds to wait for a peer without TLS to close; one with TLS has its own. */
+  lingerTimeout: number;
+}
+
+/** A Duplex for node. */
+export class NodeDuplex extends NodeStream {
+  /** Whether TLS is on it. */
+  readonly encrypted: boolean;
+  /** Settles when the Duplex is closed, some time after `"close"`; never fails. */
+  readonly released: Promise<void>;
+  /** Node's names for the addresses. */
+  readonly localAddress: string | undefined;
+  readonly localPort: number | undefined;
+  readonly remoteAddress: string | undefined;
+  readonly remotePort: number | undefined;
+  /** Milliseconds of silence until `"timeout"`; 0: none. */
+  timeout = 0;
+  readonly #duplex: Duplex;
+  readonly #options: NodeDuplexOptions;
+  readonly #release: () => void;
+  #readSize = SMALLEST_READ;
+  #reading: Promise<number | null> | undefined;
+  #idle: number | undefined;
+
+  /** Takes the Duplex over. */
+  constructor(duplex: Duplex, options: NodeDuplexOptions) {
+    super({ readableHighWaterMark: HIGH_WATER, writableHighWaterMark: HIGH_WATER });
+    this.#duplex = duplex;
+    this.#options = options;
+    this.encrypted = duplex instanceof SSLSocket;
+    [this.localAddress, this.localPort] = hostAndPort(duplex.localAddr);
+    [this.remoteAddress, this.remotePort] = hostAndPort(duplex.remoteAddr);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.released = promise;
+    this.#release = resolve;
+  }
+
+  // ---- Reading ----------------------------------------------------------------------------------------
+
+  override _read(): void {
+    this.#pull().catch((error) => this.destroy(error));
+  }
+
+  async #pull(): Promise<void> {
+    const buffer = new Uint8Array(this.#readSize); // given away: bodies are views of it
+    this.#reading = this.#duplex.read(buffer);
+    const n = await this.#reading;
+    this.#reading = undefined;
+    if (this.destroyed) return;
+    this.#active();
+    this.#readSize = n === buffer.length ? LARGEST_READ : SMALLEST_READ;
+    this.push(n === null ? null : buffer.subarray(0, n));
+  }
+
+  // ---- Writing ----------------------------------------------------------------------------------------
+
+  override _write(chunk: Bytes, _encoding: string, done: (error?: Error | null) => void): void {
+    this.#send([chunk]).then(() => done(), done);
+  }
+
+  override _writev(chunks: { chunk: Bytes }[], done: (error?: Error | null) => void): void {
+    this.#send(chunks.map(({ chunk }) => chunk)).then(() => done(), done);
+  }
+
+  async #send(chunks: Bytes[]): Promise<void> {
+    // A head and a small body go out as one TLS record and one packet.
+    const total = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+    for (const chunk of total <= PIECE ? [concat(chunks)] : chunks) {
+      for (let at = 0; at < chunk.length;) at += await this.#sendPiece(chunk.subarray(at, at + PIECE));
+    }
+  }
+
+  async #sendPiece(piece: Bytes): Promise<number> {
+    const { sendTimeout } = this.#options;
+    const timer = sendTimeout === Infinity ? undefined : setTimeout(() => {
+      this.destroy(new Error(`Cannot send: the peer takes nothing for ${sendTimeout} seconds`));
+    }, sendTimeout * 1000);
+    try {
+      return await this.#duplex.write(piece);
+    } finally {
+      clearTimeout(timer);
+      this.#active();
+    }
+  }
+
+  // ---- Closing ----------------------------------------------------------------------------------------
+
+  override _final(done: (error?: Error | null) => void): void {
+    Promise.resolve(this.#duplex.closeWrite?.()).then(() => done(), done);
+  }
+
+  /** Ends the stream, and closes it once everything is written: the peer need not end its direction for that. */
+  destroySoon(): void {
+    if (this.writable) this.end();
+    if (this.writableFinished) this.destroy();
+    else this.once("finish", () => this.destroy());
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.setTimeout(0);
+    (error === null ? this.#close() : this.#abort()).catch(() => {}).finally(this.#release);
+    done(error);
+  }
+
+  // deno-lint-ignore require-await -- rejects where the Duplex throws
+  async #abort(): Promise<void> {
+    if (this.#duplex.abort) this.#duplex.abort();
+    else return this.#duplex.close();
+  }
+
+  async #close(): Promise<void> {
+    if (!this.encrypted) await deadline(this.#linger(), this.#options.lingerTimeout * 1000).catch(() => {});
+    await this.#duplex.close();
+  }
+
+  /** Closing at once with unread data would make TCP send a reset that overtakes the response. */
+  async #linger(): Promise<void> {
+    await this.#duplex.closeWrite?.();
+    let n = await this.#reading;
+    for (let total = 0; n !== null && total < LINGER_MAX; total += n ?? 0) {
+      n = await this.#duplex.read(new Uint8Array(SMALLEST_READ));
+    }
+  }
+
+  // ---- Timeout ----------------------------------------------------------------------------------------
+
+  /** Emits `"timeout"` after so many milliseconds without a byte in either direction. */
+  setTimeout(milliseconds: number, callback?: () => void): this {
+    if (callback) this.once("timeout", callback);
+    clearTimeout(this.#idle);
+    this.timeout = milliseconds;
+    this.#idle = milliseconds > 0 ? setTimeout(() => this.emit("timeout"), milliseconds) : undefined;
+    return this;
+  }
+
+  #active(): void {
+    if (this.#idle !== undefined) this.setTimeout(this.timeout);
+  }
+}
+
+function hostAndPort(addr: Deno.Addr | undefined): [string | undefined, number | undefined] {
+  return addr !== undefined && "port" in addr ? [addr.hostname, addr.port] : [undefined, undefined];
+}

@@ -54,6 +54,15 @@ export {
 } from "./lib/errors.ts";
 export type { FileOrData } from "./lib/files.ts";
 export {
+  type HttpHandler,
+  type HttpServeOptions,
+  HttpServer,
+  type HttpServerStats,
+  serve,
+  type ServeInfo,
+  type ServeTlsInfo,
+} from "./lib/http.ts";
+export {
   type ClientConnected,
   type ListenOptions,
   openConnection,

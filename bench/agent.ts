@@ -54,7 +54,7 @@ export const COMMANDS = {
   download: async (port: number, terms: Terms, ms: number) =>
     await download(await dialer(terms), port, terms, ms),
   pingPong: async (port: number, terms: Terms, options: { size: number; ms: number }) =>
-    await pingPong(await dialer(terms), port, terms, options),
+    await pingPong(await dialer(terms), port, options),
   /** Opens connections and keeps them until the next call. */
   hold: async (port: number, terms: Terms, count: number) => {
     await Promise.all(held.map((conn) => conn.close()));

@@ -9,7 +9,7 @@ import {
   openConnection,
   SSLContext,
   type SSLSession,
-  SSLSocket,
+  type SSLSocket,
   startServer,
   type StreamReader,
   TLSVersion,

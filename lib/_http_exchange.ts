@@ -3,23 +3,29 @@
  * answer. Parsing is `node:http`'s, and the `Request` and `Response` are made and sent by `@remix-run/node-fetch-server`.
  */
 
-import { type IncomingMessage, type OutgoingHttpHeader, ServerResponse, STATUS_CODES } from "node:http";
-import { createRequest, sendResponse } from "npm:@remix-run/node-fetch-server@0.14.2";
+import {
+  type IncomingMessage,
+  type OutgoingHttpHeader,
+  type OutgoingHttpHeaders,
+  ServerResponse,
+  STATUS_CODES,
+} from "node:http";
+import { createRequest, sendResponse } from "./_fetch_adapter.ts";
 import { type HttpConnection, refusal } from "./_http_connection.ts";
 
 /** A host name or IP address, with or without a port: nothing that could be taken for a path, a query or a user. */
 const AUTHORITY = /^(?:[a-z0-9._~-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i;
 
-type HeadersGiven = Record<string, OutgoingHttpHeader>;
+type HeadersGiven = OutgoingHttpHeaders | OutgoingHttpHeader[];
 
 /** Writes a reason where a `Response` has none, and leaves the framing to node. */
 export class FramedResponse extends ServerResponse {
   override strictContentLength = true; // a body longer than it says would be taken for the next response
 
-  override writeHead(status: number, reason?: string | HeadersGiven | unknown[], headers?: HeadersGiven): this {
-    if (typeof reason !== "string") return super.writeHead(status, reason as HeadersGiven);
-    const { "transfer-encoding": _, ...rest } = headers ?? {};
-    return super.writeHead(status, reason || STATUS_CODES[status], rest);
+  override writeHead(status: number, reason?: string | HeadersGiven, headers?: HeadersGiven): this {
+    if (typeof reason !== "string") return super.writeHead(status, reason);
+    if (headers !== undefined && !Array.isArray(headers)) delete headers["transfer-encoding"];
+    return super.writeHead(status, reason || STATUS_CODES[status], headers);
   }
 }
 
@@ -68,7 +74,7 @@ export function requestOf(incoming: IncomingMessage, response: ServerResponse): 
 }
 
 function hostOf(addr: Deno.Addr): string {
-  if (!("port" in addr)) return "localhost";
+  if (!("hostname" in addr)) return "localhost";
   return addr.hostname.includes(":") ? `[${addr.hostname}]:${addr.port}` : `${addr.hostname}:${addr.port}`;
 }
 
@@ -83,7 +89,7 @@ export function limitBody(incoming: IncomingMessage, response: ServerResponse, m
     const error = new RangeError(`Cannot read the request's body: it is larger than ${maxBodySize} bytes`);
     if (response.headersSent) incoming.destroy(error);
     else refuse(response, 413);
-    incoming.emit("error", error);
+    if (incoming.listenerCount("error") > 0) incoming.emit("error", error); // nobody: the handler wants no more of it
   });
 }
 

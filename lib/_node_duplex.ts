@@ -43,7 +43,7 @@ export class NodeDuplex extends NodeStream {
   readonly #release: () => void;
   #readSize = SMALLEST_READ;
   #reading: Promise<number | null> | undefined;
-  #idle: number | undefined;
+  #idle: ReturnType<typeof setTimeout> | undefined;
 
   /** Takes the Duplex over. */
   constructor(duplex: Duplex, options: NodeDuplexOptions) {
@@ -162,5 +162,5 @@ export class NodeDuplex extends NodeStream {
 }
 
 function hostAndPort(addr: Deno.Addr | undefined): [string | undefined, number | undefined] {
-  return addr !== undefined && "port" in addr ? [addr.hostname, addr.port] : [undefined, undefined];
+  return addr !== undefined && "hostname" in addr ? [addr.hostname, addr.port] : [undefined, undefined];
 }

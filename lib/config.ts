@@ -5,7 +5,7 @@
  */
 
 import { createHash, X509Certificate } from "node:crypto";
-import { type Bytes, concat, EMPTY, encodeText } from "./bytes.ts";
+import { assertBytes, type Bytes, concat, EMPTY, encodeText, typeName } from "./bytes.ts";
 import { Core } from "./core.ts";
 import { credentialError, loadRoots, loadTrust, parseLength, type Source } from "./credentials.ts";
 import { CODE, SSLError } from "./errors.ts";
@@ -88,10 +88,16 @@ const FRAGMENT_CODES: ReadonlyMap<number | undefined, number> = new Map([
 const NEW_SESSION_TICKETS = 2;
 /** Seconds that a server without tickets keeps a session: as long as a ticket would live. */
 const CACHE_LIFETIME = 43200;
-/** Bytes of a pre-shared key: MBEDTLS_PSK_MAX_LEN of wasm/config/default.h says the same. */
-const PSK_MAX = 256;
-/** Option bits: wasm/glue/tlsio.h says the same. */
-const OPTION = { ALLOW_COMMON_NAME: 1, RENEGOTIATION: 2, SHA1: 4, KEY_LOG: 8, CLIENT_ORDER: 16 } as const;
+/** Bytes of a pre-shared key: MBEDTLS_PSK_MAX_LEN of wasm/config/default.h; a test compares them. */
+export const PSK_MAX = 256;
+/** Option bits of wasm/glue/tlsio.h; a test compares them. */
+export const OPTION = {
+  ALLOW_COMMON_NAME: 1,
+  RENEGOTIATION: 2,
+  SHA1: 4,
+  KEY_LOG: 8,
+  CLIENT_ORDER: 16,
+} as const;
 
 /** A config in one core, with the engines that use it. */
 interface Built {
@@ -151,9 +157,8 @@ export class TLSConfig {
     if (this.#disposed) throw new TypeError("Cannot use TLSConfig: it is disposed");
     if (this.#built === undefined || this.#built.core.retired) this.#build();
     const built = this.#built!;
-    const { tickets } = this.options;
-    if (this.serverSide && tickets && tickets.generation !== built.generation) {
-      this.#setTickets(built, tickets);
+    if (this.#ring !== undefined && this.#ring.generation !== built.generation) {
+      this.#setTickets(built, this.#ring);
     }
     this.#engines++;
     return built;
@@ -321,6 +326,9 @@ function checkOptions(options: TLSConfigOptions, serverSide: boolean, certReqs: 
   if (serverSide && certReqs !== CERT_NONE && options.trust === undefined) {
     throw new TypeError("Cannot check client certificates: caCerts is missing");
   }
+  for (const option of ["ciphers", "groups", "sigalgs", "alpnProtocols"] as const) {
+    assertNames(option, options[option], option === "alpnProtocols" ? 0 : 1);
+  }
   for (const name of options.alpnProtocols ?? []) {
     const { length } = encodeText(name);
     if (length < 1 || length > 255 || name.includes("\0")) {
@@ -334,19 +342,32 @@ function checkOptions(options: TLSConfigOptions, serverSide: boolean, certReqs: 
       `Cannot use maxFragmentLength: expected 512, 1024, 2048 or 4096, got ${options.maxFragmentLength}`,
     );
   }
-  for (
-    const [option, list] of Object.entries({
-      ciphers: options.ciphers,
-      groups: options.groups,
-      sigalgs: options.sigalgs,
-    })
-  ) {
-    if (list !== undefined && (!Array.isArray(list) || list.length === 0)) {
-      throw new TypeError(`Cannot use ${option}: expected a list of at least one name`);
+  if (options.psk !== undefined) {
+    const { key, identity } = options.psk;
+    assertBytes("psk.key", key);
+    if (typeof identity !== "string") assertBytes("psk.identity", identity);
+    if (key.length < 1 || key.length > PSK_MAX) {
+      throw new RangeError(`Cannot use psk: a key has 1 to ${PSK_MAX} bytes, got ${key.length}`);
     }
   }
-  if (options.psk !== undefined && (options.psk.key.length < 1 || options.psk.key.length > PSK_MAX)) {
-    throw new RangeError(`Cannot use psk: a key has 1 to ${PSK_MAX} bytes, got ${options.psk.key.length}`);
+  if (options.keyLog !== undefined && typeof options.keyLog !== "function") {
+    throw new TypeError(`Cannot use keyLog: expected a function, got ${typeName(options.keyLog)}`);
+  }
+  const { tickets, sessionCacheSize = 0 } = options;
+  if (tickets !== undefined && tickets !== false && !(tickets instanceof TicketKeyRing)) {
+    throw new TypeError(`Cannot use tickets: expected a TicketKeyRing or false, got ${typeName(tickets)}`);
+  }
+  if (!Number.isSafeInteger(sessionCacheSize) || sessionCacheSize < 0) {
+    throw new RangeError(`Cannot use sessionCacheSize: expected a whole number, got ${sessionCacheSize}`);
+  }
+}
+
+function assertNames(option: string, list: unknown, atLeast: number): void {
+  if (list === undefined) return;
+  if (!Array.isArray(list) || list.length < atLeast || list.some((name) => typeof name !== "string")) {
+    throw new TypeError(
+      `Cannot use ${option}: expected a list of ${atLeast ? "at least one name" : "names"}`,
+    );
   }
 }
 
@@ -367,6 +388,11 @@ function versionRange(version: PolicyOptions["sslVersion"]): { minimum: number; 
   const { minimum = TLSVersion.TLSv1_2, maximum = TLSVersion.TLSv1_3 } = typeof version === "number"
     ? { minimum: version, maximum: version }
     : version ?? {};
+  if (version !== undefined && typeof version !== "number" && typeof version !== "object") {
+    throw new TypeError(
+      `Cannot use sslVersion: expected one of TLSVersion or a range, got ${typeName(version)}`,
+    );
+  }
   const known: number[] = Object.values(TLSVersion);
   if (!known.includes(minimum) || !known.includes(maximum) || minimum > maximum) {
     throw new RangeError(

@@ -13,7 +13,7 @@ import { Wire } from "./wire.ts";
 /** Frees the connections of engines that nobody disposed of. */
 const LOST = new FinalizationRegistry<() => void>((free) => free());
 
-/** What the core knows of a connection: `enum fact` of wasm/glue/tlsio.h has the same order. */
+/** What the core knows of a connection. */
 export interface Facts {
   /** 0x0303 or 0x0304; 0 before it is known. */
   readonly version: number;
@@ -35,7 +35,18 @@ export interface Facts {
   readonly group: number;
 }
 
-const FACT_COUNT = 9;
+/** The order in which the core gives its facts: `enum fact` of wasm/glue/tlsio.h; a test compares them. */
+export const FACT_ORDER = [
+  "VERSION",
+  "SUITE",
+  "RESUMED",
+  "VERIFY_FLAGS",
+  "ALERT",
+  "SESSION",
+  "PENDING",
+  "MAX_WRITE",
+  "GROUP",
+] as const;
 
 /** One connection. Its methods return the core's codes; the handle must not be used after `free()`. */
 export class Connection {
@@ -147,7 +158,7 @@ export class Connection {
 
   /** What the core knows now. */
   facts(): Facts {
-    const facts = this.core.int32s(this.core.call.connection_facts(this.#handle), FACT_COUNT);
+    const facts = this.core.int32s(this.core.call.connection_facts(this.#handle), FACT_ORDER.length);
     const [version, suite, resumed, verifyFlags, alert, session, pending, maxWrite, group] = facts;
     return {
       version: version!,

@@ -271,11 +271,10 @@ export class Core {
    */
   collect(action: string, fill: (at: number, size: number) => number): Bytes {
     const length = this.check(action, fill(this.io, IO_SIZE));
-    if (length <= IO_SIZE) {
-      const copy = this.memory.slice(this.io, this.io + length);
-      this.memory.fill(0, this.io, this.io + length);
-      return copy;
-    }
+    const end = this.io + Math.min(length, IO_SIZE);
+    const copy = this.memory.slice(this.io, end);
+    this.memory.fill(0, this.io, end); // when it does not fit, there is the first part of it
+    if (length <= IO_SIZE) return copy;
     const at = this.alloc(length);
     try {
       this.check(action, fill(at, length));

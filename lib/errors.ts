@@ -90,6 +90,7 @@ const KINDS: ReadonlyMap<number, SSLErrorKind> = new Map<number, SSLErrorKind>([
   [CODE.ALLOC_FAILED, "internal"],
   [CODE.INTERNAL_ERROR, "internal"],
   [CODE.BAD_INPUT_DATA, "internal"],
+  [CODE.ENTROPY_FAILED, "internal"],
 ]);
 
 /** RFC 8446 section 6, with the numbers that TLS 1.2 peers still send. */
@@ -257,7 +258,8 @@ export class SSLCertVerificationError extends SSLError {
  * @returns An {@linkcode SSLError}, or an {@linkcode SSLEOFError} when the peer went away.
  */
 export function errorFromCode(action: string, code: number, alert?: Alert): SSLError {
-  const kind = KINDS.get(code) ?? "protocol";
+  const kind = KINDS.get(code) ??
+    (/ALLOC_FAILED|NOT_ENOUGH_MEMORY/.test(codeName(code)) ? "internal" : "protocol");
   if (kind === "eof") {
     return new SSLEOFError(`Cannot ${action}: peer closed the connection without a close_notify`, {
       kind,

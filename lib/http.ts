@@ -6,20 +6,10 @@
  * @module
  */
 
-import { createServer, type IncomingMessage, type Server as NodeServer, type ServerResponse } from "node:http";
 import { deadline } from "./_std/async.js";
-import { HttpConnection, type ServeInfo } from "./_http_connection.ts";
-import {
-  connectionOf,
-  FramedResponse,
-  limitBody,
-  objection,
-  refuse,
-  requestOf,
-  send,
-} from "./_http_exchange.ts";
+import { type HostOptions, HttpHost } from "./_http_host.ts";
+import type { ServeInfo } from "./_http_connection.ts";
 import { assertSeconds, typeName } from "./bytes.ts";
-import type { Duplex } from "./duplex.ts";
 import { listen, type ListenOptions } from "./net.ts";
 import { type ServeOptions, Server, type ServerStats } from "./server.ts";
 import { SSLContext } from "./ssl.ts";
@@ -36,15 +26,6 @@ const KEEP_ALIVE_TIMEOUT = 60; // seconds; nginx's 75, below: a handshake costs 
 const SEND_TIMEOUT = 60; // seconds; nginx's
 const CLOSE_NOTIFY_TIMEOUT = 5; // seconds; nginx's lingering_timeout
 const SHUTDOWN_TIMEOUT = 30; // seconds; what container runtimes leave between SIGTERM and SIGKILL
-const CHECKS = 4; // per timeout: how exact headersTimeout and requestTimeout are
-const LONGEST_CHECK = 1; // seconds between checks
-
-/** Parse errors that have a status of their own. */
-const STATUS_OF_ERROR: Readonly<Record<string, number>> = {
-  HPE_HEADER_OVERFLOW: 431,
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
-  ERR_HTTP_REQUEST_TIMEOUT: 408,
-};
 
 /** Answers a request. */
 export type HttpHandler = (request: Request, info: ServeInfo) => Response | Promise<Response>;
@@ -95,7 +76,7 @@ export interface HttpServerStats extends ServerStats {
  * clients). The limits and timeouts of {@linkcode HttpServeOptions} hold without a reverse proxy. An upgrade to a WebSocket
  * is answered with 501.
  *
- * With the options of a context, ALPN offers `"http/1.1"` unless they say otherwise.
+ * With the options of a context, ALPN offers `"http/1.1"` and `"http/1.0"` unless they say otherwise.
  *
  * @param handler Answers a request. What it throws goes to `onError`. When the client leaves, `request.signal` is aborted and
  *   the body of the response is cancelled.
@@ -130,22 +111,22 @@ export async function serve(handler: HttpHandler, options: HttpServeOptions = {}
 export class HttpServer implements AsyncDisposable {
   /** Settles when the server is closed and every connection is done. */
   readonly finished: Promise<void>;
-  readonly #handler: HttpHandler;
-  readonly #options: HttpServeOptions;
-  readonly #node: NodeServer;
-  readonly #connections = new Set<HttpConnection>();
-  #server!: Server;
-  #requests = 0;
+  readonly #server: Server;
+  readonly #host: HttpHost;
+  readonly #shutdownTimeout: number;
   #closing: Promise<void> | undefined;
-  #finish!: () => void;
 
-  private constructor(handler: HttpHandler, options: HttpServeOptions) {
-    this.#handler = handler;
-    this.#options = options;
-    this.#node = this.#createParser();
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.finished = promise;
-    this.#finish = resolve;
+  private constructor(server: Server, host: HttpHost, shutdownTimeout: number, signal?: AbortSignal) {
+    this.#server = server;
+    this.#host = host;
+    this.#shutdownTimeout = shutdownTimeout;
+    const onAbort = () => void this.close();
+    this.finished = server.waitClosed().then(() => {
+      host.stop();
+      signal?.removeEventListener("abort", onAbort);
+    });
+    signal?.addEventListener("abort", onAbort);
+    if (signal?.aborted) onAbort();
   }
 
   /**
@@ -159,21 +140,108 @@ export class HttpServer implements AsyncDisposable {
     if (typeof handler !== "function") {
       throw new TypeError(`Cannot use handler: expected a function, got ${typeName(handler)}`);
     }
-    checkOptions(options);
-    const { signal, onListen, onConnectionError, onError: _, ...rest } = options;
+    const { signal, onListen, onError, onConnectionError, ssl, ...rest } = options;
+    const { port = ssl === undefined ? PLAIN_PORT : TLS_PORT, shutdownTimeout = SHUTDOWN_TIMEOUT } = rest;
+    const limits = limitsOf(options);
+    assertSeconds("shutdownTimeout", shutdownTimeout);
     signal?.throwIfAborted();
-    const { ssl, port = ssl === undefined ? PLAIN_PORT : TLS_PORT } = rest;
-    const server = new HttpServer(handler, options);
-    server.#server = await Server.start((duplex) => server.#serve(duplex), () => listen({ ...rest, port }), {
-      sslShutdownTimeout: CLOSE_NOTIFY_TIMEOUT,
+    const host = new HttpHost(handler, { ...limits, onError: onError ?? internalServerError });
+    const server = await Server.start((duplex) => host.serve(duplex), () => listen({ ...rest, port }), {
       ...rest,
-      ...(ssl && { ssl: ssl instanceof SSLContext ? ssl : { ...ssl, alpnProtocols: alpnOf(ssl) } }),
+      sslShutdownTimeout: limits.lingerTimeout,
+      ...(ssl && { ssl: ssl instanceof SSLContext ? ssl : withAlpn(ssl) }),
       ...(onConnectionError && { onError: onConnectionError }),
     });
-    server.#node.emit("listening"); // starts the clock of headersTimeout and requestTimeout
-    signal?.addEventListener("abort", server.#onAbort);
-    if (signal?.aborted) server.#onAbort();
-    onListen?.(server.addr);
-    return server;
+    const started = new HttpServer(server, host, shutdownTimeout, signal);
+    onListen?.(started.addr);
+    return started;
   }
+
+  /** Where it listens. */
+  get addr(): Deno.Addr {
+    return this.#server.addr;
+  }
+
+  /** What it has counted so far. */
+  get stats(): HttpServerStats {
+    return { ...this.#server.stats, requests: this.#host.requests };
+  }
+
+  /** Waits until the server is closed and every connection is done. */
+  async serveForever(): Promise<void> {
+    await this.finished;
+  }
+
+  /**
+   * Closes in good order: accepts no more, closes the idle connections at once and the others after the requests under way.
+   * What is left after `shutdownTimeout` is dropped. Calling it again waits for the same.
+   */
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  async #close(): Promise<void> {
+    this.#server.close();
+    this.#server.abortHandshakes();
+    this.#host.closeSoon();
+    await deadline(this.finished, this.#shutdownTimeout * 1000).catch(() => this.abort());
+    await this.finished;
+  }
+
+  /** Closes at once: drops every connection. Wait for {@linkcode HttpServer.finished}, which is soon. */
+  abort(): void {
+    this.#server.close();
+    this.#host.abort();
+    this.#server.abortClients();
+  }
+
+  /** Closes in good order: {@linkcode HttpServer.close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+/** The limits, with their defaults. */
+function limitsOf(options: HttpServeOptions): Omit<HostOptions, "onError"> {
+  const { requestTimeout = REQUEST_TIMEOUT } = options;
+  const limits = {
+    maxHeaderSize: options.maxHeaderSize ?? MAX_HEADER_SIZE,
+    maxBodySize: options.maxBodySize ?? MAX_BODY_SIZE,
+    maxRequestsPerSocket: options.maxRequestsPerSocket ?? Infinity,
+    headersTimeout: options.headersTimeout ?? Math.min(HEADERS_TIMEOUT, requestTimeout),
+    requestTimeout,
+    keepAliveTimeout: options.keepAliveTimeout ?? KEEP_ALIVE_TIMEOUT,
+    sendTimeout: options.sendTimeout ?? SEND_TIMEOUT,
+    lingerTimeout: options.sslShutdownTimeout ?? CLOSE_NOTIFY_TIMEOUT,
+  };
+  for (const name of ["headersTimeout", "requestTimeout", "keepAliveTimeout", "sendTimeout"] as const) {
+    assertSeconds(name, limits[name]);
+  }
+  assertSeconds("sslShutdownTimeout", limits.lingerTimeout);
+  assertCount("maxHeaderSize", limits.maxHeaderSize, 1);
+  assertCount("maxBodySize", limits.maxBodySize, 0);
+  assertCount("maxRequestsPerSocket", limits.maxRequestsPerSocket, 1);
+  if (limits.headersTimeout > requestTimeout) {
+    throw new RangeError(
+      `Cannot use headersTimeout: the ${limits.headersTimeout} seconds are more than requestTimeout, ${requestTimeout}`,
+    );
+  }
+  return limits;
+}
+
+function assertCount(name: string, value: unknown, least: number): void {
+  if (typeof value !== "number" || !(value >= least) || !(Number.isInteger(value) || value === Infinity)) {
+    throw new RangeError(
+      `Cannot use ${name}: expected a whole number from ${least}, or Infinity, got ${String(value)}`,
+    );
+  }
+}
+
+function withAlpn(options: Exclude<HttpServeOptions["ssl"], SSLContext | undefined>): typeof options {
+  return { ...options, alpnProtocols: options.alpnProtocols ?? ["http/1.1", "http/1.0"] };
+}
+
+function internalServerError(error: unknown): Response {
+  console.error("Uncaught in a request's handler:", error);
+  return new Response("Internal Server Error\n", { status: 500 });
 }

@@ -223,6 +223,12 @@ export class Server implements AsyncDisposable {
     for (const client of this.#clients) client.close();
   }
 
+  /** Drops the connections whose handshake is under way. */
+  abortHandshakes(): void {
+    if (this.#options.ssl === undefined) return;
+    for (const client of this.#clients) if (!(client instanceof SSLSocket)) client.close();
+  }
+
   /** Drops the open connections. */
   abortClients(): void {
     for (const client of this.#clients) {

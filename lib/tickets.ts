@@ -14,8 +14,8 @@ const ENTRY = 8 + NAME + SECRET;
 const MAGIC = encodeText("TLSIOKR\x01");
 const HEADER = MAGIC.length + 8;
 
-/** Keys that the core can hold at once: wasm/glue/tlsio.h says the same. */
-const KEYS_MAX = 8;
+/** Keys that the core can hold at once: TICKET_KEYS of wasm/glue/tlsio.h; a test compares them. */
+export const KEYS_MAX = 8;
 /** RFC 8446 section 4.6.1: a ticket lives seven days at most. */
 const LIFETIME_MAX = 7 * 24 * 3600;
 

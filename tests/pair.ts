@@ -13,8 +13,9 @@
  * @module
  */
 import { type Bytes, concat, EMPTY } from "../lib/bytes.ts";
-import { type Source, TLSConfig, type TLSConfigOptions } from "../lib/config.ts";
+import { TLSConfig, type TLSConfigOptions } from "../lib/config.ts";
 import { Core } from "../lib/core.ts";
+import type { Source } from "../lib/credentials.ts";
 import { TLSEngine, type TLSEngineOptions } from "../lib/engine.ts";
 import { SSLError } from "../lib/errors.ts";
 import { TLSVersion } from "../lib/suites.ts";

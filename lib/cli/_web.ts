@@ -4,4 +4,4 @@
  */
 export { html, type SafeHtml } from "npm:@remix-run/html-template@0.3.1";
 export { detectMimeType } from "npm:@remix-run/mime@0.4.2";
-export { createFileResponse, type FileLike } from "npm:@remix-run/response@0.3.5/file";
+export { createFileResponse } from "npm:@remix-run/response@0.3.5/file";

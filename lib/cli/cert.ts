@@ -24,7 +24,7 @@ const DAYS_MAX = 36_500; // a century
 /** `tlsio cert`. */
 export const cert = defineCommand({
   name: "cert",
-  summary: "Make a key and a certificate: self-signed, or signed by a small CA of its own.",
+  summary: "Make a server's certificate with its key, and the small CA that signs it.",
   operands: "",
   arity: [0, 0],
   flags: {
@@ -33,8 +33,8 @@ export const cert = defineCommand({
       many: true,
       help: `host names and IP addresses, with commas or repeated (default ${LOCAL_HOSTS.join(",")})`,
     },
-    "self-signed": { help: "sign the certificate with its own key (default)" },
-    "ca": { help: "make a CA, too, which signs the certificate" },
+    "ca": { help: "make a small CA, which signs the certificate (default)" },
+    "self-signed": { help: "make no CA: the certificate is signed with its own key" },
     "key-type": { value: "<type>", help: `${KEY_TYPES.join(", ")} (default P-256)` },
     "days": { value: "<n>", help: "days until it ends (default 365)" },
     "subject": { value: "<name>", help: `whom it names, as in "CN=sensor,O=Lab" (default CN=<first host>)` },
@@ -42,11 +42,13 @@ export const cert = defineCommand({
     "force": { help: "overwrite files that exist" },
   },
   notes: `
-Files: server.pem and server.key; with --ca also ca.pem, which is what clients trust, and ca.key, which signs.
-Only their owner can read them. The certificate does for a server and for a client.`,
+Files: server.pem and server.key; ca.pem, which is what clients trust, and ca.key, which signs. A self-signed
+server.pem is itself what clients trust. Only their owner can read them. The certificate does for a server and
+for a client.`,
   async run(values) {
-    const { ca = false, out = ".", force = false } = values;
-    if (ca && values["self-signed"]) throw new UsageError("--ca and --self-signed exclude each other");
+    const { out = ".", force = false } = values;
+    const ca = !values["self-signed"];
+    if (values.ca && !ca) throw new UsageError("--ca and --self-signed exclude each other");
     const hosts = values.host === undefined ? [...LOCAL_HOSTS] : items(values.host).map(hostName);
     if (hosts.length === 0) throw new UsageError("--host needs a value, <names>");
     const options: CertificateOptions = {

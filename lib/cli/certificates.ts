@@ -51,6 +51,12 @@ export function certificateFacts(source: string | Uint8Array): CertificateFacts 
   };
 }
 
+/** The first certificate of a file, which may hold more, and keys, too. */
+export function firstCertificate(bytes: Uint8Array): string | Uint8Array {
+  const pem = new TextDecoder("latin1").decode(bytes);
+  return pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/)?.[0] ?? bytes;
+}
+
 /** The hosts of a certificate's subject alternative name. */
 export function hostNames({ subjectAltName }: X509Certificate): string[] {
   return (subjectAltName ?? "").split(", ")

@@ -5,7 +5,7 @@ import { CERT_NONE, CERT_OPTIONAL } from "../config.ts";
 import { type ContextOptions, SSLContext } from "../ssl.ts";
 import { TLSVersion } from "../suites.ts";
 import { type CertificateFacts, validity } from "./certificates.ts";
-import { columns, defineCommand, items, oneOf, UsageError } from "./flags.ts";
+import { columns, defineCommand, inFlags, items, oneOf, UsageError } from "./flags.ts";
 import { probe, type Report, type Target } from "./probe.ts";
 import { milliseconds, outputStyle, type Style } from "./terminal.ts";
 
@@ -60,7 +60,9 @@ not or the connection failed. A port that is not given is ${HTTPS_PORT}.`,
       ...(alpn.length > 0 && { alpnProtocols: alpn }),
       ...(tls && { sslVersion: VERSIONS[tls] }),
     };
-    using context = await SSLContext.create(options);
+    using context = await SSLContext.create(options).catch((error) => {
+      throw inFlags(error, { caCerts: "--ca", certfile: "--cert", keyfile: "--key" });
+    });
     const report = await probe(target, context);
     if (values.json) console.log(JSON.stringify(report, null, 2));
     else console.log(render(report, alpn.length > 0, outputStyle()));
@@ -134,7 +136,7 @@ function verdict({ certificate, servername }: Report, { good, bad }: Style): str
   const { checked, valid, problem, trustedBy } = certificate!;
   if (!checked) return "not checked";
   if (valid) return `${good("valid")} for ${servername}, trusted by ${trustedBy ?? "an earlier check"}`;
-  return `${bad("NOT VALID")} ${problem || "for a reason unknown"}`;
+  return `${bad("NOT VALID")}: ${problem || "for a reason unknown"}`;
 }
 
 /** TLS 1.2 may resume by the server's memory instead of a ticket. */

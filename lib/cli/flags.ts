@@ -48,6 +48,14 @@ export class CommandError extends Error {
   override readonly name: string = "CommandError";
 }
 
+/** An error of a layer below, with its names of options replaced by those of our flags. */
+export function inFlags(error: unknown, flags: Readonly<Record<string, string>>): unknown {
+  if (!(error instanceof Error)) return error;
+  const names = new RegExp(`\\b(${Object.keys(flags).join("|")})\\b(?= "|:)`, "g");
+  error.message = error.message.replace(names, (name) => flags[name]!);
+  return error;
+}
+
 /** For the inference of the types of `values`. */
 export function defineCommand<const F extends Flags>(command: Command<F>): Command {
   return command as unknown as Command;

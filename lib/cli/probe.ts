@@ -9,6 +9,7 @@ import type { SSLContext } from "../ssl.ts";
 import { type CertificateFacts, certificateFacts } from "./certificates.ts";
 import { CommandError } from "./flags.ts";
 import { oneLine, printable } from "./terminal.ts";
+import { verifyWords } from "./verify_words.ts";
 
 /** What to connect to, and how. */
 export interface Target {
@@ -67,6 +68,11 @@ export async function probe(target: Target, context: SSLContext): Promise<Report
   return report;
 }
 
+/** Milliseconds, to the microsecond. */
+function since(start: number): number {
+  return Math.round((performance.now() - start) * 1000) / 1000;
+}
+
 async function firstConnection(
   target: Target,
   context: SSLContext,
@@ -75,7 +81,7 @@ async function firstConnection(
   const conn = await connectAny(target, report);
   const started = performance.now();
   await using tls = await startTls(target, context, conn);
-  report.handshakeMs = performance.now() - started;
+  report.handshakeMs = since(started);
   describe(tls, target.check, report);
   if (target.request) report.statusLine = await request(tls, target);
   else await waitForSession(tls);
@@ -87,14 +93,14 @@ async function firstConnection(
 async function connectAny({ host, port, timeout }: Target, report: Report): Promise<Deno.TcpConn> {
   const started = performance.now();
   const addresses = isIP(host) !== 0 ? [host] : await resolve(host);
-  report.lookupMs = performance.now() - started;
+  report.lookupMs = since(started);
   let failure: unknown;
   for (const [i, address] of addresses.entries()) {
     const start = performance.now();
     try {
       const conn = await connect(address, port, timeout / (addresses.length - i));
       report.address = address;
-      report.connectMs = performance.now() - start;
+      report.connectMs = since(start);
       return conn;
     } catch (error) {
       failure = error;
@@ -150,7 +156,7 @@ function describe(tls: SSLSocket, checked: boolean, report: Report): void {
   report.certificate = {
     checked,
     valid,
-    problem: checked ? printable(tls.verifyMessage.trim().replace(/\s*\n\s*/g, "; ")) : "",
+    problem: checked ? verifyWords(tls.verifyFlags, tls.verifyMessage, report.servername, report.chain) : "",
     trustedBy: anchor ? certificateFacts(anchor).subject : null,
   };
 }
@@ -199,7 +205,7 @@ async function resume(
     const conn = await connect(address, target.port, target.timeout);
     const started = performance.now();
     await using tls = await startTls(target, context, conn, session);
-    return { reused: tls.sessionReused, handshakeMs: performance.now() - started };
+    return { reused: tls.sessionReused, handshakeMs: since(started) };
   } catch (error) {
     return { error: oneLine(error) };
   }

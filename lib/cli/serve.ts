@@ -1,10 +1,223 @@
-import { defineCommand } from "./flags.ts";
+/** `tlsio serve`: a folder over HTTPS, or the book's temperature server. */
+
+import { isIP } from "node:net";
+import { CERT_REQUIRED } from "../config.ts";
+import { type HttpHandler, type HttpServer, serve as serveHttp, type ServeInfo } from "../http.ts";
+import { resolveProfile } from "../profile.ts";
+import { type ContextOptions, SSLContext } from "../ssl.ts";
+import { type CertificateFacts, certificateFacts, firstCertificate, validity } from "./certificates.ts";
+import { demo, type Fact } from "./demo_page.ts";
+import { columns, CommandError, defineCommand, inFlags, UsageError, wholeNumber } from "./flags.ts";
+import { localCertificate } from "./local_certificate.ts";
+import { staticFiles } from "./static_files.ts";
+import { oneLine, outputStyle, printable, shellWord } from "./terminal.ts";
+
+const HOST = "127.0.0.1"; // nobody else's business until the user says so
+const PORT = 8443;
+const ABORTED = 130; // a shell's exit code for SIGINT
+
+/** `tlsio serve`. */
 export const serve = defineCommand({
   name: "serve",
-  summary: "TODO",
+  summary: "Serve a folder over HTTPS, or the demo: a thermometer, and the facts of your connection.",
   operands: "[dir]",
   arity: [0, 1],
-  flags: {},
-  notes: "",
-  run: () => Promise.resolve(0),
+  flags: {
+    "demo": { help: "serve the demo (default without a folder)" },
+    "host": { value: "<address>", help: `the address to listen on (default ${HOST}; 0.0.0.0 is every one)` },
+    "port": { value: "<n>", help: `the port; 0 takes a free one (default ${PORT})` },
+    "cert": { value: "<file>", help: "the certificate (default one made for this machine, and kept)" },
+    "key": { value: "<file>", help: "its key" },
+    "password": { value: "<text>", help: "opens an encrypted key" },
+    "client-ca": { value: "<file>", help: "ask clients for a certificate that this authority has signed" },
+    "profile": { value: "<name>", help: "which defaults of TLS to use (default default)" },
+    "quiet": { help: "no line for each request" },
+  },
+  notes: `
+The certificate that it makes is for localhost, this machine's name and --host. It and its CA are kept in the
+cache folder (XDG_CACHE_HOME, or what the platform has), and made anew when they are about to expire.
+A folder's files whose names start with a dot are not served. Ctrl-C finishes the requests under way and ends; a
+second one ends at once.`,
+  async run(values, [folder]) {
+    const { host = HOST, cert, key, password, profile } = values;
+    if (folder !== undefined && values.demo) throw new UsageError("--demo and a folder exclude each other");
+    if ((cert === undefined) !== (key === undefined)) throw new UsageError("--cert and --key go together");
+    const port = wholeNumber("port", values.port ?? String(PORT), 0, 65535);
+    checkProfile(profile);
+
+    const handler = folder === undefined ? demoHandler : await staticFiles(folder);
+    const local = cert === undefined ? await localCertificate(host) : undefined;
+    using context = await createContext({
+      ...(local ? { certfile: local.certificate, keyfile: local.key } : { certfile: cert!, keyfile: key! }),
+      ...(password !== undefined && { password }),
+      ...(values["client-ca"] && { caCerts: values["client-ca"], certReqs: CERT_REQUIRED }),
+      ...(profile !== undefined && { profile }),
+    });
+    const facts = certificateFacts(local?.certificate ?? firstCertificate(await Deno.readFile(cert!)));
+    using stop = stopSignals();
+    await using server = await listen(values.quiet ? handler : logged(handler), {
+      hostname: host,
+      port,
+      ssl: context,
+      onError: serverError,
+      ...(!values.quiet && { onConnectionError: logFailure }),
+    });
+    const { port: taken } = server.addr as Deno.NetAddr;
+    announce({
+      content: folder === undefined ? "the demo, a simulated thermometer" : printable(folder),
+      url: `https://${urlHost(host)}:${taken}/`,
+      facts,
+      trustFile: local?.caFile ?? (facts.subject === facts.issuer ? cert : undefined),
+      asksClients: values["client-ca"] !== undefined,
+    });
+    await stop.first;
+    console.log("Stopping; Ctrl-C again does not wait for requests under way");
+    await server.close();
+    return 0;
+  },
 });
+
+function checkProfile(name: string | undefined): void {
+  try {
+    resolveProfile(name);
+  } catch (error) {
+    throw new UsageError((inFlags(error, { profile: "--profile" }) as Error).message);
+  }
+}
+
+async function createContext(options: ContextOptions): Promise<SSLContext> {
+  try {
+    return await SSLContext.create({ ...options, serverSide: true, alpnProtocols: ["http/1.1", "http/1.0"] });
+  } catch (error) {
+    throw inFlags(error, { certfile: "--cert", keyfile: "--key", caCerts: "--client-ca" });
+  }
+}
+
+async function listen(
+  handler: HttpHandler,
+  options: NonNullable<Parameters<typeof serveHttp>[1]> & { hostname: string; port: number },
+): Promise<HttpServer> {
+  const { hostname, port } = options;
+  try {
+    return await serveHttp(handler, options);
+  } catch (error) {
+    const { AddrInUse, AddrNotAvailable, PermissionDenied } = Deno.errors;
+    const problem = (state: string) =>
+      new CommandError(`Cannot listen on ${hostname} port ${port}: ${state}`, { cause: error });
+    if (error instanceof AddrInUse) throw problem("the port is in use; --port takes another");
+    if (error instanceof AddrNotAvailable) throw problem("this machine does not have the address");
+    if (error instanceof PermissionDenied) {
+      throw problem("permission denied; ports from 1024 are free for all");
+    }
+    if (error instanceof Error && /lookup address/.test(error.message)) throw problem("no such host");
+    throw error;
+  }
+}
+
+// ---- What it prints -------------------------------------------------------------------------------------
+
+/** What the first lines say. */
+interface Announcement {
+  readonly content: string;
+  readonly url: string;
+  readonly facts: CertificateFacts;
+  /** What a client must trust, when we know. */
+  readonly trustFile: string | undefined;
+  readonly asksClients: boolean;
+}
+
+function announce({ content, url, facts, trustFile, asksClients }: Announcement): void {
+  const rows: [string, string][] = [
+    ["Serving", content],
+    ["URL", outputStyle().bold(url)],
+    ["Certificate", `${facts.subject}, valid ${validity(facts)}`],
+    ["SHA-256", facts.sha256],
+  ];
+  if (trustFile !== undefined) {
+    const client = asksClients ? "--cert client.pem --key client.key " : "";
+    rows.push(["Try", `curl --cacert ${shellWord(trustFile)} ${client}${url}`]);
+  }
+  console.log(`${columns(rows)}\n`);
+}
+
+/** The host by which this machine's own clients reach `host`. */
+function urlHost(host: string): string {
+  if (["127.0.0.1", "0.0.0.0", "::"].includes(host)) return "localhost";
+  return isIP(host) === 6 ? `[${host}]` : host;
+}
+
+const demoHandler: HttpHandler = (request, info) => demo(request, connectionFacts(info));
+
+function connectionFacts({ remoteAddr, tls }: ServeInfo): Fact[] {
+  const client = tls!.peerCertificate?.subject;
+  return [
+    ["TLS version", tls!.version],
+    ["Cipher suite", tls!.cipher],
+    ["Key exchange group", tls!.group ?? "none"],
+    ["Resumed", tls!.sessionReused ? "yes, an earlier session" : "no, a full handshake"],
+    ["ALPN", tls!.alpnProtocol ?? "none"],
+    ["Client certificate", client?.map(([type, value]) => `${type}=${value}`).join(", ") ?? "none"],
+    ["Your address", address(remoteAddr)],
+  ];
+}
+
+/** A handler that prints a line for each request. */
+function logged(handler: HttpHandler): HttpHandler {
+  const { dim } = outputStyle();
+  return async (request, info) => {
+    const { pathname, search } = new URL(request.url);
+    const log = (status: number) => {
+      const tls = `${info.tls!.version}${info.tls!.sessionReused ? " resumed" : ""}`;
+      const target = printable(`${request.method} ${pathname}${search}`);
+      console.log(`${dim(`${clock()} ${address(info.remoteAddr)}`)} ${target} ${status} ${dim(tls)}`);
+    };
+    try {
+      const response = await handler(request, info);
+      log(response.status);
+      return response;
+    } catch (error) {
+      log(500);
+      throw error;
+    }
+  };
+}
+
+function logFailure(error: unknown, { remoteAddr, phase }: { remoteAddr?: Deno.Addr; phase: string }): void {
+  const peer = remoteAddr === undefined ? "" : ` ${address(remoteAddr)}`;
+  console.log(`${outputStyle().dim(`${clock()}${peer}`)} ${phase} failed: ${oneLine(error)}`);
+}
+
+function serverError(error: unknown): Response {
+  console.error(`tlsio serve: ${oneLine(error)}`);
+  return new Response("Internal Server Error\n", { status: 500 });
+}
+
+function clock(): string {
+  return new Date().toTimeString().slice(0, 8);
+}
+
+function address(addr: Deno.Addr): string {
+  const { hostname, port } = addr as Deno.NetAddr;
+  return `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+}
+
+// ---- Signals --------------------------------------------------------------------------------------------
+
+/** `first` settles with the first request to stop; a second one ends the process. */
+function stopSignals(): { first: Promise<void> } & Disposable {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let stopping = false;
+  const onSignal = () => {
+    if (stopping) Deno.exit(ABORTED);
+    stopping = true;
+    resolve();
+  };
+  const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT", "SIGBREAK"] : ["SIGINT", "SIGTERM"];
+  for (const signal of signals) Deno.addSignalListener(signal, onSignal);
+  return {
+    first: promise,
+    [Symbol.dispose]() {
+      for (const signal of signals) Deno.removeSignalListener(signal, onSignal);
+    },
+  };
+}

@@ -1,7 +1,7 @@
 /** A folder as a web site: its files, index.html, listings. */
 
-import { join, SEPARATOR } from "node:path";
-import { createFileResponse, detectMimeType, type FileLike, html, type SafeHtml } from "./_web.ts";
+import { join, sep } from "node:path";
+import { createFileResponse, detectMimeType, html, type SafeHtml } from "./_web.ts";
 import { CommandError } from "./flags.ts";
 
 const CHUNK = 65536; // bytes; a read of this size is the fastest per byte (Deno 2.9)
@@ -66,7 +66,7 @@ async function resolve(root: string, pathname: string): Promise<string | undefin
   if (names.some((name) => name === "" || name.startsWith(".") || /[\0\\]/.test(name))) return undefined;
   try {
     const real = await Deno.realPath(join(root, ...names));
-    const inside = real === root || real.startsWith(root.endsWith(SEPARATOR) ? root : root + SEPARATOR);
+    const inside = real === root || real.startsWith(root.endsWith(sep) ? root : root + sep);
     return inside ? real : undefined;
   } catch (error) {
     const { NotFound, NotADirectory, FilesystemLoop } = Deno.errors;
@@ -76,7 +76,7 @@ async function resolve(root: string, pathname: string): Promise<string | undefin
 }
 
 async function sendFile(path: string, info: Deno.FileInfo, request: Request): Promise<Response> {
-  const file: FileLike = {
+  const file: Parameters<typeof createFileResponse>[0] = {
     name: path,
     size: info.size,
     type: detectMimeType(path) ?? "application/octet-stream",
@@ -96,22 +96,29 @@ function readRange(path: string, start: number, end: number): ReadableStream<Uin
   let at = start;
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
-      if (file === undefined) {
-        file = await Deno.open(path);
-        await file.seek(start, Deno.SeekMode.Start);
-      }
-      const chunk = new Uint8Array(Math.min(CHUNK, end - at));
-      const n = chunk.length === 0 ? null : await file.read(chunk);
-      if (n !== null) {
+      try {
+        file ??= await openAt(path, start);
+        const chunk = new Uint8Array(Math.min(CHUNK, end - at));
+        const n = chunk.length === 0 ? 0 : await file.read(chunk);
+        if (n === null) throw new Error(`Cannot read "${path}": it became shorter`); // the length was promised
         at += n;
-        return controller.enqueue(chunk.subarray(0, n));
+        if (n > 0) controller.enqueue(chunk.subarray(0, n));
+        if (at < end) return;
+        file.close();
+        controller.close();
+      } catch (error) {
+        file?.close();
+        throw error;
       }
-      file.close();
-      if (at === end) return controller.close();
-      throw new Error(`Cannot read "${path}": it became shorter`); // the length was promised
     },
     cancel: () => file?.close(),
   }, { highWaterMark: 0 });
+}
+
+async function openAt(path: string, start: number): Promise<Deno.FsFile> {
+  const file = await Deno.open(path);
+  await file.seek(start, Deno.SeekMode.Start);
+  return file;
 }
 
 function message(status: number, text: string, headers: Record<string, string> = {}): Response {

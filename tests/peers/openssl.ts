@@ -102,8 +102,10 @@ export async function opensslClient(options: OpensslClientOptions): Promise<Open
   await program.closeStdin();
   const code = await program.exit(timeoutMs);
   const { stdout, stderr } = program;
-  // "New, TLSv1.3, Cipher is TLS_AES_256_GCM_SHA384"; without a handshake "New, (NONE), Cipher is (NONE)".
-  const [, kind, version, cipher] = stdout.match(/^(New|Reused), (TLSv[\d.]+), Cipher is (\S+)$/m) ?? [];
+  // "New, TLSv1.3, Cipher is TLS_AES_256_GCM_SHA384"; without a handshake "New, (NONE), Cipher is (NONE)". The
+  // version in this line is the lowest of the suite, the one in "Protocol  : TLSv1.2" that of the connection.
+  const [, kind, cipher] = stdout.match(/^(New|Reused), \S+, Cipher is ([^\s(]+)$/m) ?? [];
+  const version = cipher?.startsWith("TLS_") ? "TLSv1.3" : stdout.match(/^ +Protocol +: (TLSv.*)$/m)?.[1];
   const verify = stdout.match(/Verify return code: (\d+)/)?.[1];
   // It prints the suite also when it has refused the certificate.
   const refused = options.ca !== undefined && verify !== "0";
@@ -111,7 +113,7 @@ export async function opensslClient(options: OpensslClientOptions): Promise<Open
     code,
     stdout,
     stderr,
-    version: refused ? undefined : version,
+    version: refused || cipher === undefined ? undefined : version,
     cipher: refused ? undefined : cipher,
     resumed: kind === "Reused",
     verifyCode: verify === undefined ? undefined : Number(verify),

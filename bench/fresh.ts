@@ -1,0 +1,42 @@
+/**
+ * Measurements that need a process of their own: idle memory, and the start.
+ *
+ * @module
+ */
+
+import { delay } from "@std/async";
+import { Agent, type Pool } from "./agents.ts";
+import { termsOf } from "./loopback.ts";
+import type { Identity } from "./peer.ts";
+import type { Effort, Sample } from "./runner.ts";
+import type { Row } from "./scenarios.ts";
+
+const WARM_UP = 20; // connections, opened and closed before the memory is read
+const SETTLE = 200; // milliseconds; what a close leaves to be done
+
+/** Resident memory per idle connection of one side: after a few connections, and with many open. */
+export async function measureIdle(row: Row, effort: Effort, identity: Identity): Promise<Sample> {
+  const terms = termsOf(row, identity);
+  await using client = await Agent.start(row.client!, true);
+  await using server = await Agent.start(row.server!, true);
+  const port = await server.call("listen", terms);
+  const measured = row.side === "client" ? client : server;
+  const rss = async (count: number) => {
+    await client.call("hold", port, terms, count);
+    await delay(SETTLE);
+    return (await measured.call("usage")).rss;
+  };
+  await rss(Math.min(WARM_UP, effort.held));
+  const before = await rss(0);
+  const after = await rss(effort.held);
+  return { kib: (after - before) / 1024 / effort.held, base: before / 2 ** 20 };
+}
+
+/** A client in a new process: until its runtime is up, its modules are loaded, its first round trip is done. */
+export async function measureCold(row: Row, _: Effort, identity: Identity, pool: Pool): Promise<Sample> {
+  const terms = termsOf(row, identity);
+  const port = await pool.port(row.server!, terms);
+  await using client = await Agent.start(row.client!);
+  const { boot, load, connect } = await client.call("cold", port, terms);
+  return { total: boot + load + connect, boot, load, connect };
+}

@@ -1,0 +1,93 @@
+/**
+ * Results as text for people and as JSON for programs.
+ *
+ * @module
+ */
+
+import { cpus, release } from "node:os";
+import { Core } from "tlsio";
+import type { PeerName } from "./peer.ts";
+import type { RowResult, Stat, TableResult } from "./runner.ts";
+import { type Column, labelOf } from "./scenarios.ts";
+
+/** What ran, and on what: figures mean nothing without it. */
+export function environment(): Record<string, string> {
+  const all = cpus();
+  return {
+    date: new Date().toISOString().slice(0, 16),
+    cpu: `${all.length} x ${all[0]?.model ?? "unknown"}`,
+    system: `${Deno.build.os} ${release()}`,
+    deno: `${Deno.version.deno} (V8 ${Deno.version.v8})`,
+    core: Core.shared().version,
+  };
+}
+
+/** The results without what a program can look up itself. */
+export function toJSON(results: readonly TableResult[]): unknown {
+  return results.map(({ table: { id, title }, rows, skipped }) => ({ id, title, rows, skipped }));
+}
+
+/** A table as text; bold and grey where `colour` says so. */
+export function format(result: TableResult, colour: boolean): string {
+  const { table, skipped } = result;
+  const lines = table.matrix ? matrix(result) : list(result);
+  const bold = (text: string) => colour ? `\x1b[1m${text}\x1b[0m` : text;
+  const grey = (text: string) => colour ? `\x1b[90m${text}\x1b[0m` : text;
+  const [head, ...body] = align(lines);
+  return [
+    "",
+    bold(table.title),
+    grey(head!),
+    ...body,
+    ...skipped.map((name) => `not run, node is not installed: ${name}`),
+  ].join("\n");
+}
+
+/** One line per row: the first column with its spread, the others, and how it compares with Deno's own TLS. */
+function list({ table, rows }: TableResult): string[][] {
+  const [first, ...others] = table.columns;
+  const compared = rows.some(({ ratio }) => ratio !== undefined);
+  return [
+    ["", first!.label, "min..max", ...others.map(({ label }) => label), ...(compared ? ["x Deno"] : [])],
+    ...rows.map((row) => [
+      row.name,
+      figure(row, first!, "median"),
+      `${figure(row, first!, "min")}..${figure(row, first!, "max")}`,
+      ...others.map((column) => figure(row, column, "median")),
+      ...(compared ? [ratioText(row.ratio)] : []),
+    ]),
+  ];
+}
+
+/** Clients down, servers across. */
+function matrix({ table, rows }: TableResult): string[][] {
+  const distinct = (side: "client" | "server") => [...new Set(rows.map(({ row }) => row[side]!))];
+  const cell = (client: PeerName, server: PeerName) => {
+    const found = rows.find(({ row }) => row.client === client && row.server === server);
+    return found === undefined ? "" : figure(found, table.columns[0]!, "median");
+  };
+  const servers = distinct("server");
+  return [
+    ["client > server", ...servers.map((server) => labelOf(server, "server"))],
+    ...distinct("client").map((client) => [
+      labelOf(client, "client"),
+      ...servers.map((server) => cell(client, server)),
+    ]),
+  ];
+}
+
+function figure({ stats }: RowResult, { key, digits = 0 }: Column, which: keyof Stat): string {
+  return stats[key]![which].toFixed(digits);
+}
+
+function ratioText(ratio: number | undefined): string {
+  return ratio === undefined ? "" : ratio.toFixed(ratio < 10 ? 2 : 0);
+}
+
+/** The first column to the left, figures to the right. */
+function align(lines: readonly string[][]): string[] {
+  const widths = lines[0]!.map((_, i) => Math.max(...lines.map((line) => line[i]!.length)));
+  return lines.map((line) =>
+    line.map((text, i) => i === 0 ? text.padEnd(widths[i]!) : text.padStart(widths[i]!)).join("  ").trimEnd()
+  );
+}

@@ -1,0 +1,173 @@
+/**
+ * HttpHost: `node:http`'s parser and framing for connections that are given to it; it does not listen.
+ *
+ * Node's server is made for sockets of its own. What it is told so that it serves ours is in `#createNode()`.
+ */
+
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { HttpConnection, type ServeInfo } from "./_http_connection.ts";
+import {
+  connectionOf,
+  FramedResponse,
+  limitBody,
+  objection,
+  refuse,
+  requestOf,
+  send,
+} from "./_http_exchange.ts";
+import { typeName } from "./bytes.ts";
+import type { Duplex } from "./duplex.ts";
+
+const CHECK_INTERVAL = 1; // seconds between looks for requests that are late; short timeouts are looked at more often
+const CHECKS = 4; // at least so many looks per timeout
+
+/** Parse errors that have a status of their own; the others are 400. */
+const STATUS_OF_ERROR: Readonly<Record<string, number>> = {
+  HPE_HEADER_OVERFLOW: 431,
+  ERR_HTTP_REQUEST_TIMEOUT: 408,
+};
+
+/** Options of an {@linkcode HttpHost}: those of `serve()`, all of them given. */
+export interface HostOptions {
+  maxHeaderSize: number;
+  maxBodySize: number;
+  maxRequestsPerSocket: number;
+  headersTimeout: number;
+  requestTimeout: number;
+  keepAliveTimeout: number;
+  sendTimeout: number;
+  lingerTimeout: number;
+  onError: (error: unknown) => Response | Promise<Response>;
+}
+
+/** Answers the requests of many connections. */
+export class HttpHost {
+  /** Requests so far. */
+  requests = 0;
+  readonly #handler: (request: Request, info: ServeInfo) => Response | Promise<Response>;
+  readonly #options: HostOptions;
+  readonly #node: Server;
+  readonly #connections = new Set<HttpConnection>();
+  #closing = false;
+
+  /** Makes a host without connections. */
+  constructor(
+    handler: (request: Request, info: ServeInfo) => Response | Promise<Response>,
+    options: HostOptions,
+  ) {
+    this.#handler = handler;
+    this.#options = options;
+    this.#node = this.#createNode();
+  }
+
+  #createNode(): Server {
+    const { headersTimeout, requestTimeout, keepAliveTimeout, maxHeaderSize, maxRequestsPerSocket } =
+      this.#options;
+    const interval = Math.min(CHECK_INTERVAL, headersTimeout / CHECKS, requestTimeout / CHECKS);
+    const node = createServer({
+      ServerResponse: FramedResponse,
+      maxHeaderSize: Math.min(maxHeaderSize, 0x7fffffff),
+      headersTimeout: milliseconds(headersTimeout),
+      requestTimeout: milliseconds(requestTimeout),
+      keepAliveTimeout: milliseconds(keepAliveTimeout),
+      connectionsCheckingInterval: milliseconds(interval),
+    });
+    node.maxHeadersCount = 0; // no limit of their number: their size has one, and node would drop the rest unseen
+    node.maxRequestsPerSocket = maxRequestsPerSocket === Infinity ? 0 : maxRequestsPerSocket;
+    // Node 24 and Deno 2.9 close a connection after each response of a server that does not listen.
+    Object.defineProperty(node, "listening", { value: true });
+    node.on("request", (request, response) => this.#serveRequest(request, response, false));
+    node.on("checkContinue", (request, response) => this.#serveRequest(request, response, true));
+    node.on("connect", (_request, socket) => (socket as unknown as HttpConnection).refuse(501));
+    node.on("clientError", (error: Error & { code?: unknown }, socket) => {
+      const code = String(error.code); // an SSLError's is a number
+      const status = STATUS_OF_ERROR[code] ?? (code.startsWith("HPE_") ? 400 : undefined);
+      if (status === undefined) socket.destroy(error);
+      else (socket as unknown as HttpConnection).refuse(status);
+    });
+    node.emit("listening"); // starts the clock of headersTimeout and requestTimeout
+    return node;
+  }
+
+  /**
+   * Serves a connection.
+   *
+   * @returns Settles when it is closed; never fails.
+   */
+  async serve(duplex: Duplex): Promise<void> {
+    const connection = new HttpConnection(duplex, this.#options);
+    this.#connections.add(connection);
+    this.#node.emit("connection", connection);
+    if (this.#closing) connection.closeSoon();
+    await connection.released;
+    this.#connections.delete(connection);
+  }
+
+  /** Closes the connections, those with requests under way after these. */
+  closeSoon(): void {
+    this.#closing = true;
+    for (const connection of this.#connections) connection.closeSoon();
+  }
+
+  /** Drops the connections. */
+  abort(): void {
+    for (const connection of this.#connections) connection.destroy(new Error("The server was aborted"));
+  }
+
+  /** Stops the clock. */
+  stop(): void {
+    this.#node.close();
+  }
+
+  // ---- Requests ---------------------------------------------------------------------------------------
+
+  #serveRequest(incoming: IncomingMessage, outgoing: ServerResponse, expectsContinue: boolean): void {
+    const { maxBodySize } = this.#options;
+    this.requests++;
+    connectionOf(incoming).track(incoming, outgoing);
+    const status = objection(incoming, maxBodySize);
+    if (status !== undefined) return refuse(outgoing, status);
+    let request: Request;
+    try {
+      request = requestOf(incoming, outgoing);
+    } catch {
+      return refuse(outgoing, 400);
+    }
+    limitBody(incoming, outgoing, maxBodySize);
+    if (expectsContinue) outgoing.writeContinue();
+    this.#answer(request, connectionOf(incoming).info, outgoing).catch((error) => outgoing.destroy(error));
+  }
+
+  async #answer(request: Request, info: ServeInfo, outgoing: ServerResponse): Promise<void> {
+    try {
+      await send(outgoing, asResponse(await this.#handler(request, info)));
+    } catch (error) {
+      if (outgoing.destroyed || request.signal.aborted) return; // the client has left, or was refused
+      const begun = outgoing.headersSent;
+      await send(outgoing, await this.#failed(error));
+      if (begun) outgoing.destroy(error as Error); // without a close_notify: the client can tell
+    }
+  }
+
+  async #failed(error: unknown): Promise<Response> {
+    try {
+      return asResponse(await this.#options.onError(error));
+    } catch (second) {
+      console.error("Uncaught in onError:", second);
+      return new Response(null, { status: 500 });
+    }
+  }
+}
+
+function asResponse(value: unknown): Response {
+  if (!(value instanceof Response)) {
+    throw new TypeError(`Cannot send a response: expected a Response, got ${typeName(value)}`);
+  }
+  if (value.bodyUsed) throw new TypeError("Cannot send a response: its body was used");
+  return value;
+}
+
+/** Node's form of a timeout: 0 is none. */
+function milliseconds(seconds: number): number {
+  return seconds === Infinity ? 0 : Math.ceil(seconds * 1000);
+}

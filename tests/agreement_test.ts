@@ -1,0 +1,32 @@
+// What C and TypeScript must both know: the two sides are compared here, so that neither is kept in step by hand.
+import { assertEquals } from "@std/assert";
+import { OPTION, PSK_MAX } from "../lib/config.ts";
+import { FACT_ORDER } from "../lib/connection.ts";
+import { KEYS_MAX } from "../lib/tickets.ts";
+
+const read = (path: string) => Deno.readTextFileSync(new URL(path, import.meta.url));
+const header = read("../wasm/glue/tlsio.h");
+const config = read("../wasm/config/default.h");
+
+function define(source: string, name: string): number {
+  return Number(source.match(new RegExp(`#define ${name} +(\\d+)`))?.[1]);
+}
+
+Deno.test("FACT_ORDER is the order of enum fact in the glue", () => {
+  const body = header.match(/enum fact \{([^}]*)\}/)![1]!;
+  const names = [...body.matchAll(/FACT_(\w+)[,\s]/g)].map(([, name]) => name!);
+  assertEquals(names, [...FACT_ORDER, "COUNT"]);
+});
+
+Deno.test("OPTION holds the option bits of the glue", () => {
+  const bits = [...header.matchAll(/OPTION_(\w+) = (\d+)/g)].map(([, name, bit]) => [name, Number(bit)]);
+  assertEquals(Object.fromEntries(bits), { ...OPTION });
+});
+
+Deno.test("KEYS_MAX is as many ticket keys as the glue holds", () => {
+  assertEquals(KEYS_MAX, define(header, "TICKET_KEYS"));
+});
+
+Deno.test("PSK_MAX is what mbedTLS is built for", () => {
+  assertEquals(PSK_MAX, define(config, "MBEDTLS_PSK_MAX_LEN"));
+});

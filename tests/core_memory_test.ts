@@ -1,0 +1,170 @@
+/** What the core leaves in its memory, and what it does when there is none left. */
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { Buffer } from "node:buffer";
+import { createPrivateKey } from "node:crypto";
+import { type Bytes, encodeText } from "../lib/bytes.ts";
+import { TLSConfig } from "../lib/config.ts";
+import { Core } from "../lib/core.ts";
+import { CODE, SSLError } from "../lib/errors.ts";
+import { bytesFrom, configs, credential, EnginePair, fixedCore, fixedRing, randomFrom } from "./pair.ts";
+import { clientOptions, serverOptions, source, VERSIONS } from "./pair.ts";
+
+/** Whether `secret` is in the core's memory: as bytes, or as a big number in limbs (the bytes the other way round). */
+function holds(core: Core, secret: Uint8Array): boolean {
+  const memory = Buffer.from(core.memory.buffer);
+  return memory.indexOf(secret) >= 0 || memory.indexOf(secret.toReversed()) >= 0;
+}
+
+for (const [version, sslVersion] of VERSIONS) {
+  Deno.test(`Core: plaintext and traffic secrets are gone after dispose (${version})`, () => {
+    const core = fixedCore();
+    const secrets: Bytes[] = [];
+    const keyLog = (line: string) => secrets.push(Uint8Array.fromHex(line.split(" ").at(-1)!));
+    const both = configs(core, { sslVersion }, { keyLog });
+    const pair = new EnginePair(both.client, both.server);
+    pair.connect();
+    const marks = { client: bytesFrom(1, 64), server: bytesFrom(2, 64) };
+    assertEquals(pair.send("client", marks.client), marks.client);
+    assertEquals(pair.send("server", marks.server), marks.server);
+    const seen = [marks.client, marks.server, ...secrets].filter((secret) => holds(core, secret));
+    assert(seen.length > 0, "the search finds what is there");
+
+    pair[Symbol.dispose]();
+    assert(!holds(core, marks.client), "what the client wrote");
+    assert(!holds(core, marks.server), "what the server wrote");
+    both[Symbol.dispose](); // its session cache keeps the secrets of TLS 1.2 sessions
+    for (const [i, secret] of secrets.entries()) {
+      assert(!holds(core, secret), `secret ${i} of ${secrets.length}`);
+    }
+  });
+}
+
+/** The private numbers of a key: what must not be left behind. */
+function privateNumbers(name: string): Bytes[] {
+  const jwk = createPrivateKey(new TextDecoder().decode(source(name).bytes)).export({ format: "jwk" });
+  return [jwk.d, jwk.p, jwk.q].filter((part) => part !== undefined)
+    .map((part) => Uint8Array.fromBase64(part, { alphabet: "base64url" }));
+}
+
+for (const name of ["ec", "rsa"]) {
+  Deno.test(`TLSConfig: the private key is gone after dispose (${name})`, () => {
+    const core = fixedCore();
+    const numbers = privateNumbers(`${name}.key`);
+    const config = new TLSConfig(serverOptions({ credential: credential(name) }), core);
+    const client = new TLSConfig(clientOptions(), core);
+    for (const number of numbers) assert(holds(core, number), "the search finds what is there");
+    const pem = source(`${name}.key`).bytes;
+    assert(!holds(core, pem.subarray(100, 132)), "the PEM text is wiped once it is parsed");
+    const pair = new EnginePair(client, config);
+    pair.connect();
+    pair[Symbol.dispose]();
+    config[Symbol.dispose]();
+    for (const number of numbers) assert(!holds(core, number));
+  });
+}
+
+Deno.test("TLSConfig: ticket keys and PSK are gone after dispose, the password at once", () => {
+  const core = fixedCore();
+  using ring = fixedRing(3);
+  const ticketKey = ring.keys()[0]!.subarray(16);
+  const psk = { identity: "device", key: bytesFrom(4, 32) };
+  const withPsk = new TLSConfig({ psk }, core);
+  const password = "correct horse battery staple";
+  const wrong = { ...credential("ec", "ec.pbes2"), password };
+  assertThrows(() => new TLSConfig(serverOptions({ credential: wrong }), core), SSLError);
+  assert(!holds(core, encodeText(password)));
+  const config = new TLSConfig(serverOptions({ tickets: ring }), core);
+  assert(holds(core, ticketKey) && holds(core, psk.key), "the search finds what is there");
+  config[Symbol.dispose]();
+  withPsk[Symbol.dispose]();
+  assert(!holds(core, ticketKey));
+  assert(!holds(core, psk.key));
+});
+
+/** A core whose memory has grown to its maximum, so that its heap cannot grow any more. */
+function fullCore(): Core {
+  const { Instance } = WebAssembly;
+  let memory: WebAssembly.Memory | undefined;
+  WebAssembly.Instance = class extends Instance {
+    constructor(module: WebAssembly.Module, imports?: WebAssembly.Imports) {
+      super(module, imports);
+      memory = this.exports.memory as WebAssembly.Memory;
+    }
+  };
+  try {
+    const core = new Core({ random: randomFrom(1) });
+    const pages = (1 << 30) / 65536; // --max-memory, wasm/cores.ts
+    memory!.grow(pages - memory!.buffer.byteLength / 65536);
+    return core;
+  } finally {
+    WebAssembly.Instance = Instance;
+  }
+}
+
+/** Takes blocks until `left` bytes or less can be had in one piece. */
+function exhaust(core: Core, left: number): number[] {
+  const blocks: number[] = [];
+  for (let size = 1 << 20; size >= Math.max(64, left / 2); size >>= 1) {
+    for (;;) {
+      const at = core.call.core_alloc(size);
+      if (at === 0) break;
+      blocks.push(at);
+    }
+  }
+  return blocks;
+}
+
+Deno.test("Core: out of memory is an SSLError of its own kind, and what there was goes on", () => {
+  const core = fullCore();
+  using both = configs(core);
+  using pair = new EnginePair(both.client, both.server);
+  pair.connect();
+  const start = core.allocated;
+  const blocks = exhaust(core, 0);
+  const isOutOfMemory = (make: () => unknown) => {
+    const error = assertThrows(make, SSLError);
+    assertEquals([error.kind, error.code], ["internal", CODE.ALLOC_FAILED]);
+  };
+  isOutOfMemory(() => core.alloc(1 << 16));
+  isOutOfMemory(() => new TLSConfig(clientOptions(), core));
+  isOutOfMemory(() => new EnginePair(both.client, both.server));
+  const data = bytesFrom(5, 50_000);
+  assertEquals(pair.send("client", data), data, "a connection that has its buffers needs no more");
+
+  for (const at of blocks) core.free(at);
+  assertEquals(core.allocated, start);
+  using next = new EnginePair(both.client, both.server);
+  next.connect();
+});
+
+for (const [version, sslVersion] of VERSIONS) {
+  Deno.test(`Core: a handshake that runs out of memory anywhere fails as "internal", without a trap (${version})`, () => {
+    const core = fullCore();
+    using both = configs(core, { sslVersion });
+    new EnginePair(both.client, both.server).connect()[Symbol.dispose](); // what mbedTLS allocates once for all
+    const start = core.allocated;
+    let failed = 0;
+    let done = 0;
+    for (let free = 1000; done < 3 && free < 200_000; free = Math.ceil(free * 1.1)) {
+      const pair = new EnginePair(both.client, both.server);
+      const room = core.alloc(free);
+      const blocks = exhaust(core, 0);
+      core.free(room); // now there are `free` bytes
+      pair.run();
+      if (pair.client.handshakeDone && pair.server.handshakeDone) done++;
+      else failed++;
+      assertEquals(pair.client.verifyFlags, 0, "no check is left out");
+      for (const error of Object.values(pair.errors)) {
+        if (error.kind === "alert") continue; // the other end told of its own
+        // mbedTLS does not tell a signature that it could not check from one that is wrong.
+        const expected = error.kind === "verify" ? "verify" : "internal";
+        assertEquals(error.kind, expected, `${free} bytes free: ${error.message} (${error.reason})`);
+      }
+      assert(!core.retired);
+      for (const at of blocks) core.free(at);
+      pair[Symbol.dispose]();
+      assertEquals(core.allocated, start, `${free} bytes free: all is given back`);
+    }
+    assert(failed > 5 && done > 0, `${failed} failed, ${done} were done`);
+  });
+}

@@ -18,10 +18,8 @@ export {
   createCertificate,
   type Credential,
   type KeyType,
-  type NameAttribute,
-  type PeerCertificate,
-  peerCertificate,
 } from "./lib/certificate.ts";
+export { type NameAttribute, type PeerCertificate, peerCertificate } from "./lib/peer_certificate.ts";
 export { CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED, type CertReqs, type PolicyOptions } from "./lib/config.ts";
 export { TLSConfig, type TLSConfigOptions } from "./lib/config.ts";
 export type { Source } from "./lib/credentials.ts";

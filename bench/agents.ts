@@ -75,6 +75,7 @@ let forNode: Promise<string> | undefined;
 function nodeAgent(): Promise<string> {
   return forNode ??= (async () => {
     const folder = await Deno.makeTempDir({ prefix: "tlsio_bench_" });
+    addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
     for (const name of NODE_FILES) {
       const text = stripTypeScriptTypes(await Deno.readTextFile(new URL(`${name}.ts`, import.meta.url)));
       await Deno.writeTextFile(

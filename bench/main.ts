@@ -15,9 +15,9 @@ import { type Effort, type Measure, runTable, type TableResult } from "./runner.
 import { type Row, type TableId, TABLES } from "./scenarios.ts";
 
 /** Under two minutes on two cores. */
-const DEFAULT: Effort = { rounds: 3, warmUp: true, ms: 250, connects: 5, lanes: 16, held: 1000 };
+const DEFAULT: Effort = { rounds: 3, warmUp: true, ms: 150, connects: 5, lanes: 16, held: 1000 };
 /** Every row once, for whether it runs at all: the figures mean nothing. */
-const QUICK: Effort = { rounds: 1, warmUp: false, ms: 10, connects: 2, lanes: 2, held: 10 };
+const QUICK: Effort = { rounds: 1, warmUp: false, ms: 10, connects: 4, lanes: 2, held: 10 };
 
 const USAGE = `Usage: deno task bench [TABLE ...] [--quick] [--json] [--rounds N]
 Tables: ${TABLES.map(({ id }) => id).join(" ")}`;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { cpus, release } from "node:os";
+import { cpus } from "node:os";
 import { Core } from "tlsio";
 import type { PeerName } from "./peer.ts";
 import type { RowResult, Stat, TableResult } from "./runner.ts";
@@ -16,7 +16,7 @@ export function environment(): Record<string, string> {
   return {
     date: new Date().toISOString().slice(0, 16),
     cpu: `${all.length} x ${all[0]?.model ?? "unknown"}`,
-    system: `${Deno.build.os} ${release()}`,
+    system: `${Deno.build.os} ${Deno.build.arch}, load ${Deno.loadavg()[0]!.toFixed(1)} at the start`,
     deno: `${Deno.version.deno} (V8 ${Deno.version.v8})`,
     core: Core.shared().version,
   };

@@ -4,7 +4,7 @@
 
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
 import { NodeDuplex, type NodeDuplexOptions } from "./_node_duplex.ts";
-import type { PeerCertificate } from "./certificate.ts";
+import type { PeerCertificate } from "./peer_certificate.ts";
 import type { Duplex } from "./duplex.ts";
 import { SSLSocket } from "./socket.ts";
 
@@ -57,8 +57,13 @@ export class HttpConnection extends NodeDuplex {
     this.on("error", () => {}); // clients vanish; whoever waits for bytes is told by the stream
   }
 
-  /** Follows a request until its response is sent. */
-  track(request: IncomingMessage, response: ServerResponse): void {
+  /**
+   * Follows a request until its response is sent.
+   *
+   * @returns Whether it is to be served: not when it is behind one that closes the connection (RFC 9112 section 9.6).
+   */
+  track(request: IncomingMessage, response: ServerResponse): boolean {
+    if (this.#closing) return false;
     this.#underWay.add(response);
     if (this.#underWay.size > PIPELINE_MAX) {
       this.destroy(new Error(`Cannot serve a client: it has more than ${PIPELINE_MAX} requests under way`));
@@ -68,6 +73,7 @@ export class HttpConnection extends NodeDuplex {
       // A body that nobody waits for is not worth its bytes; node would read it to its end, and without a time limit.
       if (!request.complete || (this.#closing && this.#underWay.size === 0)) this.destroySoon();
     });
+    return true;
   }
 
   /** Closes, at once or after the requests under way. */
@@ -78,11 +84,25 @@ export class HttpConnection extends NodeDuplex {
     else last.shouldKeepAlive = false; // says "Connection: close", if the head is not sent yet
   }
 
-  /** Answers what is not a request, if nothing of another answer is sent yet, and closes. */
-  refuse(status: number): void {
-    const [current] = this.#underWay;
-    if (current?.headersSent || !this.writable) {
-      this.destroy(new Error(`Cannot answer a client: ${STATUS_CODES[status]}`));
+  /** Answers a request without a handler, and closes behind it. */
+  refuse(response: ServerResponse, status: number): void {
+    this.#closing = true;
+    const { headers, body } = refusal(status);
+    response.writeHead(status, headers);
+    response.end(body);
+  }
+
+  /** Takes no more bytes: they cannot be parsed, or were late. The requests before them are answered; then it closes. */
+  stopParsing(status: number): void {
+    // Node's listeners go: they would feed a parser that has become another connection's (Deno 2.9).
+    this.removeAllListeners("data").removeAllListeners("end");
+    this.on("data", () => {}).on("end", () => {
+      if (!this.writableEnded) this.destroy(new Error("Cannot answer a client: it has left"));
+    });
+    const last = [...this.#underWay].at(-1);
+    if (last !== undefined && last.req.complete) return this.closeSoon();
+    if (last !== undefined && (last.headersSent || this.#underWay.size > 1)) {
+      this.destroy(new Error("Cannot serve a client: its request's body is malformed or late"));
       return;
     }
     const { body, headers } = refusal(status);
@@ -93,7 +113,7 @@ export class HttpConnection extends NodeDuplex {
 }
 
 /** Head and body of a response that the server gives by itself. */
-export function refusal(status: number): { headers: Record<string, string>; body: string } {
+function refusal(status: number): { headers: Record<string, string>; body: string } {
   const body = `${STATUS_CODES[status]}\n`;
   return {
     body,

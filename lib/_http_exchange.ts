@@ -11,7 +11,7 @@ import {
   STATUS_CODES,
 } from "node:http";
 import { createRequest, sendResponse } from "./_fetch_adapter.ts";
-import { type HttpConnection, refusal } from "./_http_connection.ts";
+import type { HttpConnection } from "./_http_connection.ts";
 
 /** A host name or IP address, with or without a port: nothing that could be taken for a path, a query or a user. */
 const AUTHORITY = /^(?:[a-z0-9._~-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i;
@@ -34,21 +34,15 @@ export function connectionOf(request: IncomingMessage): HttpConnection {
   return request.socket as unknown as HttpConnection;
 }
 
-/** Answers without a handler, and closes the connection behind it. */
-export function refuse(response: ServerResponse, status: number): void {
-  const { headers, body } = refusal(status);
-  response.writeHead(status, headers);
-  response.end(body);
-}
-
 /**
  * Whether a request is to be refused.
  *
  * @returns The status, or `undefined`.
  */
 export function objection(request: IncomingMessage, maxBodySize: number): number | undefined {
-  const { headers, headersDistinct, method } = request;
-  if ((headersDistinct.host?.length ?? 0) > 1) return 400; // RFC 9112 section 3.2; node takes the first
+  const { headers, headersDistinct, httpVersion, method } = request;
+  const hosts = headersDistinct.host?.length ?? 0;
+  if (hosts > 1 || (hosts === 0 && httpVersion !== "1.0")) return 400; // RFC 9112 section 3.2
   if (method === "TRACE" || /\bwebsocket\b/i.test(headers.upgrade ?? "")) return 501;
   if (Number(headers["content-length"] ?? 0) > maxBodySize) return 413;
   return undefined;
@@ -88,7 +82,7 @@ export function limitBody(incoming: IncomingMessage, response: ServerResponse, m
     incoming.off("data", count);
     const error = new RangeError(`Cannot read the request's body: it is larger than ${maxBodySize} bytes`);
     if (response.headersSent) incoming.destroy(error);
-    else refuse(response, 413);
+    else connectionOf(incoming).refuse(response, 413);
     if (incoming.listenerCount("error") > 0) incoming.emit("error", error); // nobody: the handler wants no more of it
   });
 }

@@ -6,19 +6,12 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { HttpConnection, type ServeInfo } from "./_http_connection.ts";
-import {
-  connectionOf,
-  FramedResponse,
-  limitBody,
-  objection,
-  refuse,
-  requestOf,
-  send,
-} from "./_http_exchange.ts";
+import { connectionOf, FramedResponse, limitBody, objection, requestOf, send } from "./_http_exchange.ts";
 import { typeName } from "./bytes.ts";
 import type { Duplex } from "./duplex.ts";
 
 const CHECK_INTERVAL = 1; // seconds between looks for requests that are late; short timeouts are looked at more often
+const LONGEST_TIMER = 2_000_000; // seconds, 23 days; node adds one to keepAliveTimeout, and a timer has 31 bits
 const CHECKS = 4; // at least so many looks per timeout
 
 /** Parse errors that have a status of their own; the others are 400. */
@@ -71,19 +64,21 @@ export class HttpHost {
       requestTimeout: milliseconds(requestTimeout),
       keepAliveTimeout: milliseconds(keepAliveTimeout),
       connectionsCheckingInterval: milliseconds(interval),
+      requireHostHeader: false, // objection() does: no request behind one without a host may be served
     });
     node.maxHeadersCount = 0; // no limit of their number: their size has one, and node would drop the rest unseen
     node.maxRequestsPerSocket = maxRequestsPerSocket === Infinity ? 0 : maxRequestsPerSocket;
-    // Node 24 and Deno 2.9 close a connection after each response of a server that does not listen.
+    // Deno 2.9 closes a connection after each response of a server that does not listen.
     Object.defineProperty(node, "listening", { value: true });
-    node.on("request", (request, response) => this.#serveRequest(request, response, false));
-    node.on("checkContinue", (request, response) => this.#serveRequest(request, response, true));
-    node.on("connect", (_request, socket) => (socket as unknown as HttpConnection).refuse(501));
+    node.on("request", (request, response) => this.#serveRequest(request, response));
+    node.on("checkContinue", (request, response) => this.#serveRequest(request, response, 100));
+    node.on("checkExpectation", (request, response) => this.#serveRequest(request, response, 417));
+    node.on("connect", (_request, socket) => (socket as unknown as HttpConnection).stopParsing(501));
     node.on("clientError", (error: Error & { code?: unknown }, socket) => {
       const code = String(error.code); // an SSLError's is a number
       const status = STATUS_OF_ERROR[code] ?? (code.startsWith("HPE_") ? 400 : undefined);
       if (status === undefined) socket.destroy(error);
-      else (socket as unknown as HttpConnection).refuse(status);
+      else (socket as unknown as HttpConnection).stopParsing(status);
     });
     node.emit("listening"); // starts the clock of headersTimeout and requestTimeout
     return node;
@@ -121,21 +116,22 @@ export class HttpHost {
 
   // ---- Requests ---------------------------------------------------------------------------------------
 
-  #serveRequest(incoming: IncomingMessage, outgoing: ServerResponse, expectsContinue: boolean): void {
+  #serveRequest(incoming: IncomingMessage, outgoing: ServerResponse, interim?: 100 | 417): void {
     const { maxBodySize } = this.#options;
+    const connection = connectionOf(incoming);
+    if (!connection.track(incoming, outgoing)) return;
     this.requests++;
-    connectionOf(incoming).track(incoming, outgoing);
-    const status = objection(incoming, maxBodySize);
-    if (status !== undefined) return refuse(outgoing, status);
+    const status = interim === 417 ? 417 : objection(incoming, maxBodySize);
+    if (status !== undefined) return connection.refuse(outgoing, status);
     let request: Request;
     try {
       request = requestOf(incoming, outgoing);
     } catch {
-      return refuse(outgoing, 400);
+      return connection.refuse(outgoing, 400);
     }
     limitBody(incoming, outgoing, maxBodySize);
-    if (expectsContinue) outgoing.writeContinue();
-    this.#answer(request, connectionOf(incoming).info, outgoing).catch((error) => outgoing.destroy(error));
+    if (interim === 100) outgoing.writeContinue();
+    this.#answer(request, connection.info, outgoing).catch((error) => outgoing.destroy(error));
   }
 
   async #answer(request: Request, info: ServeInfo, outgoing: ServerResponse): Promise<void> {
@@ -167,7 +163,7 @@ function asResponse(value: unknown): Response {
   return value;
 }
 
-/** Node's form of a timeout: 0 is none. */
+/** Node's form of a timeout: 0 is none, and so is what is too long for a timer. */
 function milliseconds(seconds: number): number {
-  return seconds === Infinity ? 0 : Math.ceil(seconds * 1000);
+  return seconds > LONGEST_TIMER ? 0 : Math.ceil(seconds * 1000);
 }

@@ -6,8 +6,8 @@
  */
 
 import { Duplex as NodeStream } from "node:stream";
-import { deadline } from "./_std/async.js";
 import { type Bytes, concat } from "./bytes.ts";
+import { inTime } from "./deadline.ts";
 import type { Duplex } from "./duplex.ts";
 import { SSLSocket } from "./socket.ts";
 
@@ -15,6 +15,7 @@ const HIGH_WATER = 65536; // bytes in each direction; node's own default
 const SMALLEST_READ = 4096; // bytes; an idle connection keeps this buffer
 const LARGEST_READ = 65536; // bytes; a read of this size is the fastest per byte (Deno 2.9)
 const PIECE = 131072; // bytes written at once, and what small writes are joined to: as much as an engine takes
+const LONGEST_TIMER = 2_000_000; // seconds, 23 days: a timer has 31 bits
 const LINGER_MAX = 1 << 20; // bytes read and thrown away while waiting for the peer to close
 
 /** Options of a {@linkcode NodeDuplex}. */
@@ -95,7 +96,7 @@ export class NodeDuplex extends NodeStream {
 
   async #sendPiece(piece: Bytes): Promise<number> {
     const { sendTimeout } = this.#options;
-    const timer = sendTimeout === Infinity ? undefined : setTimeout(() => {
+    const timer = sendTimeout > LONGEST_TIMER ? undefined : setTimeout(() => {
       this.destroy(new Error(`Cannot send: the peer takes nothing for ${sendTimeout} seconds`));
     }, sendTimeout * 1000);
     try {
@@ -121,7 +122,8 @@ export class NodeDuplex extends NodeStream {
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     this.setTimeout(0);
-    (error === null ? this.#close() : this.#abort()).catch(() => {}).finally(this.#release);
+    const isComplete = error === null && this.writableLength === 0; // else a goodbye would hide that bytes are missing
+    (isComplete ? this.#close() : this.#abort()).catch(() => {}).finally(this.#release);
     done(error);
   }
 
@@ -132,7 +134,8 @@ export class NodeDuplex extends NodeStream {
   }
 
   async #close(): Promise<void> {
-    if (!this.encrypted) await deadline(this.#linger(), this.#options.lingerTimeout * 1000).catch(() => {});
+    const late = () => new Error("Cannot wait for the peer to close: it takes too long");
+    if (!this.encrypted) await inTime(this.#linger(), this.#options.lingerTimeout, late).catch(() => {});
     await this.#duplex.close();
   }
 
@@ -152,7 +155,8 @@ export class NodeDuplex extends NodeStream {
     if (callback) this.once("timeout", callback);
     clearTimeout(this.#idle);
     this.timeout = milliseconds;
-    this.#idle = milliseconds > 0 ? setTimeout(() => this.emit("timeout"), milliseconds) : undefined;
+    const armed = milliseconds > 0 && !this.destroyed;
+    this.#idle = armed ? setTimeout(() => this.emit("timeout"), milliseconds) : undefined;
     return this;
   }
 

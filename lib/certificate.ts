@@ -1,80 +1,12 @@
 /**
- * Certificates as programs see them: CPython's dictionary form, and the making of new ones.
+ * The making of keys and certificates.
  *
  * @module
  */
 
 import { X509Certificate } from "node:crypto";
-import { assertBytes, type Bytes, encodeText } from "./bytes.ts";
+import { type Bytes, decodeText, encodeText } from "./bytes.ts";
 import { Core, IO_SIZE } from "./core.ts";
-
-/** A relative distinguished name: `["commonName", "example.com"]`. */
-export type NameAttribute = readonly [type: string, value: string];
-
-/** A certificate in the form of CPython's `getpeercert()`; without fields when the certificate was not checked. */
-export interface PeerCertificate {
-  /** Whom it names. */
-  readonly subject?: readonly NameAttribute[];
-  /** Who signed it. */
-  readonly issuer?: readonly NameAttribute[];
-  /** The hosts it is for: `["DNS", "example.com"]`, `["IP Address", "192.0.2.1"]`. */
-  readonly subjectAltName?: readonly NameAttribute[];
-  /** Hexadecimal. */
-  readonly serialNumber?: string;
-  /** `"Jan  5 09:34:43 2018 GMT"`. */
-  readonly notBefore?: string;
-  /** `"Jan  5 09:34:43 2018 GMT"`. */
-  readonly notAfter?: string;
-}
-
-/** Names that CPython (OpenSSL) gives to the attributes of a distinguished name. */
-const LONG_NAMES: Readonly<Record<string, string>> = {
-  CN: "commonName",
-  C: "countryName",
-  ST: "stateOrProvinceName",
-  L: "localityName",
-  O: "organizationName",
-  OU: "organizationalUnitName",
-  SN: "surname",
-  GN: "givenName",
-  DC: "domainComponent",
-  UID: "userId",
-};
-
-/**
- * Reads a certificate.
- *
- * @param der The certificate, DER.
- * @returns Its fields, as CPython names them.
- * @throws {Error} If the bytes are not a certificate.
- */
-export function peerCertificate(der: Uint8Array): PeerCertificate {
-  assertBytes("der", der);
-  const { subject, issuer, subjectAltName, serialNumber, validFrom, validTo } = new X509Certificate(der);
-  return {
-    subject: attributes(subject),
-    issuer: attributes(issuer),
-    serialNumber,
-    notBefore: validFrom,
-    notAfter: validTo,
-    ...(subjectAltName && { subjectAltName: altNames(subjectAltName) }),
-  };
-}
-
-function attributes(name: string): NameAttribute[] {
-  return (name || "").split("\n").filter((line) => line !== "").map((line) => {
-    const at = line.indexOf("=");
-    const type = line.slice(0, at);
-    return [LONG_NAMES[type] ?? type, line.slice(at + 1)];
-  });
-}
-
-function altNames(names: string): NameAttribute[] {
-  return names.split(", ").map((name) => {
-    const at = name.indexOf(":");
-    return [name.slice(0, at), name.slice(at + 1)];
-  });
-}
 
 /** What kind of key to make. */
 export type KeyType = "P-256" | "P-384" | "P-521" | "RSA-2048" | "RSA-3072" | "RSA-4096";
@@ -106,6 +38,7 @@ export interface CertificateOptions {
 const DNS = 2; // tags of GeneralName, RFC 5280 section 4.2.1.6
 const IP = 7;
 const DAY = 86_400_000; // milliseconds
+const DAYS_MAX = 1_000_000; // a year has four digits in a certificate
 const BACKDATE = DAY; // a peer's clock may be behind ours
 const KEY_BITS: Readonly<Record<KeyType, number>> = {
   "P-256": 256,
@@ -142,7 +75,11 @@ export function createCertificate(options: CertificateOptions): Credential {
       `Cannot make a key: unknown type "${keyType}"; known are ${Object.keys(KEY_BITS).join(", ")}`,
     );
   }
-  if (!(days > 0)) throw new RangeError(`Cannot make a certificate: days must be above 0, got ${days}`);
+  if (!(days > 0 && days <= DAYS_MAX)) {
+    throw new RangeError(
+      `Cannot make a certificate: days must be above 0 and at most ${DAYS_MAX}, got ${days}`,
+    );
+  }
   const core = Core.shared();
   core.check("make a key", core.call.issue_key(bits, core.io, IO_SIZE));
   const key = takeText(core);
@@ -156,7 +93,7 @@ export function createCertificate(options: CertificateOptions): Credential {
     ownKey,
     signer,
     cString(subject),
-    cString(issuer === undefined ? subject : subjectOf(issuer.certificate)),
+    cString(issuer === undefined ? subject : subjectOf(core, issuer.certificate)),
     cString(timestamp(now - BACKDATE)),
     cString(timestamp(now + days * DAY)),
     sans,
@@ -199,7 +136,7 @@ function cString(text: string): Bytes {
 /** Type, length and value of a host, as issue_certificate() takes them. */
 function generalName(host: string): Bytes {
   const address = parseAddress(host);
-  const value = address ?? encodeText(host);
+  const value = address ?? encodeText(/[^\0-\x7f]/.test(host) ? new URL(`http://${host}`).hostname : host); // IDNA
   if (value.length > 255) {
     throw new RangeError(`Cannot use host: a name has 255 bytes at most, got ${value.length}`);
   }
@@ -209,11 +146,16 @@ function generalName(host: string): Bytes {
   return name;
 }
 
-/** The bytes of an IP address; `undefined` for a DNS name. */
+/** The bytes of an IP address; `undefined` for a DNS name. Throws a `TypeError` for what only looks like an address. */
 export function parseAddress(host: string): Bytes | undefined {
-  if (/^\d+\.\d+\.\d+\.\d+$/.test(host)) return Uint8Array.from(host.split("."), Number);
-  if (!host.includes(":")) return undefined;
-  const [head = "", tail] = new URL(`http://[${host}]`).hostname.slice(1, -1).split("::");
+  const isV4 = /^\d+\.\d+\.\d+\.\d+$/.test(host);
+  if (!isV4 && !host.includes(":")) return undefined;
+  const url = isV4 ? `http://${host}` : `http://[${host}]`;
+  if (!URL.canParse(url) || (isV4 && new URL(url).hostname !== host)) { // 1.2.3.04 is octal to some
+    throw new TypeError(`Cannot use host: ${JSON.stringify(host)} is not an IP address`);
+  }
+  if (isV4) return Uint8Array.from(host.split("."), Number);
+  const [head = "", tail] = new URL(url).hostname.slice(1, -1).split("::");
   const groups = (text = "") => text === "" ? [] : text.split(":").map((group) => parseInt(group, 16));
   const before = groups(head);
   const after = groups(tail);
@@ -221,10 +163,12 @@ export function parseAddress(host: string): Bytes | undefined {
   return Uint8Array.from(all.flatMap((group) => [group >> 8, group & 255]));
 }
 
-/** The subject of `pem` in the form that mbedTLS reads. */
-function subjectOf(pem: string): string {
-  const { subject } = new X509Certificate(pem);
-  return subject.split("\n").map((part) => part.replace(/([,\\])/g, "\\$1")).join(",");
+/** The subject of `pem`, as it is written. */
+function subjectOf(core: Core, pem: string): string {
+  const bytes = cString(pem);
+  const fill = (at: number, size: number) =>
+    core.with([bytes], (pemAt) => core.call.certificate_subject(pemAt!, bytes.length, at, size));
+  return decodeText(core.collect("read the issuer's certificate", fill));
 }
 
 function timestamp(ms: number): string {

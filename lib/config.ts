@@ -52,7 +52,10 @@ export interface PolicyOptions {
   checkHostname?: boolean;
   /** Whether the CN may name the host when the certificate has no SAN; RFC 9525 says no. @default {false} */
   allowCommonName?: boolean;
-  /** Bytes of plaintext in a record, 512, 1024, 2048 or 4096 (RFC 6066 section 4). @default {16384} */
+  /**
+   * Bytes of plaintext in a record, 512, 1024, 2048 or 4096 (RFC 6066 section 4). A client agrees on it with the server,
+   * for which mbedTLS needs TLS 1.2; a server keeps to it. @default {16384}
+   */
   maxFragmentLength?: 512 | 1024 | 2048 | 4096;
   /** A pre-shared key instead of certificates. */
   psk?: { identity: string | Uint8Array; key: Uint8Array };
@@ -62,7 +65,7 @@ export interface PolicyOptions {
   sessionCacheSize?: number;
   /** TLS 1.2: follow a peer that asks to renegotiate. @default {false} */
   renegotiation?: boolean;
-  /** Server: let the client's order of suites decide. @default {false} */
+  /** Server, TLS 1.2: let the client's order of suites decide; in TLS 1.3 it always does. @default {false} */
   preferClientOrder?: boolean;
   /** Takes each secret as a line of an NSS key log: who has it can read the traffic. */
   keyLog?: (line: string) => void;
@@ -148,7 +151,7 @@ export class TLSConfig {
 
   /** Whether a session of `version` can be offered or resumed. */
   speaks(version: string): boolean {
-    const { minimum, maximum } = versionRange(this.options.sslVersion);
+    const { minimum, maximum } = versionRange(this.options);
     return versionName(minimum) === version || versionName(maximum) === version;
   }
 
@@ -223,7 +226,7 @@ export class TLSConfig {
   #setPolicy(core: Core, handle: number): void {
     const options = this.options;
     const { call } = core;
-    const { minimum, maximum } = versionRange(options.sslVersion);
+    const { minimum, maximum } = versionRange(options);
     const sigalgs = options.sigalgs === undefined ? defaultSigalgs(core) : sigalgIds(options.sigalgs);
     const bits = (options.allowCommonName ? OPTION.ALLOW_COMMON_NAME : 0) |
       (options.renegotiation ? OPTION.RENEGOTIATION : 0) |
@@ -384,14 +387,15 @@ function identityOf(chain: Bytes): string {
   }
 }
 
-function versionRange(version: PolicyOptions["sslVersion"]): { minimum: number; maximum: number } {
-  const { minimum = TLSVersion.TLSv1_2, maximum = TLSVersion.TLSv1_3 } = typeof version === "number"
-    ? { minimum: version, maximum: version }
-    : version ?? {};
-  if (version !== undefined && typeof version !== "number" && typeof version !== "object") {
-    throw new TypeError(
-      `Cannot use sslVersion: expected one of TLSVersion or a range, got ${typeName(version)}`,
-    );
+function versionRange(
+  { sslVersion, serverSide, maxFragmentLength }: PolicyOptions,
+): { minimum: number; maximum: number } {
+  const highest = maxFragmentLength !== undefined && !serverSide ? TLSVersion.TLSv1_2 : TLSVersion.TLSv1_3;
+  const { minimum = TLSVersion.TLSv1_2, maximum = highest } = typeof sslVersion === "number"
+    ? { minimum: sslVersion, maximum: sslVersion }
+    : sslVersion ?? {};
+  if (maximum === TLSVersion.TLSv1_3 && maximum !== highest) {
+    throw new TypeError("Cannot use maxFragmentLength: a client needs sslVersion TLS 1.2 for it");
   }
   const known: number[] = Object.values(TLSVersion);
   if (!known.includes(minimum) || !known.includes(maximum) || minimum > maximum) {

@@ -25,6 +25,8 @@ export interface Facts {
   readonly verifyFlags: number;
   /** The last alert that the peer sent; -1: none. */
   readonly alert: number;
+  /** The last fatal alert that mbedTLS sent; -1: none. */
+  readonly alertSent: number;
   /** Whether the peer gave what a later handshake can resume. */
   readonly hasSession: boolean;
   /** Decrypted bytes that wait. */
@@ -42,6 +44,7 @@ export const FACT_ORDER = [
   "RESUMED",
   "VERIFY_FLAGS",
   "ALERT",
+  "ALERT_SENT",
   "SESSION",
   "PENDING",
   "MAX_WRITE",
@@ -153,19 +156,19 @@ export class Connection {
 
   #start(): void {
     this.wire.starved = false;
-    this.wire.sent = false;
   }
 
   /** What the core knows now. */
   facts(): Facts {
     const facts = this.core.int32s(this.core.call.connection_facts(this.#handle), FACT_ORDER.length);
-    const [version, suite, resumed, verifyFlags, alert, session, pending, maxWrite, group] = facts;
+    const [version, suite, resumed, verifyFlags, alert, alertSent, session, pending, maxWrite, group] = facts;
     return {
       version: version!,
       suite: suite!,
       resumed: resumed === 1,
       verifyFlags: verifyFlags! >>> 0,
       alert: alert!,
+      alertSent: alertSent!,
       hasSession: session === 1,
       pending: pending!,
       maxWrite: Math.min(IO_SIZE, maxWrite!),

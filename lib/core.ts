@@ -54,6 +54,8 @@ export const CORE_EXPORTS = {
   connection_chain: 4,
   connection_session: 3,
   connection_export: 8,
+  certificate_fields: 4,
+  certificate_subject: 4,
   issue_key: 3,
   issue_certificate: 13,
 } as const;
@@ -294,13 +296,14 @@ export class Core {
     return new Int32Array(this.#memory.buffer as ArrayBuffer, at, count).slice();
   }
 
-  /** `flags` of a certificate check in words, one sentence each. */
+  /** `flags` of a certificate check in words, one clause each. */
   verifyText(flags: number): string {
     const length = this.check(
       "describe the verify flags",
       this.call.core_verify_text(this.io, IO_SIZE, flags),
     );
-    return decodeText(this.memory.subarray(this.io, this.io + length)).trim().replaceAll("\n", "; ");
+    const lines = decodeText(this.memory.subarray(this.io, this.io + length)).trim().split("\n");
+    return lines.map((line) => line.replace(/\.$/, "")).join("; "); // some of them end with a full stop
   }
 
   /** A handle to trusted certificates, made once by `make` and shared by all that use the default roots. */

@@ -65,6 +65,8 @@ export interface Cipher {
 const HIGH_WATER = 131072; // bytes
 /** The certificate is for other hosts: mbedTLS speaks of a CN, but we go by the SAN. */
 const BADCERT_CN_MISMATCH = 4;
+/** The flags before a certificate has been looked at. */
+const NOT_VERIFIED = 0xffffffff;
 
 const NEED_RECORDS = { state: "need-records" } as const;
 const DONE = { state: "done" } as const;
@@ -402,13 +404,15 @@ export class TLSEngine {
 
   /** Makes the failure final, and queues the alert that mbedTLS did not send. */
   #fail(action: string, code: number): SSLError {
-    const { verifyFlags, alert } = this.#connection.facts();
-    this.#error = code === CODE.CERT_VERIFY_FAILED
+    const { verifyFlags, alert, alertSent } = this.#connection.facts();
+    // A certificate that is valid but for another purpose is a BAD_CERTIFICATE with flags.
+    const isUnfit = code === CODE.BAD_CERTIFICATE && verifyFlags !== 0 && verifyFlags !== NOT_VERIFIED;
+    this.#error = code === CODE.CERT_VERIFY_FAILED || isUnfit
       ? this.#verifyError(action, code, verifyFlags)
       : errorFromCode(action, code, code === CODE.FATAL_ALERT ? alertOf(alert) : undefined);
     this.#setState("failed");
     const answer = alertForCode(code);
-    if (answer !== undefined && !this.#wire.sent) this.#connection.alert(answer);
+    if (answer !== undefined && alertSent === -1) this.#connection.alert(answer);
     return this.#error;
   }
 

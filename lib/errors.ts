@@ -77,6 +77,8 @@ export const CODE = {
   KEY_PASSWORD_MISMATCH: -0x3b80,
   KEY_TYPE_MISMATCH: -0x3f00,
   ENTROPY_FAILED: -0x003c,
+  ECP_VERIFY_FAILED: -0x4e00,
+  RSA_VERIFY_FAILED: -0x4380,
 } as const;
 
 const KINDS: ReadonlyMap<number, SSLErrorKind> = new Map<number, SSLErrorKind>([
@@ -89,7 +91,6 @@ const KINDS: ReadonlyMap<number, SSLErrorKind> = new Map<number, SSLErrorKind>([
   [CODE.BAD_CONFIG, "config"],
   [CODE.ALLOC_FAILED, "internal"],
   [CODE.INTERNAL_ERROR, "internal"],
-  [CODE.BAD_INPUT_DATA, "internal"],
   [CODE.ENTROPY_FAILED, "internal"],
 ]);
 
@@ -142,13 +143,22 @@ const ALERT_FOR_CODE: ReadonlyMap<number, number> = new Map([
   [CODE.ILLEGAL_PARAMETER, 47],
   [CODE.BAD_PROTOCOL_VERSION, 70],
   [CODE.HANDSHAKE_FAILURE, 40],
+  [CODE.NO_CLIENT_CERTIFICATE, 40], // RFC 5246 section 7.4.6; for TLS 1.3, mbedTLS sends certificate_required
   [CODE.ALLOC_FAILED, 80],
-  [CODE.INTERNAL_ERROR, 80],
+  [CODE.BAD_INPUT_DATA, 47], // what mbedTLS says of a point that is not on the curve, among others
+  [CODE.ECP_VERIFY_FAILED, 51],
+  [CODE.RSA_VERIFY_FAILED, 51],
 ]);
 
-/** The number of the fatal alert that tells a peer of `code`; `undefined` where none is due. */
+/** The number of the fatal alert that tells a peer of the failure `code`; `undefined` where none is due. */
 export function alertForCode(code: number): number | undefined {
-  return ALERT_FOR_CODE.get(code);
+  const byKind: Partial<Record<SSLErrorKind, number>> = { protocol: 40, internal: 80 };
+  return ALERT_FOR_CODE.get(code) ?? byKind[kindOf(code, "protocol")];
+}
+
+/** Who is at fault; `otherwise` where mbedTLS has one code for several things. */
+function kindOf(code: number, otherwise: SSLErrorKind): SSLErrorKind {
+  return KINDS.get(code) ?? (codeName(code).includes("ALLOC_FAILED") ? "internal" : otherwise);
 }
 
 const NAMES: ReadonlyMap<number, { name: string; text: string }> = new Map(
@@ -255,6 +265,7 @@ export class SSLCertVerificationError extends SSLError {
  * @param action What was tried, such as `"complete TLS handshake with \"example.com\""`.
  * @param code mbedTLS's code, below 0.
  * @param alert The alert that the peer sent, for `FATAL_ALERT`.
+ * @param otherwise Who is at fault where the code does not say.
  * @returns An {@linkcode SSLError}, or an {@linkcode SSLEOFError} when the peer went away.
  */
 export function errorFromCode(action: string, code: number, alert?: Alert): SSLError {

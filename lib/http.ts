@@ -6,10 +6,10 @@
  * @module
  */
 
-import { deadline } from "./_std/async.js";
 import { type HostOptions, HttpHost } from "./_http_host.ts";
 import type { ServeInfo } from "./_http_connection.ts";
 import { assertSeconds, typeName } from "./bytes.ts";
+import { inTime } from "./deadline.ts";
 import { listen, type ListenOptions } from "./net.ts";
 import { type ServeOptions, Server, type ServerStats } from "./server.ts";
 import { SSLContext } from "./ssl.ts";
@@ -67,7 +67,7 @@ export interface HttpServeOptions extends Omit<ServeOptions, "onError">, Partial
 
 /** What an {@linkcode HttpServer} counts. */
 export interface HttpServerStats extends ServerStats {
-  /** Requests since the start, refused ones included. */
+  /** Requests since the start; those that were refused are among them, what could not be parsed is not. */
   requests: number;
 }
 
@@ -92,7 +92,7 @@ export interface HttpServerStats extends ServerStats {
  * import { createCertificate, serve } from "tlsio";
  * import { assertEquals } from "@std/assert";
  *
- * const { certificate, key } = createCertificate({ subject: "CN=localhost", hosts: ["127.0.0.1"], isCA: true });
+ * const { certificate, key } = createCertificate({ subject: "CN=localhost", hosts: ["127.0.0.1"] });
  * await using server = await serve(
  *   (request, info) => new Response(`${new URL(request.url).pathname} by ${info.tls?.version}`),
  *   { hostname: "127.0.0.1", port: 0, ssl: { certfile: certificate, keyfile: key } },
@@ -146,11 +146,15 @@ export class HttpServer implements AsyncDisposable {
     assertSeconds("shutdownTimeout", shutdownTimeout);
     signal?.throwIfAborted();
     const host = new HttpHost(handler, { ...limits, onError: onError ?? internalServerError });
-    const server = await Server.start((duplex) => host.serve(duplex), () => listen({ ...rest, port }), {
+    const starting = Server.start((duplex) => host.serve(duplex), () => listen({ ...rest, port }), {
       ...rest,
       sslShutdownTimeout: limits.lingerTimeout,
       ...(ssl && { ssl: ssl instanceof SSLContext ? ssl : withAlpn(ssl) }),
       ...(onConnectionError && { onError: onConnectionError }),
+    });
+    const server = await starting.catch((error) => {
+      host.stop();
+      throw error;
     });
     const started = new HttpServer(server, host, shutdownTimeout, signal);
     onListen?.(started.addr);
@@ -184,7 +188,8 @@ export class HttpServer implements AsyncDisposable {
     this.#server.close();
     this.#server.abortHandshakes();
     this.#host.closeSoon();
-    await deadline(this.finished, this.#shutdownTimeout * 1000).catch(() => this.abort());
+    const late = () => new Error("Cannot close the server: requests are under way");
+    await inTime(this.finished, this.#shutdownTimeout, late).catch(() => this.abort());
     await this.finished;
   }
 
@@ -214,7 +219,7 @@ function limitsOf(options: HttpServeOptions): Omit<HostOptions, "onError"> {
     sendTimeout: options.sendTimeout ?? SEND_TIMEOUT,
     lingerTimeout: options.sslShutdownTimeout ?? CLOSE_NOTIFY_TIMEOUT,
   };
-  for (const name of ["headersTimeout", "requestTimeout", "keepAliveTimeout", "sendTimeout"] as const) {
+  for (const name of ["requestTimeout", "headersTimeout", "keepAliveTimeout", "sendTimeout"] as const) {
     assertSeconds(name, limits[name]);
   }
   assertSeconds("sslShutdownTimeout", limits.lingerTimeout);

@@ -16,6 +16,7 @@ import {
   SHUTDOWN_TIMEOUT,
   tryClose,
 } from "./server.ts";
+import type { SSLSession } from "./session.ts";
 import { SSLSocket } from "./socket.ts";
 import { type ContextOptions, SSLContext, wrapSocket, type WrapSocketOptions } from "./ssl.ts";
 import { openStreams, type StreamOptions, type StreamReader, type StreamWriter } from "./streams.ts";
@@ -35,6 +36,8 @@ export interface OpenOptions {
   ssl?: boolean | SSLContext | Omit<WrapSocketOptions, "context" | "serverSide" | "initialData">;
   /** The host for SNI and the check of the certificate. @default {hostname} */
   serverHostname?: string;
+  /** The session to resume. */
+  savedSession?: SSLSession | Uint8Array;
   /** Seconds for the TLS handshake. @default {60} */
   sslHandshakeTimeout?: number;
   /** Seconds to wait for the peer's close_notify. @default {30} */
@@ -118,6 +121,7 @@ async function open(
     ...(signal && { signal }),
   };
   if (serverHostname !== undefined) tls.serverHostname ??= serverHostname;
+  if (options.savedSession !== undefined) tls.savedSession = options.savedSession;
   // A context with wrong options fails before anything connects.
   using own = ssl === false || ssl instanceof SSLContext
     ? undefined

@@ -1,7 +1,7 @@
 /** The synchronous calls of a socket in non-blocking mode, as MicroPython's and CPython's polling programs make them. */
 
-import { deadline } from "./_std/async.js";
-import type { Bytes } from "./bytes.ts";
+import { type Bytes, EMPTY } from "./bytes.ts";
+import { inTime } from "./deadline.ts";
 import type { Pump } from "./pump.ts";
 
 /** What a non-blocking call came to. `want-read` and `want-write` name what the TLS layer waits for. */
@@ -10,13 +10,15 @@ export type TryOutcome<T> =
   | { readonly state: "want-read" }
   | { readonly state: "want-write" };
 
-type Wanted = { readonly state: "want-read" } | { readonly state: "want-write" };
+const WANT_READ = { state: "want-read" } as const;
+const WANT_WRITE = { state: "want-write" } as const;
 
 /** The calls, over a pump. What they start in the background, {@linkcode NonBlocking.ready} waits for. */
 export class NonBlocking {
   readonly #pump: Pump;
   readonly #ends: number; // milliseconds since the Unix epoch; of the handshake
   readonly #timedOut: () => Error;
+  #started = false;
 
   /** `handshakeTimeout` is in seconds from now; `timedOut` makes the error of a handshake that took longer. */
   constructor(pump: Pump, handshakeTimeout: number, timedOut: () => Error) {
@@ -36,40 +38,41 @@ export class NonBlocking {
     const outcome = this.#pump.step(() => this.#pump.engine.read(p));
     this.#pump.flushLater();
     if (outcome.state === "data") return { state: "ok", bytes: outcome.bytes };
-    return outcome.state === "eof" ? outcome : this.#want();
+    return outcome.state === "eof" ? outcome : this.#wantRead();
   }
 
   write(p: Bytes): TryOutcome<{ bytes: number }> {
     const wanted = this.#start();
     if (wanted !== undefined) return wanted;
-    if (this.#pump.flushing !== undefined) return { state: "want-write" }; // what was taken before is not sent yet
+    if (this.#pump.flushing !== undefined) return WANT_WRITE; // what was taken before is not sent yet
     const bytes = this.#pump.step(() => this.#pump.engine.write(p));
     this.#pump.flushLater();
-    return bytes === 0 && p.length > 0 ? this.#want() : { state: "ok", bytes };
+    if (bytes > 0 || p.length === 0) return { state: "ok", bytes };
+    return this.#pump.flushing === undefined ? this.#wantRead() : WANT_WRITE; // a renegotiation waits for the peer
   }
 
-  /** The handshake comes before anything else. */
-  #start(): Wanted | undefined {
+  /** The handshake comes before anything else: it waits to send what it has, else to receive. */
+  #start(): typeof WANT_READ | typeof WANT_WRITE | undefined {
     const { engine } = this.#pump;
     this.#pump.assertUsable();
     if (engine.handshakeDone) return undefined;
     if (Date.now() >= this.#ends) throw this.#pump.fail(this.#timedOut());
+    this.#started = true;
     const { state } = this.#pump.step(() => engine.handshake());
     this.#pump.flushLater();
-    return state === "done" ? undefined : this.#want();
+    if (state === "done") return undefined;
+    return this.#pump.flushing === undefined ? this.#wantRead() : WANT_WRITE;
   }
 
-  /** What the TLS layer waits for: to send what it has, else to receive. */
-  #want(): Wanted {
-    if (this.#pump.flushing !== undefined) return { state: "want-write" };
+  #wantRead(): typeof WANT_READ {
     this.#pump.fillLater();
-    return { state: "want-read" };
+    return WANT_READ;
   }
 
   async ready(direction: "read" | "write", timeout: number): Promise<boolean> {
     const left = this.#pump.engine.handshakeDone ? Infinity : (this.#ends - Date.now()) / 1000;
     try {
-      await deadline(this.#wait(direction), Math.max(0, Math.min(timeout, left)) * 1000);
+      await inTime(this.#wait(direction), Math.min(timeout, left), this.#timedOut);
       return true;
     } catch {
       // Either the time is up, or the wait failed: the call to come says how. An expired handshake is its failure, too.
@@ -80,9 +83,15 @@ export class NonBlocking {
   async #wait(direction: "read" | "write"): Promise<void> {
     const { engine, flushing, failure } = this.#pump;
     if (failure !== undefined) return;
-    const handshaking = !engine.handshakeDone;
-    if (flushing !== undefined && (direction === "write" || handshaking)) return await flushing;
-    if (direction === "write" && !handshaking) return;
-    if (engine.wantsRecords && engine.pending === 0) await this.#pump.fill();
+    if (engine.handshakeDone) return await (direction === "write" ? flushing : this.#waitToRead());
+    if (!this.#started) return; // the call to come starts the handshake
+    await (flushing ?? this.#pump.fill());
+  }
+
+  async #waitToRead(): Promise<void> {
+    const { engine } = this.#pump;
+    if (engine.pending > 0 || !engine.wantsRecords) return;
+    // The end of the stream may have come behind the last data.
+    if (this.#pump.step(() => engine.read(EMPTY)).state !== "eof") await this.#pump.fill();
   }
 }

@@ -5,7 +5,7 @@
  */
 
 import type { Bytes } from "./bytes.ts";
-import { type PeerCertificate, peerCertificate } from "./certificate.ts";
+import { type PeerCertificate, peerCertificate } from "./peer_certificate.ts";
 import { CERT_NONE, type TLSConfig } from "./config.ts";
 import type { Cipher, TLSEngine } from "./engine.ts";
 import type { SSLSession } from "./session.ts";

@@ -5,8 +5,8 @@
  * synchronous, so nothing needs a lock. The first failure, of either side, is kept and thrown by every later call.
  */
 
-import { deadline } from "./_std/async.js";
 import type { Bytes } from "./bytes.ts";
+import { inTime } from "./deadline.ts";
 import type { Duplex } from "./duplex.ts";
 import type { TLSEngine } from "./engine.ts";
 import { CODE, SSLEOFError, SSLError } from "./errors.ts";
@@ -29,13 +29,20 @@ export class Pump {
   readonly engine: TLSEngine;
   #filling: Promise<void> | undefined;
   #flushing: Promise<void> | undefined;
+  #ending: Promise<void> | undefined;
   #released: Promise<void> | undefined;
+  #releasing = false;
   #failure: Error | undefined;
   #inbox: Bytes = new Uint8Array(SMALLEST_READ);
 
   constructor(duplex: Duplex, engine: TLSEngine) {
     this.duplex = duplex;
     this.engine = engine;
+    try {
+      duplex.setNoDelay?.(true); // else a flight waits 40 ms for the ACK of the one before (Nagle, delayed ACK)
+    } catch {
+      // it is closed: the first read or write says so
+    }
   }
 
   /** Reads once from the transport. */
@@ -48,6 +55,7 @@ export class Pump {
     let n: number | null;
     try {
       n = await this.duplex.read(this.#inbox);
+      if (n !== null) assertCount("read", n, this.#inbox.length);
     } catch (error) {
       throw this.fail(transportError("read from", error));
     }
@@ -63,17 +71,23 @@ export class Pump {
   /** Writes all waiting records to the transport; `undefined` when there are none. */
   flush(): Promise<void> | undefined {
     if (this.#flushing === undefined && !this.engine.hasRecords) return undefined;
-    return this.#flushing ??= this.#writeTransport().finally(() => this.#flushing = undefined);
+    return this.#flushing ??= this.#writeTransport();
   }
 
   async #writeTransport(): Promise<void> {
     try {
       while (this.engine.hasRecords) {
         let records = this.engine.takeRecords();
-        while (records.length > 0) records = records.subarray(await this.duplex.write(records));
+        while (records.length > 0) {
+          const n = await this.duplex.write(records);
+          assertCount("write", n, records.length);
+          records = records.subarray(n);
+        }
       }
     } catch (error) {
       throw this.fail(transportError("write to", error));
+    } finally {
+      this.#flushing = undefined; // here: records that come after this moment need a write of their own
     }
   }
 
@@ -92,11 +106,24 @@ export class Pump {
     this.flush()?.catch(() => {});
   }
 
+  /** Ends our direction of the transport, at most once, after all waiting records. */
+  closeWrite(): Promise<void> {
+    return this.#ending ??= (async () => {
+      await this.flush();
+      try {
+        await this.duplex.closeWrite?.();
+      } catch (error) {
+        throw this.fail(transportError("end", error));
+      }
+    })();
+  }
+
   /** Runs an engine call. When it fails, its alert is sent, whatever becomes of it, and the failure is final. */
   step<T>(call: () => T): T {
     try {
       return call();
     } catch (error) {
+      if (this.engine.error === undefined) throw error; // the call was wrong; the connection is as before
       const first = this.fail(error as Error);
       this.flushLater();
       throw first;
@@ -123,12 +150,14 @@ export class Pump {
    * overtakes it.
    */
   async linger(): Promise<void> {
-    if (this.engine.error !== undefined) await deadline(this.#drain(), LINGER * 1000).catch(() => {});
+    const { error } = this.engine;
+    if (error === undefined || this.#released !== undefined) return;
+    if (error.kind === "alert" || error.kind === "eof") return; // the peer ended it
+    await inTime(this.#drain(), LINGER, () => error).catch(() => {});
   }
 
   async #drain(): Promise<void> {
-    await this.flush();
-    await this.duplex.closeWrite?.();
+    await this.closeWrite();
     await this.#filling;
     const scratch = new Uint8Array(SMALLEST_READ);
     for (let total = 0; total < DRAIN_MAX;) {
@@ -141,14 +170,30 @@ export class Pump {
   /** Frees the engine and closes the transport, at most once. */
   release(close: () => void | Promise<void> = () => this.duplex.close()): Promise<void> {
     return this.#released ??= (async () => {
+      this.#releasing = true;
       this.engine[Symbol.dispose]();
       try {
         await close();
       } catch {
         // it was closed already: by the peer, by the user, or by a failure that was reported
+      } finally {
+        this.#releasing = false;
       }
     })();
   }
+
+  /** Frees the engine and drops the transport, also while an earlier release waits for its goodbye. */
+  abort(): Promise<void> {
+    const { duplex } = this;
+    if (this.#releasing) duplex.abort?.();
+    return this.release(() => duplex.abort ? duplex.abort() : duplex.close());
+  }
+}
+
+/** A Duplex that counts wrongly would make a loop over its reads or writes spin, or lose bytes. */
+function assertCount(method: string, n: number, max: number): void {
+  if (Number.isInteger(n) && n >= 1 && n <= max) return;
+  throw new TypeError(`${method}() returned ${n}, expected 1 to ${max}`);
 }
 
 function transportError(action: string, cause: unknown): SSLError {

@@ -226,14 +226,14 @@ export class Server implements AsyncDisposable {
   /** Drops the connections whose handshake is under way. */
   abortHandshakes(): void {
     if (this.#options.ssl === undefined) return;
-    for (const client of this.#clients) if (!(client instanceof SSLSocket)) client.close();
+    for (const client of this.#clients) if (!(client instanceof SSLSocket)) tryClose(client);
   }
 
   /** Drops the open connections. */
   abortClients(): void {
     for (const client of this.#clients) {
       if (client instanceof SSLSocket) client.abort();
-      else client.close();
+      else tryClose(client); // its handler may have closed it
     }
   }
 
@@ -253,7 +253,7 @@ export class Server implements AsyncDisposable {
 }
 
 /** Closes a connection, whatever its state. */
-export function tryClose(conn: Deno.Conn): void {
+export function tryClose(conn: Duplex): void {
   try {
     conn.close();
   } catch {

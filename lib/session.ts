@@ -76,8 +76,7 @@ export class SSLSession {
       throw new SyntaxError("Cannot read savedSession: the bytes are damaged or cut short");
     }
     const factsEnd = HEADER + new DataView(body.buffer, body.byteOffset).getUint32(MAGIC.length);
-    const facts = JSON.parse(decodeText(body.subarray(HEADER, factsEnd))) as SessionFacts;
-    return new SSLSession(facts, body.slice(factsEnd));
+    return new SSLSession(readFacts(body.subarray(HEADER, factsEnd)), body.slice(factsEnd));
   }
 
   /**
@@ -104,6 +103,24 @@ export class SSLSession {
       JSON.stringify(this.facts.serverHostname)
     }, version: "${this.facts.version}" }`;
   }
+}
+
+function readFacts(json: Bytes): SessionFacts {
+  try {
+    const facts = JSON.parse(decodeText(json));
+    const areOf = (type: string, ...names: (keyof SessionFacts)[]) =>
+      names.every((name) => typeof facts[name] === type);
+    if (
+      areOf("string", "serverHostname", "trust", "version", "peer") &&
+      areOf("number", "verifyFlags", "created")
+    ) {
+      Uint8Array.fromBase64(facts.peer);
+      return facts;
+    }
+  } catch {
+    // told below
+  }
+  throw new SyntaxError("Cannot read savedSession: what it says of itself cannot be read");
 }
 
 function checksum(bytes: Bytes): Bytes {

@@ -4,10 +4,10 @@
  * @module
  */
 
-import { deadline } from "./_std/async.js";
 import { assertBytes, assertSeconds, type Bytes } from "./bytes.ts";
 import type { TLSConfig } from "./config.ts";
-import { type Duplex, withBytesFirst } from "./duplex.ts";
+import { inTime } from "./deadline.ts";
+import { type Duplex, type DuplexLike, toDuplex, withBytesFirst } from "./duplex.ts";
 import { TLSEngine } from "./engine.ts";
 import { CODE, SSLError } from "./errors.ts";
 import { NonBlocking, type TryOutcome } from "./nonblocking.ts";
@@ -50,13 +50,13 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   #nonBlocking: NonBlocking | undefined;
   #handshaking: Promise<void> | undefined;
   #reading = false;
-  #writing: Promise<number> | undefined;
+  #lastTurn: Promise<void> | undefined; // of those who write, in the order of their calls
   #closing: Promise<void> | undefined;
   #readable: ReadableStream<Bytes> | undefined;
   #writable: WritableStream<Uint8Array> | undefined;
 
   /** For `wrapSocket()` and `SSLContext`: the options are checked, the handshake is not started. */
-  constructor(duplex: Duplex, config: TLSConfig, options: SocketOptions & { savedSession?: SSLSession }) {
+  constructor(conn: DuplexLike, config: TLSConfig, options: SocketOptions & { savedSession?: SSLSession }) {
     const { timeout = HANDSHAKE_TIMEOUT, shutdownTimeout = SHUTDOWN_TIMEOUT, initialData } = options;
     assertSeconds("timeout", timeout);
     assertSeconds("shutdownTimeout", shutdownTimeout);
@@ -67,12 +67,11 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     });
     super(engine, config, options.serverHostname);
     this.#engine = engine;
-    this.#pump = new Pump(duplex, engine);
+    this.#pump = takeOver(conn, engine);
     this.#handshakeTimeout = timeout;
     this.#shutdownTimeout = shutdownTimeout;
     this.#signal = options.signal;
     if (initialData !== undefined) this.#engine.receive(initialData.slice() as Bytes);
-    duplex.setNoDelay?.(true); // else a flight waits 40 ms for the ACK of the one before (Nagle, delayed ACK)
   }
 
   #assertUsable(action: string): void {
@@ -96,14 +95,10 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   async #runHandshake(): Promise<void> {
     if (this.#engine.handshakeDone) return;
     this.#assertUsable("complete TLS handshake");
-    const options = this.#signal === undefined ? {} : { signal: this.#signal };
-    const driving = this.#driveHandshake();
     try {
-      await deadline(driving, this.#handshakeTimeout * 1000, options);
+      await inTime(this.#driveHandshake(), this.#handshakeTimeout, this.#handshakeTimedOut, this.#signal);
     } catch (error) {
-      driving.catch(() => {}); // it ends when the transport closes
-      const timedOut = isTimeout(error) && !this.#signal?.aborted;
-      const first = this.#pump.fail(timedOut ? this.#handshakeTimedOut() : error as Error);
+      const first = this.#pump.fail(error as Error);
       await this.#pump.linger();
       await this.#pump.release();
       throw first;
@@ -111,6 +106,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   }
 
   async #driveHandshake(): Promise<void> {
+    this.#signal?.throwIfAborted();
     for (;;) {
       const { state } = this.#pump.step(() => this.#engine.handshake());
       // The last flight may wait for a peer that waits for us to read: it is not waited for.
@@ -130,7 +126,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   // ---- Reading and writing ----------------------------------------------------------------------------
 
   /**
-   * Reads decrypted bytes into `p`.
+   * Reads decrypted bytes into `p`. A read that timed out can be made again.
    *
    * @param p Where to put them.
    * @returns How many bytes, 1 to `p.length`; `null` once the peer has said that it sends no more.
@@ -151,7 +147,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
         if (this.#engine.hasRecords) this.#pump.flushLater();
         if (outcome.state === "data") return outcome.bytes;
         if (outcome.state === "eof") return null;
-        await timed("read", this.#pump.fill(), this.#timeout);
+        await this.#timed("read", this.#pump.fill());
       }
     } finally {
       this.#reading = false;
@@ -159,7 +155,8 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   }
 
   /**
-   * Encrypts and writes all of `p`. Writes go out in the order of the calls.
+   * Encrypts and writes all of `p`. Writes go out in the order of the calls. A write that timed out is the end of the
+   * connection: part of it may have been sent.
    *
    * @param p The bytes; not to be changed until the promise settles.
    * @returns `p.length`.
@@ -168,27 +165,47 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   async write(p: Uint8Array<ArrayBuffer>): Promise<number> {
     assertBytes("p", p);
     this.#assertBlocking("write");
-    if (!this.#engine.handshakeDone) await this.handshake();
-    while (this.#writing !== undefined) await this.#writing.catch(() => {});
     this.#assertUsable("write");
-    const writing = this.#writeAll(p);
-    this.#writing = writing;
+    using turn = this.#takeTurn();
+    if (!this.#engine.handshakeDone) await this.handshake();
     try {
-      return await timed("write", writing, this.#timeout);
-    } finally {
-      if (this.#writing === writing) this.#writing = undefined;
+      return await this.#timed("write", this.#writeAll(p, turn.begins));
+    } catch (error) {
+      if (error instanceof SSLError && error.kind === "timeout") this.#pump.fail(error);
+      throw error;
     }
   }
 
-  async #writeAll(p: Bytes): Promise<number> {
+  async #writeAll(p: Bytes, begins: Promise<void> | undefined): Promise<number> {
+    if (begins !== undefined) await begins;
     for (let total = 0; total < p.length;) {
+      this.#pump.assertUsable();
       const n = this.#pump.step(() => this.#engine.write(p.subarray(total)));
       total += n;
       if (n > 0 || this.#engine.hasRecords) await this.#pump.flush();
       else await this.#pump.fill(); // a renegotiation waits for the peer
-      this.#pump.assertUsable();
     }
+    this.#pump.assertUsable();
     return p.length;
+  }
+
+  /** A place in the order of those who write; it is given up at the end of the caller's block. */
+  #takeTurn(): { begins: Promise<void> | undefined } & Disposable {
+    const begins = this.#lastTurn;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#lastTurn = promise;
+    return {
+      begins,
+      [Symbol.dispose]: () => {
+        if (this.#lastTurn === promise) this.#lastTurn = undefined;
+        resolve();
+      },
+    };
+  }
+
+  /** Bounds a wait of a read or write. */
+  #timed<T>(action: string, work: Promise<T>): Promise<T> {
+    return this.#timeout === null ? work : inTime(work, this.#timeout, timedOut(action, this.#timeout));
   }
 
   /** Sets how long a read or write may wait, in seconds; `null`, as at first: for ever. */
@@ -291,6 +308,10 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
    */
   async ready(direction: "read" | "write", timeout = Infinity): Promise<boolean> {
     if (this.#nonBlocking === undefined) throw new TypeError("Cannot ready(): call setBlocking(false) first");
+    if (direction !== "read" && direction !== "write") {
+      throw new TypeError(`Cannot ready(): expected "read" or "write", got ${JSON.stringify(direction)}`);
+    }
+    if (timeout !== 0) assertSeconds("timeout", timeout);
     return this.#closing !== undefined || await this.#nonBlocking.ready(direction, timeout);
   }
 
@@ -299,13 +320,15 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   /** Sends close_notify: we write no more. Reading goes on. */
   async closeWrite(): Promise<void> {
     this.#assertUsable("close");
-    if (!this.#engine.handshakeDone) await this.handshake();
     await this.#sendCloseNotify();
-    await this.#pump.duplex.closeWrite?.();
+    await this.#pump.closeWrite();
   }
 
   async #sendCloseNotify(): Promise<void> {
-    while (this.#writing !== undefined) await this.#writing.catch(() => {});
+    using turn = this.#takeTurn();
+    if (!this.#engine.handshakeDone) await this.handshake();
+    if (turn.begins !== undefined) await turn.begins;
+    this.#pump.assertUsable();
     this.#pump.step(() => this.#engine.closeNotify());
     await this.#pump.flush();
   }
@@ -332,42 +355,51 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
 
   async #close(): Promise<void> {
     if (this.#pump.failure === undefined && this.#engine.handshakeDone) {
-      await deadline(this.#shutdown(), this.#shutdownTimeout * 1000).catch(() => {});
+      await inTime(this.#shutdown(), this.#shutdownTimeout, timedOut("close", this.#shutdownTimeout))
+        .catch(() => {});
     }
+    await this.#pump.linger();
     this.#pump.fail(new SSLError("Cannot use the socket: it is closed", { kind: "closed" }));
     await this.#pump.release();
   }
 
   /** Both at once: the peer may read only when we do. */
   async #shutdown(): Promise<void> {
-    let total = 0;
+    let left = Infinity;
+    const said = this.#sendCloseNotify().then(() => {
+      left = DRAIN_MAX;
+      return this.#pump.closeWrite(); // some peers answer only a FIN
+    });
     const drained = this.#readToEnd((bytes) => {
-      if ((total += bytes) > DRAIN_MAX) {
+      if ((left -= bytes) < 0) {
         throw new SSLError("Cannot close: the peer goes on sending", { kind: "closed" });
       }
     });
-    const said = this.#sendCloseNotify().then(() => this.#pump.duplex.closeWrite?.()); // some peers answer only a FIN
     await Promise.all([said, drained]);
   }
 
   /** Drops the connection at once: no close_notify, nothing waited for. Reads and writes under way fail. */
   abort(): void {
     this.#pump.fail(new SSLError("Cannot use the socket: it was aborted", { kind: "closed" }));
-    const { duplex } = this.#pump;
-    const released = this.#pump.release(() => duplex.abort ? duplex.abort() : duplex.close());
-    this.#closing ??= released;
+    const dropped = this.#pump.abort();
+    this.#closing ??= dropped;
   }
 
   /**
    * Ends TLS on the connection and gives the connection back for plain bytes (RFC 8446 section 6.1).
    *
    * @returns The Duplex below, with what the peer sent behind its close_notify to be read first.
-   * @throws {SSLError} If the peer does not agree within `shutdownTimeout`, or sends data instead.
+   * @throws {SSLError} If the peer does not agree within `shutdownTimeout`, or sends data instead. It cannot be used then.
    */
   async unwrap(): Promise<Duplex> {
     this.#assertUsable("unwrap");
     if (!this.#engine.handshakeDone) await this.handshake();
-    await timed("unwrap", this.#exchangeCloseNotify(), this.#shutdownTimeout);
+    const late = timedOut("unwrap", this.#shutdownTimeout);
+    try {
+      await inTime(this.#exchangeCloseNotify(), this.#shutdownTimeout, late);
+    } catch (error) {
+      throw this.#pump.fail(error as Error);
+    }
     const rest = this.#engine.takeUnread().slice();
     this.#pump.fail(new SSLError("Cannot use the socket: it was unwrapped", { kind: "closed" }));
     await (this.#closing = this.#pump.release(() => {}));
@@ -397,18 +429,17 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   }
 }
 
-function isTimeout(error: unknown): boolean {
-  return error instanceof DOMException && error.name === "TimeoutError";
+/** The last step of a constructor: it locks a pair of streams, which must not happen in vain. */
+function takeOver(conn: DuplexLike, engine: TLSEngine): Pump {
+  try {
+    return new Pump(toDuplex(conn), engine);
+  } catch (error) {
+    engine[Symbol.dispose]();
+    throw error;
+  }
 }
 
-/** Bounds a wait; `null`: not at all. What is waited for goes on; only this call ends. */
-async function timed<T>(action: string, work: Promise<T>, seconds: number | null): Promise<T> {
-  if (seconds === null) return await work;
-  try {
-    return await deadline(work, seconds * 1000);
-  } catch (error) {
-    if (!isTimeout(error)) throw error;
-    const text = `Cannot ${action}: timed out after ${seconds} seconds`;
-    throw new SSLError(text, { kind: "timeout", code: CODE.TIMEOUT });
-  }
+function timedOut(action: string, seconds: number): () => SSLError {
+  const text = `Cannot ${action}: timed out after ${seconds} seconds`;
+  return () => new SSLError(text, { kind: "timeout", code: CODE.TIMEOUT });
 }

@@ -8,7 +8,7 @@ import { assertBytes, type Bytes, typeName } from "./bytes.ts";
 import { parseAddress } from "./certificate.ts";
 import { CERT_REQUIRED, type PolicyOptions, TLSConfig, type TLSConfigOptions } from "./config.ts";
 import type { Source } from "./credentials.ts";
-import { type DuplexLike, toDuplex } from "./duplex.ts";
+import type { DuplexLike } from "./duplex.ts";
 import { type FileOrData, loadSource } from "./files.ts";
 import { resolveProfile } from "./profile.ts";
 import { SSLSession } from "./session.ts";
@@ -130,8 +130,7 @@ export class SSLContext implements Disposable {
         `Cannot use savedSession: expected an SSLSession or its bytes, got ${typeName(saved)}`,
       );
     }
-    const duplex = toDuplex(conn);
-    const socket = new SSLSocket(duplex, this.#config, {
+    const socket = new SSLSocket(conn, this.#config, {
       ...rest,
       ...(serverHostname !== undefined && { serverHostname }),
       ...(savedSession !== undefined && { savedSession }),
@@ -167,6 +166,8 @@ async function loadTrust(caCerts: FileOrData | readonly FileOrData[]): Promise<S
   return await Promise.all(list.map((one) => loadSource("caCerts", one)));
 }
 
+const DNS_NAME_MAX = 253; // bytes; RFC 1035 section 2.3.4, without the dot of the root
+
 /** Lower case, in ASCII (IDNA), without the dot of the root and the brackets of an IPv6 address. */
 function normalizeHostname(hostname: string): string {
   const bare = hostname.replace(/^\[(.*)\]$/, "$1");
@@ -175,7 +176,7 @@ function normalizeHostname(hostname: string): string {
     address = parseAddress(bare);
     if (address !== undefined) return bare;
     const { hostname: ascii } = new URL(`http://${bare.replace(/\.$/, "")}`);
-    if (ascii !== "" && !/[/?#@:%]/.test(bare)) return ascii;
+    if (ascii !== "" && ascii.length <= DNS_NAME_MAX && !/[/?#@:%]/.test(bare)) return ascii;
   } catch {
     // told below
   }

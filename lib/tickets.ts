@@ -4,7 +4,7 @@
  * @module
  */
 
-import { assertSeconds, type Bytes, concat, encodeText, equalBytes } from "./bytes.ts";
+import { assertBytes, assertSeconds, type Bytes, concat, encodeText, equalBytes } from "./bytes.ts";
 
 /** Bytes of a ticket key's name. */
 const NAME = 16;
@@ -78,7 +78,7 @@ export class TicketKeyRing {
       );
     }
     this.lifetime = Math.ceil(lifetime);
-    this.rotateEvery = rotateEvery;
+    this.rotateEvery = Math.ceil(rotateEvery);
     this.#now = now;
     this.rotate();
   }
@@ -99,16 +99,18 @@ export class TicketKeyRing {
    * @throws {SyntaxError} If the bytes are not those of a ring.
    */
   static from(bytes: Uint8Array, options: Omit<TicketKeyRingOptions, "lifetime"> = {}): TicketKeyRing {
+    assertBytes("ticket keys", bytes);
     const count = (bytes.length - HEADER) / ENTRY;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const lifetime = count >= 1 ? view.getUint32(MAGIC.length) : 0;
     if (
-      !Number.isInteger(count) || count < 1 || count > KEYS_MAX ||
+      !Number.isInteger(count) || count > KEYS_MAX || lifetime < 1 || lifetime > LIFETIME_MAX ||
       !equalBytes(bytes.subarray(0, MAGIC.length), MAGIC)
     ) {
       throw new SyntaxError("Cannot read ticket keys: these are not the bytes of a TicketKeyRing");
     }
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const ring = new TicketKeyRing({
-      lifetime: view.getUint32(MAGIC.length),
+      lifetime,
       rotateEvery: view.getUint32(MAGIC.length + 4) || Infinity,
       ...options,
     });
@@ -130,7 +132,7 @@ export class TicketKeyRing {
     header.set(MAGIC);
     const view = new DataView(header.buffer);
     view.setUint32(MAGIC.length, this.lifetime);
-    view.setUint32(MAGIC.length + 4, this.rotateEvery === Infinity ? 0 : this.rotateEvery);
+    view.setUint32(MAGIC.length + 4, this.rotateEvery > 0xffffffff ? 0 : this.rotateEvery);
     const entries = this.#keys.map(({ created, bytes }) => {
       const entry = new Uint8Array(ENTRY);
       new DataView(entry.buffer).setFloat64(0, created);

@@ -23,8 +23,6 @@ export class Wire implements ConnectionIO {
   eof = false;
   /** Whether the last call of the core wanted more than there was. */
   starved = false;
-  /** Whether the last call of the core sent something. */
-  sent = false;
   /** Bytes to send. */
   outputLength = 0;
   #output: Bytes = EMPTY;
@@ -56,7 +54,6 @@ export class Wire implements ConnectionIO {
     }
     this.#output.set(memory.subarray(at, at + length), this.outputLength);
     this.outputLength = needed;
-    this.sent = true;
   }
 
   pull(memory: Bytes, at: number, length: number): number {

@@ -9,7 +9,7 @@ import {
   type ConnectionFailure,
   type ContextOptions,
   type Server,
-  SSLSocket,
+  type SSLSocket,
   startServer,
   type StreamReader,
   TLSVersion,
@@ -82,7 +82,7 @@ export interface Served extends Omit<PeerInfo, "sni"> {
 
 /** Options of {@linkcode tlsioServer}. */
 export interface TlsioServerOptions extends ContextOptions {
-  /** A certificate of `certs/` with its key. @default {"ec"} */
+  /** A certificate of `certs/` with its key. @default {"ec", with psk: none} */
   identity?: string;
   /** Serves a connection instead of `handleProtocol()`. */
   handler?: (reader: StreamReader, writer: Writer, socket: SSLSocket) => Promise<void>;
@@ -103,7 +103,7 @@ export interface TlsioServer extends AsyncDisposable {
 /** The CN of the certificate that the peer was verified by. */
 function clientName(socket: SSLSocket): string | null {
   const { subject = [] } = socket.getpeercert() ?? {};
-  return subject.find(([name]) => name === "commonName")?.[1] ?? null;
+  return subject.flat().find(([name]) => name === "commonName")?.[1] ?? null;
 }
 
 /** What our own end knows of a connection, as the peers say it. */
@@ -139,12 +139,10 @@ class Log<T> {
 
 /** Starts tlsio's server with the protocol of `peers/protocol.ts`; it ends with its scope. */
 export async function tlsioServer(options: TlsioServerOptions = {}): Promise<TlsioServer> {
-  const { identity = "ec", handler, ...given } = options;
+  const { identity = options.psk === undefined ? "ec" : undefined, handler, ...given } = options;
   const served = new Log<Served>();
   const failures = new Log<{ error: unknown; phase: ConnectionFailure["phase"] }>();
-  const ownKey = given.psk === undefined
-    ? { certfile: certFile(`${identity}.pem`), keyfile: certFile(`${identity}.key`) }
-    : {};
+  const ownKey = identity && { certfile: certFile(`${identity}.pem`), keyfile: certFile(`${identity}.key`) };
   const server = await startServer(async (reader, writer) => {
     const socket = writer.transport as SSLSocket;
     const facts = { ...infoOf(socket), group: socket.group() };

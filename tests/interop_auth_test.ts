@@ -31,6 +31,7 @@ import {
 
 const BADCERT_NOT_TRUSTED = 0x08;
 const BADCERT_MISSING = 0x40;
+const BADCERT_EXT_KEY_USAGE = 0x1000;
 
 /** A certificate of ours with its key, as `wrapSocket` wants it. */
 function own(name: string) {
@@ -147,6 +148,15 @@ for (const tls of VERSIONS) {
       assertMatch(connections[0]?.error ?? "no alert", /alert unknown ca/);
     });
 
+    Deno.test(`interop ${peer} -> tlsio CERT_REQUIRED TLSv${tls} with a server's certificate: refused, kind verify`, async () => {
+      await using server = await tlsioServer({ certReqs: CERT_REQUIRED, caCerts: ROOTS });
+      const { connections } = await connect({ port: server.port, ca: ROOTS, tls, ...identity("ec") });
+      const error = await server.failed();
+      assertMatch(connections[0]?.error ?? "no alert", /alert (unsupported|bad) certificate/);
+      assertInstanceOf(error, SSLCertVerificationError, `${error}`);
+      assertEquals([error.kind, error.verifyFlags], ["verify", BADCERT_EXT_KEY_USAGE]);
+    });
+
     Deno.test(`interop ${peer} -> tlsio CERT_OPTIONAL TLSv${tls} with, without, and wrong: all served`, async () => {
       const flags: number[] = [];
       await using server = await tlsioServer({
@@ -154,7 +164,7 @@ for (const tls of VERSIONS) {
         caCerts: certFile("root-rsa.pem"),
         handler: async (_reader, writer, socket) => {
           flags.push(socket.verifyFlags);
-          const name = socket.getpeercert()?.subject?.find(([name]) => name === "commonName")?.[1];
+          const name = socket.getpeercert()?.subject?.flat().find(([name]) => name === "commonName")?.[1];
           writer.write(`${name}, ${socket.getUnverifiedChain().length > 0}\n`);
           await writer.drain();
         },

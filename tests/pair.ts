@@ -1,7 +1,7 @@
 /**
  * Two engines and a list for a wire: TLS without a network, a clock or chance.
  *
- * ```ts
+ * ```ts ignore
  * using pair = new EnginePair(new TLSConfig(clientOptions()), new TLSConfig(serverOptions()));
  * pair.connect();
  * assertEquals(pair.send("client", encodeText("hello")), encodeText("hello"));

@@ -5,7 +5,7 @@
  * All traffic stays on the machine. Servers listen on 127.0.0.1, on a port of their own choice, before their
  * helper returns; they end with their scope:
  *
- * ```ts
+ * ```ts ignore
  * await using server = await opensslServer({ ...identity("ec"), tls: "1.3" });
  * const client = await nodeClient({ port: server.port, ca: certFile("root.pem"), steps: ["LINE hello"] });
  * ```

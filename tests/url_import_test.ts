@@ -50,10 +50,20 @@ await server.waitClosed();
 `;
 
 Deno.test({
-  name: "mod.ts imported from a URL into a fresh cache completes a handshake with --allow-import and --allow-net alone",
+  name:
+    "mod.ts imported from a URL into a fresh cache completes a handshake with --allow-import and --allow-net alone",
   async fn() {
     const files = await publishable();
-    for (const needed of ["mod.ts", "cli.ts", "lib/core_module.js", "wasm/dist/core.wasm", "README.md", "LICENSE"]) {
+    for (
+      const needed of [
+        "mod.ts",
+        "cli.ts",
+        "lib/core_module.js",
+        "wasm/dist/core.wasm",
+        "README.md",
+        "LICENSE",
+      ]
+    ) {
       assertEquals(files.has(needed), true, `${needed} is not published: ${[...files].join(" ")}`);
     }
     const requested = new Set<string>();

@@ -55,6 +55,8 @@ const LINK = [
   "-Wl,-z,stack-size=262144", // bytes; a handshake takes 3000, and untouched pages cost nothing
   "-Wl,--initial-memory=1048576", // bytes; grows on demand
   "-Wl,--max-memory=1073741824", // bytes; room for some 20 000 connections
+  "-Wl,--wrap=mbedtls_ssl_handle_pending_alert", // see wasm/glue/traffic.c
+  "-Wl,--wrap=mbedtls_ssl_send_alert_message",
   "-lc-printscan-no-floating-point",
   KEEP_NAMES ? "-Wl,--strip-debug" : "-Wl,--strip-all",
 ];

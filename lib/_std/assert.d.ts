@@ -32,10 +32,12 @@ export function assertThrows<E extends Error = Error>(
   fn: () => unknown,
   ErrorClass?: abstract new (...args: any[]) => E,
   msgIncludes?: string,
+  msg?: string,
 ): E;
 export function assertRejects<E extends Error = Error>(
   fn: () => PromiseLike<unknown>,
   ErrorClass?: abstract new (...args: any[]) => E,
   msgIncludes?: string,
+  msg?: string,
 ): Promise<E>;
 export function fail(msg?: string): never;

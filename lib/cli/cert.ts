@@ -6,7 +6,7 @@ import { domainToASCII } from "node:url";
 import { type CertificateOptions, createCertificate, type Credential, type KeyType } from "../certificate.ts";
 import { certificateFacts, validity } from "./certificates.ts";
 import { columns, CommandError, defineCommand, items, oneOf, UsageError, wholeNumber } from "./flags.ts";
-import { outputStyle } from "./terminal.ts";
+import { isSystemError, outputStyle, systemReason } from "./terminal.ts";
 
 /** Names by which programs on a machine reach a server there. */
 export const LOCAL_HOSTS = ["localhost", "127.0.0.1", "::1"] as const;
@@ -31,7 +31,7 @@ export const cert = defineCommand({
     "host": {
       value: "<names>",
       many: true,
-      help: `host names and IP addresses, with commas or repeated (default ${LOCAL_HOSTS.join(",")})`,
+      help: `host names, IP addresses; may be repeated (default ${LOCAL_HOSTS.join(",")})`,
     },
     "ca": { help: "make a small CA, which signs the certificate (default)" },
     "self-signed": { help: "make no CA: the certificate is signed with its own key" },
@@ -42,9 +42,9 @@ export const cert = defineCommand({
     "force": { help: "overwrite files that exist" },
   },
   notes: `
-Files: server.pem and server.key; ca.pem, which is what clients trust, and ca.key, which signs. A self-signed
-server.pem is itself what clients trust. Only their owner can read them. The certificate does for a server and
-for a client.`,
+Files: server.pem and server.key; ca.pem, which is what clients trust, and ca.key, which signs. A
+self-signed server.pem is itself what clients trust. Only their owner can read them. The certificate
+does for a server and for a client.`,
   async run(values) {
     const { out = ".", force = false } = values;
     const ca = !values["self-signed"];
@@ -63,7 +63,7 @@ for a client.`,
     const paths = (ca ? ["ca.pem", "ca.key"] : []).concat("server.pem", "server.key").map((n) =>
       join(out, n)
     );
-    if (!force) await refuseOverwrite(paths);
+    if (!force) await inFolder(out, refuseOverwrite(paths));
     if (options.keyType!.startsWith("RSA") && Deno.stderr.isTerminal()) {
       console.error(`Making ${options.keyType} keys takes some seconds`);
     }
@@ -71,12 +71,22 @@ for a client.`,
     const leaf = createCertificate({ ...options, ...(authority && { issuer: authority }) });
     const texts = [authority, leaf].filter((made) => made !== undefined)
       .flatMap(({ certificate, key }) => [certificate, key]);
-    await Deno.mkdir(out, { recursive: true });
-    await writeAll(paths.map((path, i) => [path, texts[i]!]), force);
+    await inFolder(out, Deno.mkdir(out, { recursive: true }));
+    await inFolder(out, writeAll(paths.map((path, i) => [path, texts[i]!]), force));
     report(paths, leaf);
     return 0;
   },
 });
+
+/** Says where, if the system refuses. */
+async function inFolder(out: string, work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+    throw new CommandError(`Cannot write to ${out}: ${systemReason(error)}`, { cause: error });
+  }
+}
 
 /** An authority whose certificate lasts a day longer than what it signs. */
 export function createAuthority(

@@ -40,7 +40,7 @@ export function certificateFacts(source: string | Uint8Array): CertificateFacts 
   return {
     subject: oneLineName(certificate.subject),
     issuer: oneLineName(certificate.issuer),
-    names: hostNames(certificate),
+    names: hostNames(certificate).map(printable),
     notBefore: isoTime(certificate.validFrom),
     notAfter: isoTime(certificate.validTo),
     key: keyName(certificate),

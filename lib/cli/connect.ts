@@ -17,7 +17,7 @@ const VERSIONS = { "1.2": TLSVersion.TLSv1_2, "1.3": TLSVersion.TLSv1_3 } as con
 /** `tlsio connect`. */
 export const connect = defineCommand({
   name: "connect",
-  summary: "Connect to a TLS server and show what was agreed, its certificates, and whether it resumes.",
+  summary: "Show what a TLS server agrees to, its certificates, and whether it resumes.",
   operands: "<host[:port]>",
   arity: [1, 1],
   flags: {
@@ -33,8 +33,8 @@ export const connect = defineCommand({
     "json": { help: "print JSON; times are in milliseconds" },
   },
   notes: `
-Exit code: 0 when the server's certificate is valid, trusted and for this name (or not checked), and 1 when it is
-not or the connection failed. A port that is not given is ${HTTPS_PORT}.`,
+The port is ${HTTPS_PORT} when none is given. Exit code: 0 when the certificate is valid, trusted and for this
+name, or not checked; 1 when it is not, or when the connection failed.`,
   async run(values, [operand]) {
     const check = !values["no-check"];
     const alpn = items(values.alpn ?? []);
@@ -65,7 +65,7 @@ not or the connection failed. A port that is not given is ${HTTPS_PORT}.`,
     });
     const report = await probe(target, context);
     if (values.json) console.log(JSON.stringify(report, null, 2));
-    else console.log(render(report, alpn.length > 0, outputStyle()));
+    else if (report.address !== undefined) console.log(render(report, alpn.length > 0, outputStyle()));
     const accepted = report.certificate?.valid || !check;
     if (report.error !== undefined && !values.json) console.error(`tlsio connect: ${report.error}`);
     return report.error === undefined && accepted ? 0 : 1;
@@ -99,11 +99,10 @@ function seconds(text: string): number {
 function render(report: Report, alpnOffered: boolean, style: Style): string {
   const { bold, dim } = style;
   const { address, version, chain = [] } = report;
-  const rows: [string, string][] = [];
-  if (address !== undefined) {
-    rows.push(["Address", `${address} port ${report.port}`]);
-    rows.push(["TCP", `${milliseconds(report.connectMs!)}${lookupNote(report)}`]);
-  }
+  const rows: [string, string][] = [
+    ["Address", `${address} port ${report.port}`],
+    ["TCP", `${milliseconds(report.connectMs!)}${lookupNote(report)}`],
+  ];
   if (version !== undefined) {
     rows.push(["Handshake", milliseconds(report.handshakeMs!)]);
     rows.push(["Version", bold(version)]);
@@ -120,7 +119,7 @@ function render(report: Report, alpnOffered: boolean, style: Style): string {
   const parts = [
     bold(report.host === report.servername ? report.host : `${report.host} as ${report.servername}`),
   ];
-  if (rows.length > 0) parts.push(columns(rows));
+  parts.push(columns(rows));
   if (chain.length > 0) {
     parts.push("", bold("Certificates, as the server sent them"));
     parts.push(...chain.map((facts, i) => certificate(facts, i, dim)));

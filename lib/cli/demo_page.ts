@@ -10,6 +10,7 @@ const REFRESH = 2000; // milliseconds
 const REFRESH_PLAIN = 5; // seconds, without JavaScript: the whole page each time
 const SAMPLES = 90; // three minutes: one wave of the simulated heater
 const [WIDTH, HEIGHT] = [600, 120]; // of the chart, in its own units
+const CORNERS = [`0,${HEIGHT}`, `${WIDTH},${HEIGHT}`] as const; // below the ends of its line
 
 /** What the page shows at a moment; also what `/temp` answers. */
 interface Moment {
@@ -18,7 +19,8 @@ interface Moment {
   readonly simulated: true;
   readonly time: string;
   readonly range: string;
-  readonly chart: { readonly line: string; readonly area: string };
+  /** Points of a line in a box of 600 by 120. */
+  readonly chart: string;
   readonly connection: readonly Fact[];
 }
 
@@ -75,14 +77,13 @@ function moment(time: number, connection: readonly Fact[]): Moment {
     (_, i) => simulatedTemperature(time - (SAMPLES - 1 - i) * REFRESH),
   );
   const [low, high] = [Math.min(...samples), Math.max(...samples)];
-  const line = points(samples, low, high);
   return {
     celsius: celsius.toFixed(2),
     fahrenheit: (celsius * 9 / 5 + 32).toFixed(1),
     simulated: true,
     time: new Date(time).toISOString(),
     range: `${low.toFixed(2)} to ${high.toFixed(2)} °C in the last ${SAMPLES * REFRESH / 60_000} minutes`,
-    chart: { line, area: `0,${HEIGHT} ${line} ${WIDTH},${HEIGHT}` },
+    chart: points(samples, low, high),
     connection,
   };
 }
@@ -123,22 +124,24 @@ function page(now: Moment, nonce: string): SafeHtml {
                   <stop class="bottom" offset="1" />
                 </linearGradient>
               </defs>
-              <polygon id="area" points="${now.chart.area}" />
-              <polyline id="line" points="${now.chart.line}" />
+              <polygon id="area" points="${CORNERS[0]} ${now.chart} ${CORNERS[1]}" />
+              <polyline id="line" points="${now.chart}" />
             </svg>
           </section>
           <section>
             <h2>This connection</h2>
-            <table id="connection">
+            <table>
+              <tbody id="connection">
         ${now.connection.map(([label, value]) =>
           html`
             <tr>
               <th scope="row">${label}</th>
               <td>${value}</td>
-            </tr>\\n
+            </tr>
           `
         )}
-      </table>
+      </tbody>
+            </table>
           </section>
           <footer>
             <p><span id="dot"></span><span id="state">Read</span> <time id="time" datetime="${now.time}">${now
@@ -171,7 +174,7 @@ section { background: var(--card); border-radius: 1.1rem; padding: 1.5rem 1.75re
 .label { color: var(--soft); font-weight: 600; }
 .tag { margin-left: .4rem; padding: .1rem .55rem; border-radius: 1rem; font-size: .75rem; color: var(--warm);
   background: color-mix(in srgb, var(--warm) 13%, transparent); }
-.value { font-size: clamp(4rem, 17vw, 7rem); line-height: 1.1; font-weight: 650; letter-spacing: -.04em;
+.value { font-size: clamp(4rem, 17vw, 7rem); line-height: 1.1; font-weight: 500; letter-spacing: -.04em;
   font-variant-numeric: tabular-nums; }
 .unit { font-size: .32em; font-weight: 500; letter-spacing: 0; color: var(--soft); margin-left: .3em; vertical-align: 1.1em; }
 .sub { color: var(--soft); font-size: .9rem; font-variant-numeric: tabular-nums; }
@@ -199,8 +202,8 @@ async function refresh() {
     if (!response.ok) throw new Error(response.status);
     const now = await response.json();
     for (const id of ["celsius", "fahrenheit", "range"]) get(id).textContent = now[id];
-    get("line").setAttribute("points", now.chart.line);
-    get("area").setAttribute("points", now.chart.area);
+    get("line").setAttribute("points", now.chart);
+    get("area").setAttribute("points", "${CORNERS[0]} " + now.chart + " ${CORNERS[1]}");
     get("connection").replaceChildren(...now.connection.map(([label, value]) => {
       const row = document.createElement("tr");
       const [head, data] = [document.createElement("th"), document.createElement("td")];

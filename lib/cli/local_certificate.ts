@@ -7,6 +7,7 @@ import { createCertificate } from "../certificate.ts";
 import { createAuthority, LOCAL_HOSTS, writeSecret } from "./cert.ts";
 import { hostNames } from "./certificates.ts";
 import { CommandError } from "./flags.ts";
+import { isSystemError, systemReason } from "./terminal.ts";
 
 const DAYS = 365;
 const RENEW_BEFORE = 30 * 86_400_000; // milliseconds: a server that starts now may run for weeks
@@ -36,9 +37,11 @@ export async function localCertificate(host: string, folder = cacheFolder()): Pr
     await lock.lock(true); // two servers may start at once
     return await load(home, hosts) ?? await make(home, hosts);
   } catch (error) {
-    if (!isFileError(error)) throw error;
+    if (!isSystemError(error)) throw error;
     throw new CommandError(
-      `Cannot keep a certificate in ${home}: ${error.message}; give --cert and --key, or set XDG_CACHE_HOME`,
+      `Cannot keep a certificate in ${home}: ${
+        systemReason(error)
+      }; give --cert and --key, or set XDG_CACHE_HOME`,
     );
   }
 }
@@ -107,12 +110,4 @@ function ownAddress(host: string): string[] {
 
 function shortHash(text: string): string {
   return createHash("sha256").update(text).digest("hex").slice(0, 16);
-}
-
-function isFileError(error: unknown): error is Error {
-  const { NotFound, PermissionDenied, NotADirectory, FilesystemLoop } = Deno.errors;
-  if ([NotFound, PermissionDenied, NotADirectory, FilesystemLoop].some((kind) => error instanceof kind)) {
-    return true;
-  }
-  return error instanceof Error && /os error/.test(error.message); // read-only, disk full
 }

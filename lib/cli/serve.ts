@@ -15,6 +15,7 @@ import { oneLine, outputStyle, printable, shellWord } from "./terminal.ts";
 const HOST = "127.0.0.1"; // nobody else's business until the user says so
 const PORT = 8443;
 const ABORTED = 130; // a shell's exit code for SIGINT
+const ECHO = 500; // milliseconds: `deno task` passes on the Ctrl-C that the terminal has sent us itself
 
 /** `tlsio serve`. */
 export const serve = defineCommand({
@@ -34,14 +35,15 @@ export const serve = defineCommand({
     "quiet": { help: "no line for each request" },
   },
   notes: `
-The certificate that it makes is for localhost, this machine's name and --host. It and its CA are kept in the
-cache folder (XDG_CACHE_HOME, or what the platform has), and made anew when they are about to expire.
-A folder's files whose names start with a dot are not served. Ctrl-C finishes the requests under way and ends; a
-second one ends at once.`,
+The certificate that it makes is for localhost, this machine's name and --host. It is kept in the
+cache folder (XDG_CACHE_HOME, or what the platform has) with the CA that clients trust, and made
+anew when it is about to expire. A folder's files whose names start with a dot are not served.
+Ctrl-C finishes the requests under way and ends; a second one ends at once.`,
   async run(values, [folder]) {
     const { host = HOST, cert, key, password, profile } = values;
     if (folder !== undefined && values.demo) throw new UsageError("--demo and a folder exclude each other");
     if ((cert === undefined) !== (key === undefined)) throw new UsageError("--cert and --key go together");
+    if (password !== undefined && key === undefined) throw new UsageError("--password goes with --key");
     const port = wholeNumber("port", values.port ?? String(PORT), 0, 65535);
     checkProfile(profile);
 
@@ -153,10 +155,10 @@ function connectionFacts({ remoteAddr, tls }: ServeInfo): Fact[] {
   return [
     ["TLS version", tls!.version],
     ["Cipher suite", tls!.cipher],
-    ["Key exchange group", tls!.group ?? "none"],
+    ["Key exchange", tls!.group ?? "none"],
     ["Resumed", tls!.sessionReused ? "yes, an earlier session" : "no, a full handshake"],
     ["ALPN", tls!.alpnProtocol ?? "none"],
-    ["Client certificate", client?.map(([type, value]) => `${type}=${value}`).join(", ") ?? "none"],
+    ["Client certificate", client?.flat().map(([type, value]) => `${type}=${value}`).join(", ") ?? "none"],
     ["Your address", address(remoteAddr)],
   ];
 }
@@ -206,10 +208,10 @@ function address(addr: Deno.Addr): string {
 /** `first` settles with the first request to stop; a second one ends the process. */
 function stopSignals(): { first: Promise<void> } & Disposable {
   const { promise, resolve } = Promise.withResolvers<void>();
-  let stopping = false;
+  let stopped = Infinity;
   const onSignal = () => {
-    if (stopping) Deno.exit(ABORTED);
-    stopping = true;
+    if (performance.now() - stopped > ECHO) Deno.exit(ABORTED);
+    stopped = Math.min(stopped, performance.now());
     resolve();
   };
   const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT", "SIGBREAK"] : ["SIGINT", "SIGTERM"];

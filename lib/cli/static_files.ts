@@ -26,8 +26,8 @@ export async function staticFiles(folder: string): Promise<(request: Request) =>
       const path = await resolve(root, pathname);
       const info = path && await Deno.stat(path);
       if (!path || !info) return message(404, "Not Found");
-      if (info.isFile) return await sendFile(path, info, request);
-      if (!info.isDirectory) return message(404, "Not Found"); // a device or a pipe
+      if (info.isFile && !pathname.endsWith("/")) return await sendFile(path, info, request);
+      if (!info.isDirectory) return message(404, "Not Found"); // a file as a folder, a device, a pipe
       if (!pathname.endsWith("/")) return message(301, "Moved Permanently", { location: `${pathname}/` });
       const index = await resolve(root, `${pathname}index.html`);
       const indexInfo = index && await Deno.stat(index);

@@ -41,3 +41,16 @@ export function oneLine(error: unknown): string {
   const message = error instanceof Error ? error.message || error.name : String(error);
   return printable(message.replace(/\s*\n\s*/g, "; "));
 }
+
+/** Whether the operating system refused something, as opposed to Deno's permissions or a defect. */
+export function isSystemError(error: unknown): error is Error {
+  return error instanceof Error && / \(os error \d+\)/.test(error.message);
+}
+
+/** What the system says of an error: `"Permission denied (os error 13): open 'x'"` is `"permission denied"`. */
+export function systemReason(error: unknown): string {
+  const text = oneLine(error);
+  if (!isSystemError(error)) return text;
+  const [reason = ""] = text.split(" (os error ");
+  return reason.slice(0, 1).toLowerCase() + reason.slice(1);
+}

@@ -41,9 +41,12 @@ export function parseStep(line) {
   return { verb, n: Number(n ?? 0), seed: Number(seed ?? 0) };
 }
 
-/** Writes to a socket, at the socket's pace. */
+/** Writes to a socket, at the socket's pace. A socket whose peer has ended it does not say "drain" any more. */
 export async function write(socket, data) {
-  if (!socket.write(data)) await once(socket, "drain");
+  if (socket.write(data)) return;
+  const found = new AbortController();
+  const events = ["drain", "close"].map((event) => once(socket, event, { signal: found.signal }));
+  await Promise.race(events).finally(() => found.abort());
 }
 
 /** Reads lines and counted bytes from a socket. */

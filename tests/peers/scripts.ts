@@ -63,11 +63,13 @@ async function scriptServer(
   };
 }
 
-/** Starts `server.py`, or with `style: "asyncio"` `asyncio_server.py`, on a free port of 127.0.0.1. */
+const PYTHON_SERVERS = { threads: "server.py", asyncio: "asyncio_server.py", starttls: "starttls_server.py" };
+
+/** Starts `server.py`, or by `style` another of the Python servers, on a free port of 127.0.0.1. */
 export function pythonServer(
-  options: ScriptServerOptions & { style?: "threads" | "asyncio" },
+  options: ScriptServerOptions & { style?: keyof typeof PYTHON_SERVERS },
 ): Promise<ScriptServer> {
-  const script = options.style === "asyncio" ? "asyncio_server.py" : "server.py";
+  const script = PYTHON_SERVERS[options.style ?? "threads"];
   return scriptServer("python3", ["-B", scriptFile(script)], options);
 }
 

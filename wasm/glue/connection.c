@@ -9,14 +9,40 @@ connection *active;
 
 /* ---- Callbacks ------------------------------------------------------------------------------------- */
 
-static int on_send(void *conn, const unsigned char *bytes, size_t len)
+#define HEADER 5 /* bytes of a record header */
+
+/*
+ * Sends one record. mbedTLS 3.6 does not split handshake messages that exceed the agreed fragment length; while
+ * they are in the clear (TLS 1.2), we can: records carry a stream of messages (RFC 5246 section 6.2.1).
+ */
+static int on_send(void *p_conn, const unsigned char *record, size_t len)
 {
-    return bio_send(conn, bytes, len);
+    connection *conn = p_conn;
+    const mbedtls_ssl_context *ssl = &conn->ssl;
+    size_t most = len;
+    if (record[0] == MBEDTLS_SSL_MSG_HANDSHAKE && ssl->transform_out == NULL && len > HEADER &&
+        ssl->state != MBEDTLS_SSL_CLIENT_HELLO) {
+        int payload = mbedtls_ssl_get_max_out_record_payload(ssl);
+        if (payload > 0 && (size_t) payload < len - HEADER) most = (size_t) payload;
+    }
+    if (most == len) return bio_send(conn, record, len);
+    for (size_t at = HEADER; at < len; at += most) {
+        size_t part = len - at < most ? len - at : most;
+        const unsigned char header[HEADER] = { record[0], record[1], record[2], (unsigned char) (part >> 8),
+                                               (unsigned char) part };
+        int ret = bio_send(conn, header, HEADER);
+        if (ret >= 0) ret = bio_send(conn, record + at, part);
+        if (ret < 0) return ret;
+    }
+    return (int) len;
 }
 
-static int on_recv(void *conn, unsigned char *bytes, size_t len)
+static int on_recv(void *p_conn, unsigned char *bytes, size_t len)
 {
-    return bio_recv(conn, bytes, len);
+    connection *conn = p_conn;
+    int ret = bio_recv(conn, bytes, len);
+    if (ret > 0 && bytes + ret == conn->ssl.in_hdr + HEADER) expect_clear_alert(&conn->ssl);
+    return ret;
 }
 
 static void on_key(void *conn, mbedtls_ssl_key_export_type type, const unsigned char *secret, size_t len,
@@ -55,6 +81,7 @@ connection *EXPORT(connection_new)(config *c)
     conn->magic = CONNECTION_MAGIC;
     conn->config = c;
     conn->facts[FACT_ALERT] = -1;
+    conn->facts[FACT_ALERT_SENT] = -1;
     mbedtls_ssl_init(&conn->ssl);
     if (mbedtls_ssl_setup(&conn->ssl, &c->ssl) != 0) {
         connection_free(conn);
@@ -208,7 +235,9 @@ const int32_t *EXPORT(connection_facts)(connection *conn)
     facts[FACT_VERSION] = (int32_t) ssl->tls_version;
     facts[FACT_SUITE] = mbedtls_ssl_get_ciphersuite_id_from_ssl(ssl);
     facts[FACT_VERIFY_FLAGS] = (int32_t) mbedtls_ssl_get_verify_result(ssl);
-    if (facts[FACT_RESUMED] && ssl->tls_version == MBEDTLS_SSL_VERSION_TLS1_3) {
+    if (ssl->conf->authmode == MBEDTLS_SSL_VERIFY_NONE) {
+        facts[FACT_VERIFY_FLAGS] = MBEDTLS_X509_BADCERT_SKIP_VERIFY;
+    } else if (facts[FACT_RESUMED] && ssl->tls_version == MBEDTLS_SSL_VERSION_TLS1_3) {
         facts[FACT_VERIFY_FLAGS] = (int32_t) conn->ticket_flags;
     }
     facts[FACT_SESSION] = session_is_resumable(ssl->session);

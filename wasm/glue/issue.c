@@ -58,7 +58,9 @@ static int set_usage(mbedtls_x509write_cert *crt, int is_ca)
     int ret = mbedtls_x509write_crt_set_basic_constraints(crt, is_ca, is_ca ? 0 : -1);
     if (ret != 0) return ret;
     if (is_ca) {
-        return mbedtls_x509write_crt_set_key_usage(crt, MBEDTLS_X509_KU_KEY_CERT_SIGN | MBEDTLS_X509_KU_CRL_SIGN);
+        return mbedtls_x509write_crt_set_key_usage(crt, MBEDTLS_X509_KU_DIGITAL_SIGNATURE | /* may serve, too */
+                                                            MBEDTLS_X509_KU_KEY_CERT_SIGN |
+                                                            MBEDTLS_X509_KU_CRL_SIGN);
     }
     ret = mbedtls_x509write_crt_set_key_usage(crt, MBEDTLS_X509_KU_DIGITAL_SIGNATURE |
                                                        MBEDTLS_X509_KU_KEY_ENCIPHERMENT);

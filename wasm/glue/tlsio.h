@@ -117,6 +117,7 @@ enum fact {
     FACT_RESUMED,      /* 1: a session was resumed */
     FACT_VERIFY_FLAGS, /* MBEDTLS_X509_BADCERT_* bits */
     FACT_ALERT,        /* the last alert that the peer sent; -1: none */
+    FACT_ALERT_SENT,   /* the last fatal alert that mbedTLS sent; -1: none */
     FACT_SESSION,      /* 1: the peer gave what a later handshake can resume */
     FACT_PENDING,      /* decrypted bytes that wait in the record buffer */
     FACT_MAX_WRITE,    /* plaintext bytes that fit one record */
@@ -168,6 +169,8 @@ int connection_update_key(connection *conn, int request);
 int key_is_worn(const connection *conn);
 /* Makes an alert of the coming step readable for the peer. */
 void use_alert_keys(mbedtls_ssl_context *ssl);
+/* Makes an alert that a client sends in the clear readable for us; called for each record header that has come. */
+void expect_clear_alert(mbedtls_ssl_context *ssl);
 
 /* ---- tickets.c ------------------------------------------------------------------------------------- */
 

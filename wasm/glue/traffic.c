@@ -125,7 +125,59 @@ int key_is_worn(const connection *conn)
            (counter[0] | counter[1] | counter[2] | counter[3] | counter[4]) != 0; /* 2^24 records */
 }
 
-/* ---- The keys of alerts (RFC 8446 section 6) ------------------------------------------------------- */
+/* ---- Alerts (RFC 8446 section 6) ------------------------------------------------------------------- */
+
+/*
+ * The linker sends mbedTLS's calls of these two functions here (--wrap), so that we know which alert it sent,
+ * and can put one right: mbedTLS tells a TLS 1.3 client without a certificate so by an alert of SSL 3.0.
+ */
+#define ALERT_CERTIFICATE_REQUIRED 116
+
+int __real_mbedtls_ssl_handle_pending_alert(mbedtls_ssl_context *ssl);
+int __wrap_mbedtls_ssl_handle_pending_alert(mbedtls_ssl_context *ssl);
+int __real_mbedtls_ssl_send_alert_message(mbedtls_ssl_context *ssl, unsigned char level, unsigned char message);
+int __wrap_mbedtls_ssl_send_alert_message(mbedtls_ssl_context *ssl, unsigned char level, unsigned char message);
+
+int __wrap_mbedtls_ssl_handle_pending_alert(mbedtls_ssl_context *ssl)
+{
+    if (ssl->send_alert) {
+        if (ssl->alert_type == MBEDTLS_SSL_ALERT_MSG_NO_CERT && ssl->tls_version == MBEDTLS_SSL_VERSION_TLS1_3) {
+            ssl->alert_type = ALERT_CERTIFICATE_REQUIRED;
+        }
+        if (active != NULL) active->facts[FACT_ALERT_SENT] = ssl->alert_type;
+    }
+    return __real_mbedtls_ssl_handle_pending_alert(ssl);
+}
+
+int __wrap_mbedtls_ssl_send_alert_message(mbedtls_ssl_context *ssl, unsigned char level, unsigned char message)
+{
+    if (active != NULL && level == MBEDTLS_SSL_ALERT_LEVEL_FATAL) active->facts[FACT_ALERT_SENT] = message;
+    return __real_mbedtls_ssl_send_alert_message(ssl, level, message);
+}
+
+/*
+ * A TLS 1.3 client may send the alert by which it refuses our flight before it has switched to its handshake
+ * keys; OpenSSL does. Until a record under those keys has come, such an alert is taken in the clear: whoever
+ * could forge it could as well cut the connection. Everything else stays under the keys.
+ */
+void expect_clear_alert(mbedtls_ssl_context *ssl)
+{
+    static const unsigned char none[MBEDTLS_SSL_SEQUENCE_NUMBER_LEN];
+    if (ssl->tls_version != MBEDTLS_SSL_VERSION_TLS1_3 || ssl->conf->endpoint != MBEDTLS_SSL_IS_SERVER) return;
+    if (ssl->handshake == NULL || ssl->handshake->transform_handshake == NULL) return;
+    switch (ssl->state) {
+        case MBEDTLS_SSL_CLIENT_CERTIFICATE:
+        case MBEDTLS_SSL_CLIENT_CERTIFICATE_VERIFY:
+        case MBEDTLS_SSL_CLIENT_FINISHED:
+            break;
+        default:
+            return;
+    }
+    if (memcmp(ssl->in_ctr, none, sizeof(none)) != 0) return; /* records under the keys have come */
+    int is_clear_alert =
+        ssl->in_hdr[0] == MBEDTLS_SSL_MSG_ALERT && ssl->in_hdr[3] == 0 && ssl->in_hdr[4] == 2;
+    mbedtls_ssl_set_inbound_transform(ssl, is_clear_alert ? NULL : ssl->handshake->transform_handshake);
+}
 
 /*
  * mbedTLS sends an alert under the keys that its next message will have: a client that refuses the server's

@@ -63,11 +63,12 @@ export class HttpConnection extends NodeDuplex {
    * @returns Whether it is to be served: not when it is behind one that closes the connection (RFC 9112 section 9.6).
    */
   track(request: IncomingMessage, response: ServerResponse): boolean {
-    if (this.#closing) return false;
-    this.#underWay.add(response);
-    if (this.#underWay.size > PIPELINE_MAX) {
+    if (this.#closing || this.destroyed) return false;
+    if (this.#underWay.size === PIPELINE_MAX) {
       this.destroy(new Error(`Cannot serve a client: it has more than ${PIPELINE_MAX} requests under way`));
+      return false;
     }
+    this.#underWay.add(response);
     response.once("close", () => {
       this.#underWay.delete(response);
       // A body that nobody waits for is not worth its bytes; node would read it to its end, and without a time limit.
@@ -105,6 +106,16 @@ export class HttpConnection extends NodeDuplex {
       this.destroy(new Error("Cannot serve a client: its request's body is malformed or late"));
       return;
     }
+    this.#sayAndClose(status);
+  }
+
+  /** Answers a request for a tunnel. Node has let go of the connection: requests before it are lost. */
+  refuseTunnel(): void {
+    if (this.#underWay.size === 0) this.#sayAndClose(501);
+    else this.destroy(new Error("Cannot serve a client: it asks for a tunnel with requests under way"));
+  }
+
+  #sayAndClose(status: number): void {
     const { body, headers } = refusal(status);
     const head = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join("");
     this.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${head}\r\n${body}`);

@@ -42,7 +42,10 @@ export function connectionOf(request: IncomingMessage): HttpConnection {
 export function objection(request: IncomingMessage, maxBodySize: number): number | undefined {
   const { headers, headersDistinct, httpVersion, method } = request;
   const hosts = headersDistinct.host?.length ?? 0;
-  if (hosts > 1 || (hosts === 0 && httpVersion !== "1.0")) return 400; // RFC 9112 section 3.2
+  const isOld = httpVersion === "1.0";
+  if (!isOld && httpVersion !== "1.1") return 505;
+  if (hosts > 1 || (hosts === 0 && !isOld)) return 400; // RFC 9112 section 3.2
+  if (isOld && headers["transfer-encoding"] !== undefined) return 400; // section 6.1
   if (method === "TRACE" || /\bwebsocket\b/i.test(headers.upgrade ?? "")) return 501;
   if (Number(headers["content-length"] ?? 0) > maxBodySize) return 413;
   return undefined;

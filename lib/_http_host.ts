@@ -20,6 +20,9 @@ const STATUS_OF_ERROR: Readonly<Record<string, number>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 408,
 };
 
+/** Answers a request. */
+export type HttpHandler = (request: Request, info: ServeInfo) => Response | Promise<Response>;
+
 /** Options of an {@linkcode HttpHost}: those of `serve()`, all of them given. */
 export interface HostOptions {
   maxHeaderSize: number;
@@ -37,17 +40,14 @@ export interface HostOptions {
 export class HttpHost {
   /** Requests so far. */
   requests = 0;
-  readonly #handler: (request: Request, info: ServeInfo) => Response | Promise<Response>;
+  readonly #handler: HttpHandler;
   readonly #options: HostOptions;
   readonly #node: Server;
   readonly #connections = new Set<HttpConnection>();
   #closing = false;
 
   /** Makes a host without connections. */
-  constructor(
-    handler: (request: Request, info: ServeInfo) => Response | Promise<Response>,
-    options: HostOptions,
-  ) {
+  constructor(handler: HttpHandler, options: HostOptions) {
     this.#handler = handler;
     this.#options = options;
     this.#node = this.#createNode();
@@ -73,7 +73,7 @@ export class HttpHost {
     node.on("request", (request, response) => this.#serveRequest(request, response));
     node.on("checkContinue", (request, response) => this.#serveRequest(request, response, 100));
     node.on("checkExpectation", (request, response) => this.#serveRequest(request, response, 417));
-    node.on("connect", (_request, socket) => (socket as unknown as HttpConnection).stopParsing(501));
+    node.on("connect", (_request, socket) => (socket as unknown as HttpConnection).refuseTunnel());
     node.on("clientError", (error: Error & { code?: unknown }, socket) => {
       const code = String(error.code); // an SSLError's is a number
       const status = STATUS_OF_ERROR[code] ?? (code.startsWith("HPE_") ? 400 : undefined);

@@ -394,6 +394,11 @@ function versionRange(
   const { minimum = TLSVersion.TLSv1_2, maximum = highest } = typeof sslVersion === "number"
     ? { minimum: sslVersion, maximum: sslVersion }
     : sslVersion ?? {};
+  if (sslVersion !== undefined && typeof sslVersion !== "number" && typeof sslVersion !== "object") {
+    throw new TypeError(
+      `Cannot use sslVersion: expected one of TLSVersion or a range, got ${typeName(sslVersion)}`,
+    );
+  }
   if (maximum === TLSVersion.TLSv1_3 && maximum !== highest) {
     throw new TypeError("Cannot use maxFragmentLength: a client needs sslVersion TLS 1.2 for it");
   }

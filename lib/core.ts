@@ -224,9 +224,9 @@ export class Core {
     if (!this.retired) this.call.connection_free(handle);
   }
 
-  /** Throws an `SSLError` for a negative `code`; returns any other. */
+  /** Throws an `SSLError` for a negative `code`, by default one of what we gave the core; returns any other. */
   check(action: string, code: number): number {
-    if (code < 0) throw errorFromCode(action, code);
+    if (code < 0) throw errorFromCode(action, code, undefined, "config");
     return code;
   }
 

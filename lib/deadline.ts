@@ -16,7 +16,7 @@ const LONGEST = 2 ** 31 - 1; // milliseconds, 24 days; a longer timer would fire
 export async function inTime<T>(
   work: Promise<T>,
   seconds: number,
-  late: () => Error,
+  late: () => Error = () => new Error("Timed out"),
   signal?: AbortSignal,
 ): Promise<T> {
   const ms = Math.max(0, seconds) * 1000;

@@ -7,6 +7,10 @@
  * @module
  */
 
+import { assertBytes, EMPTY } from "./bytes.ts";
+
+const CLOSED = "The connection was closed"; // the reason that the streams of a pair are told
+
 /** An ordered, reliable stream of bytes in each direction. */
 export interface Duplex {
   /**
@@ -83,8 +87,8 @@ export function toDuplex(source: DuplexLike): Duplex {
 class StreamDuplex implements Duplex {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
-  #rest: Uint8Array = new Uint8Array(0);
-  #writing = false;
+  #rest: Uint8Array = EMPTY;
+  #giveUp: ((reason: Error) => void) | undefined; // the write under way
   #ended = false;
 
   constructor({ readable, writable }: StreamPair) {
@@ -100,6 +104,7 @@ class StreamDuplex implements Duplex {
     while (this.#rest.length === 0) {
       const { done, value } = await this.#reader.read();
       if (done) return null;
+      assertBytes("chunk", value);
       this.#rest = value;
     }
     const n = Math.min(p.length, this.#rest.length);
@@ -109,11 +114,13 @@ class StreamDuplex implements Duplex {
   }
 
   async write(p: Uint8Array): Promise<number> {
-    this.#writing = true;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#giveUp = reject;
+    this.#writer.write(p.slice()).then(resolve, reject); // the stream may keep the chunk; the caller may reuse p
     try {
-      await this.#writer.write(p.slice()); // the stream may keep the chunk; the caller may reuse p
+      await promise;
     } finally {
-      this.#writing = false;
+      this.#giveUp = undefined;
     }
     return p.length;
   }
@@ -125,10 +132,15 @@ class StreamDuplex implements Duplex {
   }
 
   async close(): Promise<void> {
-    const closed = new Error("The connection was closed");
-    // What was written still arrives; a write that hangs does not hold up the close.
-    const ended = this.#writing ? this.#writer.abort(closed) : this.closeWrite();
-    await Promise.allSettled([this.#reader.cancel(closed), ended]);
+    if (this.#giveUp !== undefined) return this.abort(); // a write that hangs does not hold up the close
+    // What was written still arrives.
+    await Promise.allSettled([this.#reader.cancel(new Error(CLOSED)), this.closeWrite()]);
+  }
+
+  abort(): void {
+    const reason = new Error(CLOSED);
+    this.#giveUp?.(reason);
+    for (const end of [this.#reader.cancel(reason), this.#writer.abort(reason)]) end.catch(() => {});
   }
 }
 

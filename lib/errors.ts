@@ -268,9 +268,13 @@ export class SSLCertVerificationError extends SSLError {
  * @param otherwise Who is at fault where the code does not say.
  * @returns An {@linkcode SSLError}, or an {@linkcode SSLEOFError} when the peer went away.
  */
-export function errorFromCode(action: string, code: number, alert?: Alert): SSLError {
-  const kind = KINDS.get(code) ??
-    (/ALLOC_FAILED|NOT_ENOUGH_MEMORY/.test(codeName(code)) ? "internal" : "protocol");
+export function errorFromCode(
+  action: string,
+  code: number,
+  alert?: Alert,
+  otherwise: SSLErrorKind = "protocol",
+): SSLError {
+  const kind = kindOf(code, otherwise);
   if (kind === "eof") {
     return new SSLEOFError(`Cannot ${action}: peer closed the connection without a close_notify`, {
       kind,

@@ -6,8 +6,7 @@
  * @module
  */
 
-import { type HostOptions, HttpHost } from "./_http_host.ts";
-import type { ServeInfo } from "./_http_connection.ts";
+import { type HostOptions, type HttpHandler, HttpHost } from "./_http_host.ts";
 import { assertSeconds, typeName } from "./bytes.ts";
 import { inTime } from "./deadline.ts";
 import { listen, type ListenOptions } from "./net.ts";
@@ -15,6 +14,7 @@ import { type ServeOptions, Server, type ServerStats } from "./server.ts";
 import { SSLContext } from "./ssl.ts";
 
 export type { ServeInfo, ServeTlsInfo } from "./_http_connection.ts";
+export type { HttpHandler } from "./_http_host.ts";
 
 const TLS_PORT = 8443;
 const PLAIN_PORT = 8000; // Deno.serve's
@@ -26,9 +26,6 @@ const KEEP_ALIVE_TIMEOUT = 60; // seconds; nginx's 75, below: a handshake costs 
 const SEND_TIMEOUT = 60; // seconds; nginx's
 const CLOSE_NOTIFY_TIMEOUT = 5; // seconds; nginx's lingering_timeout
 const SHUTDOWN_TIMEOUT = 30; // seconds; what container runtimes leave between SIGTERM and SIGKILL
-
-/** Answers a request. */
-export type HttpHandler = (request: Request, info: ServeInfo) => Response | Promise<Response>;
 
 /** Options of {@linkcode serve}. All times are in seconds, all sizes in bytes; `Infinity` is no limit. */
 export interface HttpServeOptions extends Omit<ServeOptions, "onError">, Partial<ListenOptions> {

@@ -153,7 +153,7 @@ export class Pump {
     const { error } = this.engine;
     if (error === undefined || this.#released !== undefined) return;
     if (error.kind === "alert" || error.kind === "eof") return; // the peer ended it
-    await inTime(this.#drain(), LINGER, () => error).catch(() => {});
+    await inTime(this.#drain(), LINGER).catch(() => {});
   }
 
   async #drain(): Promise<void> {
@@ -167,8 +167,13 @@ export class Pump {
     }
   }
 
-  /** Frees the engine and closes the transport, at most once. */
-  release(close: () => void | Promise<void> = () => this.duplex.close()): Promise<void> {
+  /** Closes the transport; drops it when its own goodbye takes longer than `seconds`. */
+  async close(seconds = LINGER): Promise<void> {
+    await inTime(this.release(() => this.duplex.close()), seconds).catch(() => void this.abort());
+  }
+
+  /** Frees the engine and gives the transport up by `close`, at most once. */
+  release(close: () => void | Promise<void>): Promise<void> {
     return this.#released ??= (async () => {
       this.#releasing = true;
       this.engine[Symbol.dispose]();

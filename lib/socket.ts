@@ -100,7 +100,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     } catch (error) {
       const first = this.#pump.fail(error as Error);
       await this.#pump.linger();
-      await this.#pump.release();
+      await this.#pump.close();
       throw first;
     }
   }
@@ -355,12 +355,11 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
 
   async #close(): Promise<void> {
     if (this.#pump.failure === undefined && this.#engine.handshakeDone) {
-      await inTime(this.#shutdown(), this.#shutdownTimeout, timedOut("close", this.#shutdownTimeout))
-        .catch(() => {});
+      await inTime(this.#shutdown(), this.#shutdownTimeout).catch(() => {});
     }
     await this.#pump.linger();
     this.#pump.fail(new SSLError("Cannot use the socket: it is closed", { kind: "closed" }));
-    await this.#pump.release();
+    await this.#pump.close(this.#shutdownTimeout);
   }
 
   /** Both at once: the peer may read only when we do. */

@@ -124,6 +124,11 @@ const REFUSED: [Record<string, unknown>, typeof TypeError | typeof RangeError, s
     RangeError,
     "Cannot use maxFragmentLength: expected 512, 1024, 2048 or 4096, got 1000",
   ],
+  [
+    { maxFragmentLength: 512, sslVersion: TLSVersion.TLSv1_3 },
+    TypeError,
+    "a client needs sslVersion TLS 1.2 for it",
+  ],
   [{ psk: { identity: "a", key: new Uint8Array(0) } }, RangeError, "Cannot use psk: a key has 1 to "],
   [{ psk: { identity: "a", key: new Uint8Array(257) } }, RangeError, "Cannot use psk: a key has 1 to "],
   [

@@ -52,6 +52,8 @@ Deno.test("CODE has mbedTLS's numbers", () => {
     KEY_PASSWORD_MISMATCH: "MBEDTLS_ERR_PK_PASSWORD_MISMATCH",
     KEY_TYPE_MISMATCH: "MBEDTLS_ERR_PK_TYPE_MISMATCH",
     PEER_CLOSE_NOTIFY: "MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY",
+    ECP_VERIFY_FAILED: "MBEDTLS_ERR_ECP_VERIFY_FAILED",
+    RSA_VERIFY_FAILED: "MBEDTLS_ERR_RSA_VERIFY_FAILED",
     BAD_PROTOCOL_VERSION: "MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION",
     ENTROPY_FAILED: "MBEDTLS_ERR_ENTROPY_SOURCE_FAILED",
   };
@@ -70,8 +72,8 @@ Deno.test("codeName() and codeText() know every code of mbedTLS, alone and added
   assertEquals(codeName(sum), "MBEDTLS_ERR_PK_KEY_INVALID_FORMAT+MBEDTLS_ERR_ASN1_OUT_OF_DATA");
   assertMatch(codeText(sum), /^invalid key tag or value: /);
   assertEquals(
-    [codeName(0), codeName(-0x0ff0)],
-    ["", "-0x0f80+-0x0070"],
+    [codeName(0), codeName(-0x0f80)],
+    ["", "-0x0f80"],
     "a number without a name is itself",
   );
   assertEquals(codeName(-0x0001 - 0x7f00), "MBEDTLS_ERR_SSL_ALLOC_FAILED+MBEDTLS_ERR_ERROR_GENERIC_ERROR");
@@ -92,7 +94,7 @@ Deno.test("errorFromCode() tells the peer's fault from ours", () => {
   const kinds = {
     verify: ["CERT_VERIFY_FAILED", "NO_CLIENT_CERTIFICATE"],
     config: ["CA_CHAIN_REQUIRED", "BAD_CONFIG"],
-    internal: ["ALLOC_FAILED", "INTERNAL_ERROR", "BAD_INPUT_DATA", "ENTROPY_FAILED"],
+    internal: ["ALLOC_FAILED", "INTERNAL_ERROR", "ENTROPY_FAILED"],
     timeout: ["TIMEOUT"],
     protocol: [
       "UNEXPECTED_MESSAGE",
@@ -135,13 +137,31 @@ Deno.test("alertOf() names the alerts of RFC 8446 section 6", () => {
   assertEquals(alertOf(255), { description: 255, name: "unknown" });
 });
 
-Deno.test("alertForCode() has an alert for what a peer did wrong, and none for what it said", () => {
-  for (
-    const [code, alert] of [[CODE.UNEXPECTED_MESSAGE, 10], [CODE.DECODE_ERROR, 50], [CODE.ALLOC_FAILED, 80]]
-  ) {
-    assertEquals(alertForCode(code!), alert);
+Deno.test("errorFromCode() blames whom the caller names where mbedTLS does not say", () => {
+  for (const code of [CODE.BAD_INPUT_DATA, CODE.KEY_TYPE_MISMATCH, -0x2180]) {
+    assertEquals(errorFromCode("x", code).kind, "protocol");
+    assertEquals(errorFromCode("x", code, undefined, "config").kind, "config");
   }
-  for (const code of [CODE.FATAL_ALERT, CODE.CONN_EOF, CODE.PEER_CLOSE_NOTIFY, CODE.WANT_READ]) {
+  assertEquals(errorFromCode("x", CODE.ALLOC_FAILED, undefined, "config").kind, "internal");
+});
+
+Deno.test("alertForCode() has an alert for whatever a peer did wrong, and none for what it said", () => {
+  const alerts = {
+    UNEXPECTED_MESSAGE: 10,
+    DECODE_ERROR: 50,
+    BAD_INPUT_DATA: 47,
+    ECP_VERIFY_FAILED: 51,
+    ALLOC_FAILED: 80,
+  };
+  for (const [name, alert] of Object.entries(alerts)) {
+    assertEquals(alertForCode(CODE[name as "ALLOC_FAILED"]), alert);
+  }
+  assertEquals(
+    [alertForCode(-0x4f80), alertForCode(-0x3f80)],
+    [40, 80],
+    "the rest: handshake_failure, internal_error",
+  );
+  for (const code of [CODE.FATAL_ALERT, CODE.CONN_EOF, CODE.CERT_VERIFY_FAILED]) {
     assertEquals(alertForCode(code), undefined);
   }
 });

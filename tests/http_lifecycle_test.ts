@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { type HttpServeOptions, type HttpServer, SSLContext, SSLError } from "tlsio";
+import { type HttpServeOptions, type HttpServer, SSLContext, SSLError, type SSLSocket } from "tlsio";
 import {
   converse,
   curl,
@@ -14,10 +14,22 @@ import {
   startCurl,
   statuses,
 } from "./http_helpers.ts";
-import { tlsioClient } from "./interop.ts";
+import { send, tlsioClient } from "./interop.ts";
 import { certFile, PATIENCE, within } from "./peers.ts";
 
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/** A client over TLS that has asked, and has the first bytes of the answer. */
+async function ask(server: HttpServer): Promise<SSLSocket> {
+  const socket = await tlsioClient(portOf(server));
+  await send(socket, GET);
+  await read(socket);
+  return socket;
+}
+
+function read(socket: SSLSocket): Promise<number | null> {
+  return within(socket.read(new Uint8Array(1000)), PATIENCE, "read the answer");
+}
 
 // ---- Clients that leave ---------------------------------------------------------------------------------
 
@@ -28,15 +40,11 @@ const LEAVINGS: readonly [name: string, leave: (server: HttpServer) => Promise<v
     program.kill("SIGKILL");
   }],
   ["it says goodbye", async (server) => {
-    const socket = await tlsioClient(portOf(server));
-    await socket.write(new TextEncoder().encode(GET));
-    await socket.read(new Uint8Array(1000));
+    const socket = await ask(server);
     await socket.close();
   }],
   ["it resets the connection", async (server) => {
-    const socket = await tlsioClient(portOf(server));
-    await socket.write(new TextEncoder().encode(GET));
-    await socket.read(new Uint8Array(1));
+    const socket = await ask(server);
     socket.abort();
   }],
 ];
@@ -94,12 +102,10 @@ Deno.test("serve() cancels a response that comes when the client has left", asyn
 
 Deno.test("serve() closes idle keep-alive connections on close", async () => {
   const server = await secure(say);
-  const socket = await tlsioClient(portOf(server));
-  await socket.write(new TextEncoder().encode(GET));
-  await socket.read(new Uint8Array(1000));
+  const socket = await ask(server);
   const started = Date.now();
   const closed = server.close();
-  assertEquals(await socket.read(new Uint8Array(1)), null); // a close_notify, else this rejects
+  assertEquals(await read(socket), null); // a close_notify, else this rejects
   await socket.close();
   await within(closed, PATIENCE, "close the server");
   assert(Date.now() - started < 10_000); // not keepAliveTimeout
@@ -147,12 +153,10 @@ for (const [name, options, end] of STUCK) {
   Deno.test(`serve() drops requests under way on ${name}`, async () => {
     const slow = new SlowResponse();
     const server = await secure(() => slow.response, options);
-    const socket = await tlsioClient(portOf(server));
-    await socket.write(new TextEncoder().encode(GET));
-    await socket.read(new Uint8Array(1000));
+    const socket = await ask(server);
     end(server);
     await within(Promise.all([slow.cancelled.promise, server.finished]), PATIENCE, "end the server");
-    await assertRejects(() => socket.read(new Uint8Array(1000)), SSLError); // no close_notify: it was cut short
+    await assertRejects(() => read(socket), SSLError); // no close_notify: it was cut short
     await socket.close();
   });
 

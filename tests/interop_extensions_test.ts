@@ -121,8 +121,9 @@ for (const tls of VERSIONS) {
       assert(spy.longestSent > bound / 2 && spy.longestSent <= bound + OVERHEAD, `${spy.longestSent}`);
     });
 
-    Deno.test(`interop tlsio maxFragmentLength ${size} -> openssl s_server TLSv${tls}: ${size} bytes a record at most, both ways`, async () => {
-      await using server = await opensslServer({ ...identity("ec"), tls });
+    const speaks = tls === "1.2" ? "1.2" : "both"; // a client that asks for it may leave out TLS 1.3
+    Deno.test(`interop tlsio maxFragmentLength ${size} -> openssl s_server TLS ${speaks}: ${size} bytes a record at most, both ways`, async () => {
+      await using server = await opensslServer({ ...identity("ec"), tls: speaks });
       const spy = new RecordSpy(await Deno.connect({ hostname: "127.0.0.1", port: server.port }));
       const socket = await wrapSocket(spy, clientOptions({ maxFragmentLength: size }));
       const line = "0123456789".repeat(1500);

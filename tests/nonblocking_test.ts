@@ -284,6 +284,7 @@ test("SSLSocket.tryRead() wants to read, whatever else waits to be written", asy
 
 test("SSLSocket.tryRead() gives the end of the stream, also right behind data", async () => {
   const { client, server, near } = await polled();
+  assertEquals(client.tryRead(new Uint8Array(1)), WANT_READ);
   near.blockReads();
   assertEquals(server.tryWrite(encodeText("the last")), ok(8));
   await server.closeWrite();

@@ -116,6 +116,24 @@ test("SSLSocket.close() waits no longer than shutdownTimeout for a write that is
   await assertKind(server.read(new Uint8Array(1)), "eof");
 });
 
+test("SSLSocket.close() waits no longer than shutdownTimeout for the connection below to close", async () => {
+  const [near, far] = pipe();
+  let aborted = false;
+  const conn = {
+    read: near.read.bind(near),
+    write: near.write.bind(near),
+    close: () => new Promise<never>(() => {}),
+    abort: () => {
+      aborted = true;
+    },
+  };
+  const [client, server] = await wrapBoth(conn, far, BOUNDED);
+  await server.closeWrite();
+  assertTook(await seconds(client.close()), SHORT);
+  assertEquals(aborted, true);
+  server.abort();
+});
+
 test("SSLSocket.close() ends at once when the peer ends without close_notify", async () => {
   const { client, far } = await pair();
   const closing = client.close();

@@ -23,6 +23,7 @@ import {
   idle,
   isPending,
   LONG,
+  pair,
   seconds,
   SERVER,
   SHORT,
@@ -206,6 +207,27 @@ test("wrapSocket({ timeout }) bounds a peer that never reads", async () => {
   const server = assertKind(wrapSocket(far, { ...SERVER, timeout: SHORT }), "timeout");
   assertTook(await seconds(server), SHORT);
   await assertKind(connecting, "eof");
+});
+
+test("wrapSocket({ timeout }) bounds a pair of streams that nobody reads", async () => {
+  const up = new TransformStream<Uint8Array, Uint8Array>();
+  const down = new TransformStream<Uint8Array, Uint8Array>();
+  const conn = { readable: down.readable, writable: up.writable };
+  const call = assertKind(wrapSocket(conn, { ...CLIENT, timeout: SHORT }), "timeout");
+  assertTook(await seconds(call), SHORT);
+});
+
+test("wrapSocket({ timeout }) bounds TLS in TLS, whose outer peer does not answer", async () => {
+  const { client } = await pair();
+  const call = assertKind(wrapSocket(client, { ...CLIENT, timeout: SHORT }), "timeout");
+  assertTook(await seconds(call), SHORT + 1); // a second for the outer goodbye
+});
+
+test("wrapSocket({ timeout }) bounds a connection that does not even close", async () => {
+  const never = () => new Promise<never>(() => {});
+  const conn = { read: never, write: never, close: never };
+  const call = assertKind(wrapSocket(conn, { ...CLIENT, timeout: SHORT }), "timeout");
+  assertTook(await seconds(call), SHORT + 1);
 });
 
 test("wrapSocket({ timeout }) takes Infinity and more than a timer can hold", async () => {

@@ -8,7 +8,6 @@ import { SSLEOFError, SSLError } from "../lib/errors.ts";
 import type { SSLSocket } from "../lib/socket.ts";
 import { wrapSocket } from "../lib/ssl.ts";
 import { pattern } from "./stream_helpers.ts";
-import { pipe } from "./pipe.ts";
 import {
   assertKind,
   assertTalk,
@@ -19,7 +18,6 @@ import {
   pair,
   readText,
   seconds,
-  SERVER,
   SHORT,
   tcp,
   test,

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { encodeText } from "../lib/bytes.ts";
-import { SSLSession } from "../lib/session.ts";
+import type { SSLSession } from "../lib/session.ts";
 import type { SSLSocket } from "../lib/socket.ts";
 import { SSLContext, wrapSocket, type WrapSocketOptions } from "../lib/ssl.ts";
 import { pipe } from "./pipe.ts";

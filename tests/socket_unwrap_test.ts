@@ -9,7 +9,6 @@ import {
   assertTalk,
   assertTook,
   closeBoth,
-  isPending,
   pair,
   readText,
   seconds,

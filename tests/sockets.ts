@@ -105,9 +105,14 @@ export function wrapBoth(
   options: PairOptions = {},
 ): Promise<[SSLSocket, SSLSocket]> {
   return Promise.all([
-    wrapSocket(near, { ...CLIENT, ...options.client }),
-    wrapSocket(far, { ...SERVER, ...options.server }),
+    wrapSocket(near, over(CLIENT, options.client)),
+    wrapSocket(far, over(SERVER, options.server)),
   ]);
+}
+
+/** Defaults, unless a context has its own. */
+function over(defaults: WrapSocketOptions, options: WrapSocketOptions = {}): WrapSocketOptions {
+  return options.context === undefined ? { ...defaults, ...options } : options;
 }
 
 /** Both ends of a TCP connection. The test closes them. */

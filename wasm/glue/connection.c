@@ -42,6 +42,7 @@ static int on_recv(void *p_conn, unsigned char *bytes, size_t len)
     connection *conn = p_conn;
     int ret = bio_recv(conn, bytes, len);
     if (ret > 0 && bytes + ret == conn->ssl.in_hdr + HEADER) expect_clear_alert(&conn->ssl);
+    if (ret == 0) conn->at_end = 1;
     return ret;
 }
 
@@ -177,6 +178,28 @@ int EXPORT(connection_handshake)(connection *conn)
     return note_alert(conn, ret);
 }
 
+#define EMPTY_RECORDS_MAX 32 /* in a row: each costs us a decryption and gives nothing; OpenSSL's */
+
+/*
+ * What to do about the result of mbedtls_ssl_read(): returns 1 to read again. mbedTLS says 0 for the end of the
+ * stream, but also for an empty record behind another.
+ */
+static int reads_again(connection *conn, int *ret)
+{
+    if (*ret > 0) {
+        conn->key_updates = conn->empty_records = 0;
+        return 0;
+    }
+    if (*ret == 0 && !conn->at_end) {
+        if (++conn->empty_records <= EMPTY_RECORDS_MAX) return 1;
+        *ret = MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE;
+        return 0;
+    }
+    if (*ret != MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE || !is_key_update(conn)) return 0;
+    *ret = answer_key_update(conn);
+    return *ret == 0;
+}
+
 /* Returns how many bytes were read; 0 at the end of the stream; or a negative code. */
 int EXPORT(connection_read)(connection *conn, unsigned char *bytes, size_t len)
 {
@@ -185,9 +208,7 @@ int EXPORT(connection_read)(connection *conn, unsigned char *bytes, size_t len)
     int ret;
     do {
         ret = mbedtls_ssl_read(&conn->ssl, bytes, len);
-        if (ret > 0) conn->key_updates = 0;
-    } while (ret == MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE && is_key_update(conn) &&
-             (ret = answer_key_update(conn)) == 0);
+    } while (reads_again(conn, &ret));
     active = NULL;
     return note_alert(conn, ret);
 }

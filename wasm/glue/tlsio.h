@@ -142,7 +142,9 @@ struct connection {
     unsigned char *ticket_peer;
     size_t ticket_peer_len;
     uint32_t ticket_flags;
-    int key_updates; /* received since the last data */
+    int key_updates;   /* received since the last data */
+    int empty_records; /* likewise */
+    int at_end;        /* the stream has ended */
 };
 
 #define CONNECTION_MAGIC 0x434f4e31u

@@ -1,0 +1,116 @@
+/** Pump: what happens between a call that ends and the next that begins. */
+
+import { assertEquals } from "@std/assert";
+import { decodeText, encodeText } from "../lib/bytes.ts";
+import { TLSConfig } from "../lib/config.ts";
+import type { Duplex } from "../lib/duplex.ts";
+import { TLSEngine } from "../lib/engine.ts";
+import { wrapSocket } from "../lib/ssl.ts";
+import { certFile } from "./peers.ts";
+import { pipe, type PipeEnd } from "./pipe.ts";
+import { CLIENT, idle, test } from "./sockets.ts";
+
+/** A connection whose reads and writes, once it is `held`, end when the test says so. */
+class HeldDuplex implements Duplex {
+  readonly #below: PipeEnd;
+  readonly #reads: ((bytes: Uint8Array) => void)[] = [];
+  readonly #writes: (() => void)[] = [];
+  readonly written: Uint8Array<ArrayBuffer>[] = [];
+  held = false;
+
+  constructor(below: PipeEnd) {
+    this.#below = below;
+  }
+
+  read(p: Uint8Array<ArrayBuffer>): Promise<number | null> {
+    if (!this.held) return this.#below.read(p);
+    return new Promise((resolve) =>
+      this.#reads.push((bytes) => {
+        p.set(bytes);
+        resolve(bytes.length);
+      })
+    );
+  }
+
+  write(p: Uint8Array<ArrayBuffer>): Promise<number> {
+    if (!this.held) return this.#below.write(p);
+    this.written.push(p.slice());
+    return new Promise((resolve) => this.#writes.push(() => resolve(p.length)));
+  }
+
+  /** Ends the read that waits. */
+  endRead(bytes: Uint8Array): void {
+    this.#reads.shift()!(bytes);
+  }
+
+  /** Ends the write that waits. */
+  endWrite(): void {
+    this.#writes.shift()!();
+  }
+
+  close(): void {
+    this.#below.close();
+  }
+}
+
+/** A TLS 1.3 client on such a connection, and the engine of its server. */
+async function connect() {
+  const [near, far] = pipe();
+  const held = new HeldDuplex(near);
+  const source = (name: string) => ({ name, bytes: Deno.readFileSync(certFile(name)) });
+  const config = new TLSConfig({
+    serverSide: true,
+    tickets: false,
+    credential: { chain: source("ec.pem"), key: source("ec.key") },
+  });
+  const engine = new TLSEngine(config);
+  const connecting = wrapSocket(held, CLIENT);
+  const buffer = new Uint8Array(4096);
+  while (engine.handshake().state !== "done") {
+    if (engine.hasRecords) await far.write(engine.takeRecords());
+    const n = await far.read(buffer);
+    engine.receive(buffer.slice(0, n!));
+  }
+  const client = await connecting;
+  held.held = true;
+  return { client, held, engine };
+}
+
+/** Turns of the microtask queue. */
+async function turns(count: number): Promise<void> {
+  for (let i = 0; i < count; i++) await null;
+}
+
+for (const first of ["read", "write"] as const) {
+  test(`SSLSocket sends the answer to a KeyUpdate that comes as a write ends, the ${first} first`, async () => {
+    for (let between = 0; between < 12; between++) {
+      const { client, held, engine } = await connect();
+      const buffer = new Uint8Array(100);
+      const reading = client.read(buffer);
+      const writing = client.write(encodeText("x"));
+      await idle();
+      assertEquals(held.written.length, 1);
+      engine.updateKey(true);
+      const keyUpdate = engine.takeRecords();
+      if (first === "read") held.endRead(keyUpdate);
+      else held.endWrite();
+      await turns(between);
+      if (first === "read") held.endWrite();
+      else held.endRead(keyUpdate);
+      await writing;
+      await idle();
+      assertEquals(held.written.length, 2, `the answer was forgotten, ${between} turns between the two`);
+
+      for (const records of held.written) engine.receive(records);
+      const n = engine.read(buffer.subarray(50));
+      assertEquals(n, { state: "data", bytes: 1 });
+      engine.write(encodeText("new keys"));
+      held.endWrite();
+      held.endRead(engine.takeRecords());
+      assertEquals(await reading, 8);
+      assertEquals(decodeText(buffer.subarray(0, 8)), "new keys");
+      client.abort();
+      engine[Symbol.dispose]();
+    }
+  });
+}

@@ -66,9 +66,8 @@ export async function runTable(
     (client !== undefined && missing.has(client)) || (server !== undefined && missing.has(server));
   const rows = table.rows.filter((row) => !isMissing(row));
   const samples = new Map<Row, Sample[]>(rows.map((row) => [row, []]));
-  const rounds = Math.min(effort.rounds, table.rounds ?? effort.rounds);
-  const warmUp = effort.warmUp && table.rounds !== 1; // of one that starts afresh, nothing is thrown away
-  for (let round = warmUp ? 0 : 1; round <= rounds; round++) {
+  const rounds = table.once ? 1 : effort.rounds;
+  for (let round = effort.warmUp && !table.once ? 0 : 1; round <= rounds; round++) {
     for (const row of rows) {
       const sample = await measure(row, effort);
       if (round > 0) samples.get(row)!.push(sample);

@@ -195,6 +195,12 @@ export class TLSConfig {
       for (const { bytes } of trust ?? []) hash.update(`${bytes.length}:`).update(bytes);
     }
     if (this.options.credential !== undefined) hash.update(identityOf(this.options.credential.chain.bytes));
+    const { psk } = this.options;
+    if (psk !== undefined) {
+      const identity = typeof psk.identity === "string" ? encodeText(psk.identity) : psk.identity;
+      hash.update(`psk ${identity.length}:`).update(identity);
+      if (this.serverSide) hash.update(psk.key); // a client's hash leaves the process with its sessions
+    }
     return hash.digest("hex");
   }
 

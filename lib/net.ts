@@ -5,8 +5,9 @@
  * @module
  */
 
-import { deadline } from "./_std/async.js";
+import { assertSize } from "./byte_queue.ts";
 import { assertSeconds } from "./bytes.ts";
+import { inTime } from "./deadline.ts";
 import type { Duplex } from "./duplex.ts";
 import {
   type ConnectionHandler,
@@ -18,7 +19,7 @@ import {
 } from "./server.ts";
 import type { SSLSession } from "./session.ts";
 import { SSLSocket } from "./socket.ts";
-import { type ContextOptions, SSLContext, wrapSocket, type WrapSocketOptions } from "./ssl.ts";
+import { contextPart, SSLContext, wrapSocket, type WrapSocketOptions } from "./ssl.ts";
 import { openStreams, type StreamOptions, type StreamReader, type StreamWriter } from "./streams.ts";
 
 const CONNECT_TIMEOUT = 60; // seconds
@@ -69,7 +70,9 @@ export interface OpenUnixConnectionOptions extends OpenOptions {
  *
  * @param options Where to, and how.
  * @returns The two streams.
+ * @throws {TypeError} An option that is wrong or missing; nothing was connected then.
  * @throws {SSLError} If the handshake fails or takes too long; the connection is closed then.
+ * @throws {Deno.errors.TimedOut} If it takes longer than `connectTimeout` to connect.
  * @throws {Deno.errors.ConnectionRefused} And what else `Deno.connect` throws.
  *
  * @example A server that answers in capitals
@@ -112,67 +115,68 @@ async function open(
   hostname: string | undefined,
   connect: (signal: AbortSignal) => Promise<Deno.Conn>,
 ): Promise<[StreamReader, Writer]> {
-  const { ssl = false, connectTimeout = CONNECT_TIMEOUT, serverHostname = hostname, signal } = options;
+  const { ssl = false, limit, connectTimeout = CONNECT_TIMEOUT } = options;
   assertSeconds("connectTimeout", connectTimeout);
-  const tls: WrapSocketOptions = {
-    ...(ssl instanceof SSLContext ? { context: ssl } : ssl === true ? {} : ssl || {}),
-    timeout: options.sslHandshakeTimeout ?? HANDSHAKE_TIMEOUT,
-    shutdownTimeout: options.sslShutdownTimeout ?? SHUTDOWN_TIMEOUT,
-    ...(signal && { signal }),
-  };
-  if (serverHostname !== undefined) tls.serverHostname ??= serverHostname;
-  if (options.savedSession !== undefined) tls.savedSession = options.savedSession;
-  // A context with wrong options fails before anything connects.
+  if (limit !== undefined) assertSize("limit", limit, 1);
+  const given: WrapSocketOptions = typeof ssl === "boolean" || ssl instanceof SSLContext ? {} : ssl;
+  const tls = {
+    ...given,
+    serverHostname: options.serverHostname ?? given.serverHostname ?? hostname,
+    timeout: options.sslHandshakeTimeout ?? given.timeout ?? HANDSHAKE_TIMEOUT,
+    shutdownTimeout: options.sslShutdownTimeout ?? given.shutdownTimeout ?? SHUTDOWN_TIMEOUT,
+    signal: options.signal ?? given.signal,
+  } as WrapSocketOptions;
+  assertSeconds("sslHandshakeTimeout", tls.timeout);
+  assertSeconds("sslShutdownTimeout", tls.shutdownTimeout);
+
+  // Options that are wrong fail before anything connects.
   using own = ssl === false || ssl instanceof SSLContext
     ? undefined
-    : await contextOf(ssl === true ? {} : ssl);
-  const attempt = new AbortController();
-  const conn = await deadline(
-    connect(AbortSignal.any([attempt.signal, ...(signal ? [signal] : [])])),
-    connectTimeout * 1000,
-  )
-    .catch((error) => {
-      attempt.abort();
-      throw error;
-    });
-  if (ssl === false) return streamsOf(conn, false, options.limit);
+    : await SSLContext.create(contextPart(given));
+  const context = ssl instanceof SSLContext ? ssl : own;
+  if (context?.serverSide) throw new TypeError("Cannot use ssl: the context is a server's");
+  if (context !== undefined) SSLContext.check(context, tls);
+
+  const conn = await connectInTime(connect, connectTimeout, tls.signal);
   try {
-    const context = ssl instanceof SSLContext ? ssl : own!;
-    return streamsOf(await context.wrapSocket(conn, connectionPart(tls)), false, options.limit);
+    return streamsOf(context === undefined ? conn : await context.wrapSocket(conn, tls), limit);
   } catch (error) {
     tryClose(conn);
     throw error;
   }
 }
 
-/** The options of one connection among those of `wrapSocket`. */
-function connectionPart(options: WrapSocketOptions): WrapSocketOptions {
-  const { serverHostname, savedSession, doHandshake, timeout, shutdownTimeout, signal, suppressRaggedEofs } =
-    options;
-  return Object.fromEntries(
-    Object.entries({
-      serverHostname,
-      savedSession,
-      doHandshake,
-      timeout,
-      shutdownTimeout,
-      signal,
-      suppressRaggedEofs,
-    })
-      .filter(([, value]) => value !== undefined),
-  );
+async function connectInTime(
+  connect: (signal: AbortSignal) => Promise<Deno.Conn>,
+  seconds: number,
+  signal: AbortSignal | undefined,
+): Promise<Deno.Conn> {
+  signal?.throwIfAborted();
+  const attempt = new AbortController();
+  const connecting = connect(attempt.signal);
+  const late = () => new Deno.errors.TimedOut(`Cannot connect: timed out after ${seconds} seconds`);
+  try {
+    return await inTime(connecting, seconds, late, signal);
+  } catch (error) {
+    attempt.abort();
+    connecting.then(tryClose, () => {}); // it may have connected all the same
+    throw error;
+  }
 }
 
-async function contextOf(options: WrapSocketOptions): Promise<SSLContext> {
-  const own = new Set(Object.keys(connectionPart(options)));
-  const rest = Object.fromEntries(Object.entries(options).filter(([name]) => !own.has(name)));
-  return await SSLContext.create(rest as ContextOptions);
-}
-
-function streamsOf(duplex: Duplex, serverSide: boolean, limit: number | undefined): [StreamReader, Writer] {
+function streamsOf(
+  duplex: Duplex,
+  limit: number | undefined,
+  upgraded?: (duplex: Duplex) => void, // by a server
+): [StreamReader, Writer] {
   const options: StreamOptions<StartTlsOptions> = {
     extraInfo: tlsInfo,
-    upgrade: (transport, given) => wrapSocket(transport, given.context ? given : { ...given, serverSide }),
+    upgrade: async (transport, given) => {
+      const serverSide = upgraded !== undefined;
+      const socket = await wrapSocket(transport, given.context ? given : { ...given, serverSide });
+      upgraded?.(socket);
+      return socket;
+    },
     ...(limit !== undefined && { limit }),
   };
   return openStreams(duplex, options);
@@ -263,8 +267,9 @@ export function listen(
 }
 
 function streamHandler(callback: ClientConnected, limit: number | undefined): ConnectionHandler {
-  return async (socket) => {
-    const [reader, writer] = streamsOf(socket, true, limit);
+  if (limit !== undefined) assertSize("limit", limit, 1);
+  return async (socket, upgraded) => {
+    const [reader, writer] = streamsOf(socket, limit, upgraded);
     const done = callback(reader, writer);
     if (done === undefined) return await writer.waitClosed();
     try {
@@ -274,6 +279,6 @@ function streamHandler(callback: ClientConnected, limit: number | undefined): Co
       throw error;
     }
     writer.close();
-    await writer.waitClosed();
+    await writer.waitClosed().catch(() => {}); // the peer is gone, and the callback has had its say
   };
 }

@@ -4,7 +4,10 @@
  * @module
  */
 
-import { deadline, delay } from "./_std/async.js";
+import { delay } from "./_std/async.js";
+import { assertSize } from "./byte_queue.ts";
+import { assertSeconds } from "./bytes.ts";
+import { inTime } from "./deadline.ts";
 import type { Duplex } from "./duplex.ts";
 import { SSLError } from "./errors.ts";
 import { SSLSocket } from "./socket.ts";
@@ -16,6 +19,7 @@ export const HANDSHAKE_TIMEOUT = 60;
 export const SHUTDOWN_TIMEOUT = 30;
 const MAX_CONNECTIONS = 10_000; // at some 40 KiB each, 400 MiB
 const MAX_HANDSHAKES = 1_000; // half-open: below the connections, so that a flood of them leaves room for the rest
+const ABORT_GRACE = 1; // seconds that a handler has to notice that its connection was dropped
 const ACCEPT_BACKOFF = 0.1; // seconds to wait when no connection can be accepted (out of file descriptors)
 
 /** What a server counts. */
@@ -54,12 +58,22 @@ export interface ServeOptions {
   maxConnections?: number;
   /** Handshakes at once; at the limit a new connection is closed at once. @default {1000} */
   maxHandshakes?: number;
-  /** Told of each failure. @default {a callback's failure is printed, the rest is only counted} */
+  /**
+   * Told of each failure; not of a callback's that comes of closing the server's connections.
+   *
+   * @default {a callback's failure is printed, the rest is only counted}
+   */
   onError?: (error: unknown, failure: ConnectionFailure) => void;
 }
 
-/** Handles one connection of a {@linkcode Server} as a Duplex. */
-export type ConnectionHandler = (socket: Duplex) => void | Promise<void>;
+/**
+ * Handles one connection of a {@linkcode Server} as a Duplex. When its promise settles, the connection is dropped.
+ * `upgraded` takes what stands for the connection from then on: TLS that was started on it.
+ */
+export type ConnectionHandler = (
+  socket: Duplex,
+  upgraded: (socket: Duplex) => void,
+) => void | Promise<void>;
 
 /** A server that is listening. */
 export class Server implements AsyncDisposable {
@@ -73,6 +87,7 @@ export class Server implements AsyncDisposable {
   readonly #context: SSLContext | undefined;
   readonly #stats: ServerStats;
   readonly #clients = new Set<Duplex>();
+  readonly #dropped = new WeakSet<Duplex>(); // by us: what their handlers make of it is no failure
   readonly #tasks = new Set<Promise<void>>();
   readonly #accepting: Promise<void>;
   #serving = true;
@@ -107,6 +122,7 @@ export class Server implements AsyncDisposable {
     options: ServeOptions,
   ): Promise<Server> {
     const { ssl } = options;
+    checkOptions(options);
     const own = ssl === undefined || ssl instanceof SSLContext
       ? undefined
       : await SSLContext.create({ ...ssl, serverSide: true });
@@ -132,6 +148,10 @@ export class Server implements AsyncDisposable {
         await delay(ACCEPT_BACKOFF * 1000);
         continue;
       }
+      if (!this.#serving) {
+        tryClose(conn);
+        break;
+      }
       this.#stats.accepted++;
       const { maxConnections = MAX_CONNECTIONS, maxHandshakes = MAX_HANDSHAKES } = this.#options;
       if (this.#clients.size >= maxConnections || this.#stats.handshaking >= maxHandshakes) {
@@ -147,20 +167,25 @@ export class Server implements AsyncDisposable {
   async #serve(conn: Deno.Conn): Promise<void> {
     const { remoteAddr } = conn;
     this.#clients.add(conn);
-    const socket = await this.#handshake(conn, remoteAddr);
+    let socket = await this.#handshake(conn, remoteAddr);
     this.#clients.delete(conn);
     if (socket === undefined) return;
     this.#clients.add(socket);
     this.#stats.open++;
+    const upgraded = (upgraded: Duplex) => {
+      this.#clients.delete(socket!);
+      this.#clients.add(socket = upgraded);
+    };
     try {
-      await this.#handler(socket);
+      await this.#handler(socket, upgraded);
     } catch (error) {
-      this.#report(error, { phase: "handler", remoteAddr });
+      if (!this.#dropped.has(socket) || !isClosed(error)) {
+        this.#report(error, { phase: "handler", remoteAddr });
+      }
     } finally {
       this.#stats.open--;
       this.#clients.delete(socket);
-      if (socket instanceof SSLSocket) socket.abort(); // a no-op after the handler's close
-      else tryClose(conn);
+      drop(socket); // a no-op after the handler's close
     }
   }
 
@@ -191,8 +216,14 @@ export class Server implements AsyncDisposable {
   }
 
   #report(error: unknown, failure: ConnectionFailure): void {
-    if (this.#options.onError !== undefined) this.#options.onError(error, failure);
-    else if (failure.phase === "handler") console.error("Uncaught in a connection's handler:", error);
+    const { onError } = this.#options;
+    if (onError !== undefined) {
+      try {
+        onError(error, failure);
+      } catch (another) {
+        console.error("Uncaught in a server's onError:", another); // the other connections go on
+      }
+    } else if (failure.phase === "handler") console.error("Uncaught in a connection's handler:", error);
   }
 
   /** The addresses it listens on. */
@@ -220,7 +251,11 @@ export class Server implements AsyncDisposable {
 
   /** Closes the open connections, each with its close_notify. */
   closeClients(): void {
-    for (const client of this.#clients) client.close();
+    for (const client of this.#clients) {
+      this.#dropped.add(client);
+      if (client instanceof SSLSocket) client.close();
+      else tryClose(client);
+    }
   }
 
   /** Drops the connections whose handshake is under way. */
@@ -232,8 +267,8 @@ export class Server implements AsyncDisposable {
   /** Drops the open connections. */
   abortClients(): void {
     for (const client of this.#clients) {
-      if (client instanceof SSLSocket) client.abort();
-      else tryClose(client); // its handler may have closed it
+      this.#dropped.add(client);
+      drop(client);
     }
   }
 
@@ -243,16 +278,42 @@ export class Server implements AsyncDisposable {
     await Promise.all(this.#tasks);
   }
 
-  /** Closes the server, lets the connections finish for the shutdown timeout, then drops them. */
+  /**
+   * Closes the server, lets the connections finish for the shutdown timeout, then drops them. A callback that goes on
+   * without its connection is not waited for.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
-    const grace = (this.#options.sslShutdownTimeout ?? SHUTDOWN_TIMEOUT) * 1000;
-    await deadline(this.waitClosed(), grace).catch(() => this.abortClients());
-    await this.waitClosed();
+    await inTime(this.waitClosed(), this.#options.sslShutdownTimeout ?? SHUTDOWN_TIMEOUT).catch(() => {
+      this.abortClients();
+      return inTime(this.waitClosed(), ABORT_GRACE).catch(() => {});
+    });
   }
 }
 
-/** Closes a connection, whatever its state. */
+function checkOptions(options: ServeOptions): void {
+  const { sslHandshakeTimeout, sslShutdownTimeout, maxConnections, maxHandshakes } = options;
+  for (const [name, value] of Object.entries({ sslHandshakeTimeout, sslShutdownTimeout })) {
+    if (value !== undefined) assertSeconds(name, value);
+  }
+  for (const [name, value] of Object.entries({ maxConnections, maxHandshakes })) {
+    if (value !== undefined) assertSize(name, value, 1);
+  }
+}
+
+/** Whether `error` says that our end of a connection is closed. */
+function isClosed(error: unknown): boolean {
+  return error instanceof SSLError
+    ? error.kind === "closed"
+    : error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted;
+}
+
+function drop(client: Duplex): void {
+  if (client instanceof SSLSocket) client.abort();
+  else tryClose(client);
+}
+
+/** Closes a connection without TLS, whatever its state. */
 export function tryClose(conn: Duplex): void {
   try {
     conn.close();

@@ -105,17 +105,15 @@ export class SSLSession {
   }
 }
 
+/** The facts in `json`, each of the type that it has in {@linkcode SessionFacts}. */
 function readFacts(json: Bytes): SessionFacts {
   try {
-    const facts = JSON.parse(decodeText(json));
-    const areOf = (type: string, ...names: (keyof SessionFacts)[]) =>
-      names.every((name) => typeof facts[name] === type);
-    if (
-      areOf("string", "serverHostname", "trust", "version", "peer") &&
-      areOf("number", "verifyFlags", "created")
-    ) {
-      Uint8Array.fromBase64(facts.peer);
-      return facts;
+    const { serverHostname, trust, version, peer, verifyFlags, created } = JSON.parse(decodeText(json));
+    const areTexts = [serverHostname, trust, version, peer].every((value) => typeof value === "string");
+    const areNumbers = [verifyFlags, created].every((value) => typeof value === "number");
+    if (areTexts && areNumbers) {
+      Uint8Array.fromBase64(peer);
+      return { serverHostname, trust, version, verifyFlags, created, peer };
     }
   } catch {
     // told below

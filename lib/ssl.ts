@@ -121,6 +121,17 @@ export class SSLContext implements Disposable {
    * @returns The socket.
    */
   async wrapSocket(conn: DuplexLike, options: SocketOptions = {}): Promise<SSLSocket> {
+    const socket = new SSLSocket(conn, this.#config, this.#check(options));
+    if (options.doHandshake ?? true) await socket.handshake();
+    return socket;
+  }
+
+  /** For `openConnection()`: throws for what {@linkcode SSLContext.wrapSocket} would refuse, before there is a connection. */
+  static check(context: SSLContext, options: SocketOptions): void {
+    context.#check(options);
+  }
+
+  #check(options: SocketOptions): SocketOptions & { savedSession?: SSLSession } {
     const serverHostname = this.#checkHostname(options.serverHostname);
     if (options.initialData !== undefined) assertBytes("initialData", options.initialData);
     const { savedSession: saved, serverHostname: _, ...rest } = options;
@@ -130,13 +141,11 @@ export class SSLContext implements Disposable {
         `Cannot use savedSession: expected an SSLSession or its bytes, got ${typeName(saved)}`,
       );
     }
-    const socket = new SSLSocket(conn, this.#config, {
+    return {
       ...rest,
       ...(serverHostname !== undefined && { serverHostname }),
       ...(savedSession !== undefined && { savedSession }),
-    });
-    if (options.doHandshake ?? true) await socket.handshake();
-    return socket;
+    };
   }
 
   #checkHostname(hostname: unknown): string | undefined {
@@ -214,14 +223,20 @@ function normalizeHostname(hostname: string): string {
  */
 export async function wrapSocket(conn: DuplexLike, options: WrapSocketOptions = {}): Promise<SSLSocket> {
   const { context, ...rest } = options;
-  const given = CONTEXT_OPTIONS.filter((name) => rest[name] !== undefined);
+  const given = contextPart(rest);
   if (context !== undefined) {
-    if (given.length > 0) throw new TypeError(`Cannot use ${given[0]}: the context decides it`);
+    const [name] = Object.keys(given);
+    if (name !== undefined) throw new TypeError(`Cannot use ${name}: the context decides it`);
     return await context.wrapSocket(conn, rest);
   }
-  const contextOptions = Object.fromEntries(given.map((name) => [name, rest[name]])) as ContextOptions;
-  using own = await SSLContext.create(contextOptions);
+  using own = await SSLContext.create(given);
   return await own.wrapSocket(conn, rest);
+}
+
+/** The options of a context among those of {@linkcode wrapSocket}. */
+export function contextPart(options: WrapSocketOptions): ContextOptions {
+  const given = CONTEXT_OPTIONS.filter((name) => options[name] !== undefined);
+  return Object.fromEntries(given.map((name) => [name, options[name]]));
 }
 
 /**

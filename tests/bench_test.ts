@@ -33,7 +33,7 @@ Deno.test("bench --quick runs every row", async () => {
     }
   }
 
-  // A row that should resume and does not fails the run; that a resumed flight is shorter shows that they are compared.
+  // A row that should resume and does not ends the run; and a resumed flight holds no certificate.
   const down = (version: string, resume: boolean) =>
     tables[0]!.rows.find(({ row }) =>
       row.version === version && row.key === "P-256" && row.resume === resume

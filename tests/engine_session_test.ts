@@ -16,7 +16,7 @@ import {
 } from "./pair.ts";
 import { serverOptions, source, VERSIONS } from "./pair.ts";
 import { recordsOf } from "./records.ts";
-import { ticketOf, withState } from "./session_bytes.ts";
+import { ticketOf } from "./session_bytes.ts";
 
 const clock = new FixedClock();
 const core = fixedCore(1, clock);

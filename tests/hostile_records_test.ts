@@ -246,3 +246,29 @@ for (const [version, sslVersion] of VERSIONS) {
     });
   }
 }
+
+Deno.test("TLSEngine does not pile up answers for a peer that takes none", () => {
+  const buffer = new Uint8Array(100);
+  {
+    using both = configs(core, { sslVersion: VERSIONS[1][1] });
+    using pair = new EnginePair(both.client, both.server).connect();
+    let error: SSLError | undefined;
+    for (let i = 0; i < 20_000 && error === undefined; i++) { // each asks for an answer of 27 bytes
+      pair.client.updateKey(true);
+      pair.client.write(encodeText("x"));
+      error = feed(pair.server, pair.client.takeRecords());
+    }
+    assert(pair.server.takeRecords().length < 400_000, "KeyUpdate");
+  }
+  const lines: string[] = [];
+  const shared = { sslVersion: VERSIONS[0][1], tickets: false, ciphers: SEALER_CIPHERS } as const;
+  using both = configs(core, shared, { keyLog: (line) => lines.push(line) });
+  using pair = new EnginePair(both.client, both.server).connect();
+  const server = new Sealer(pair, lines, "server", 1);
+  let error: SSLError | undefined;
+  for (let i = 0; i < 20_000 && error === undefined; i++) { // each asks for an alert of 31 bytes
+    error = feed(pair.client, server.seal(TYPE.handshake, message(MESSAGE.helloRequest)));
+    if (error === undefined) pair.client.read(buffer);
+  }
+  assert(pair.client.takeRecords().length < 400_000, "HelloRequest");
+});

@@ -20,9 +20,9 @@ import {
   flipAt,
 } from "./pair.ts";
 import { fixedRing, peerOf, randomFrom, serverOptions, source, VERSIONS } from "./pair.ts";
-import { record, recordsOf, TYPE } from "./records.ts";
+import { recordsOf } from "./records.ts";
 
-const STRIDE = Deno.env.get("TLSIO_HOSTILE") === "all" ? 1 : 3;
+const STRIDE = Deno.env.get("TLSIO_HOSTILE") === "all" ? 1 : 5;
 const MUTUAL = {
   certReqs: CERT_REQUIRED,
   trust: [source("root.pem")],
@@ -162,6 +162,22 @@ for (const [version, sslVersion] of VERSIONS) {
     }
   });
 }
+
+Deno.test("TLSEngine: a handshake that is cut short from either end is over for both", () => {
+  for (const [, sslVersion] of VERSIONS) {
+    const both = rewindable(sslVersion);
+    for (const end of ENDS) {
+      for (const offset of [0, 1, 4, 5, 6, 100, 300]) {
+        both.rewind();
+        using pair = new EnginePair(both.client, both.server, { deliver: cutAt(end, offset) }).run();
+        assert(!pair.client.handshakeDone || !pair.server.handshakeDone);
+        assertEquals(pair.errors, {}, "both wait");
+        pair.eof();
+        for (const end of ENDS) assertInstanceOf(pair.errors[end], SSLEOFError);
+      }
+    }
+  }
+});
 
 /** What a peer that was told of a failure has met: the alert, or, when its keys are no longer the same, something unreadable. */
 const told = new Set<string | undefined>(["alert", "protocol"]);

@@ -97,7 +97,6 @@ for (const first of ["read", "write"] as const) {
       await turns(between);
       if (first === "read") held.endWrite();
       else held.endRead(keyUpdate);
-      await writing;
       await idle();
       assertEquals(held.written.length, 2, `the answer was forgotten, ${between} turns between the two`);
 
@@ -107,6 +106,7 @@ for (const first of ["read", "write"] as const) {
       engine.write(encodeText("new keys"));
       held.endWrite();
       held.endRead(engine.takeRecords());
+      await writing;
       assertEquals(await reading, 8);
       assertEquals(decodeText(buffer.subarray(0, 8)), "new keys");
       client.abort();

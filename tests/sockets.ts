@@ -8,6 +8,8 @@ import { assert, assertRejects } from "@std/assert";
 import { decodeText, encodeText } from "../lib/bytes.ts";
 import type { DuplexLike } from "../lib/duplex.ts";
 import { SSLError, type SSLErrorKind } from "../lib/errors.ts";
+import { type ClientConnected, startServer, type StartServerOptions } from "../lib/net.ts";
+import type { Server } from "../lib/server.ts";
 import type { SSLSocket } from "../lib/socket.ts";
 import { wrapSocket, type WrapSocketOptions } from "../lib/ssl.ts";
 import { TLSVersion } from "../lib/suites.ts";
@@ -140,4 +142,38 @@ export async function assertTalk(a: SSLSocket, b: SSLSocket): Promise<void> {
 /** Closes both at once. */
 export async function closeBoth(a: SSLSocket, b: SSLSocket): Promise<void> {
   await Promise.all([a.close(), b.close()]);
+}
+
+/** A server of `CREDENTIAL` on a port of 127.0.0.1, or of plain bytes with `ssl: undefined`. */
+export async function serving(
+  callback: ClientConnected,
+  options: Partial<StartServerOptions> = {},
+): Promise<Server> {
+  return await startServer(callback, {
+    hostname: "127.0.0.1",
+    port: 0,
+    ssl: CREDENTIAL,
+    sslShutdownTimeout: LONG / 4,
+    ...options,
+  });
+}
+
+/** A plain connection to a server. */
+export async function dial(server: Server): Promise<Deno.TcpConn> {
+  const { port } = server.addr as Deno.NetAddr;
+  return await Deno.connect({ hostname: "127.0.0.1", port });
+}
+
+/** A client of a server. */
+export async function dialTls(server: Server, options: WrapSocketOptions = {}): Promise<SSLSocket> {
+  return await wrapSocket(await dial(server), { ...CLIENT, shutdownTimeout: LONG / 4, ...options });
+}
+
+/** Waits until `condition` holds. */
+export async function eventually(condition: () => boolean): Promise<void> {
+  const ends = Date.now() + PATIENCE;
+  while (!condition()) {
+    assert(Date.now() < ends, `never came true: ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
 }

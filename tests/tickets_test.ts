@@ -202,6 +202,25 @@ for (const [version, sslVersion] of VERSIONS) {
     assert(!resumes(anyName, stricter, session));
   });
 
+  Deno.test(`A ticket does not stand in for another pre-shared key (${version})`, () => {
+    using ring = fixedRing(1, clock);
+    const psk = { identity: "device", key: bytesFrom(1, 32) };
+    const made = (psk: NonNullable<TLSConfigOptions["psk"]>, serverSide: boolean) =>
+      new TLSConfig({ sslVersion, psk, serverSide, ...(serverSide && { tickets: ring }) }, core);
+    using server = made(psk, true);
+    using device = made(psk, false);
+    const options = { serverHostname: undefined };
+    using first = new EnginePair(device, server, options).connect();
+    const savedSession = first.client.session();
+    using again = new EnginePair(device, server, { ...options, savedSession }).connect();
+    assert(again.server.sessionReused);
+    for (const other of [{ ...psk, key: bytesFrom(2, 32) }, { ...psk, identity: "other" }]) {
+      using stranger = made(other, true);
+      using pair = new EnginePair(device, stranger, { ...options, savedSession }).run();
+      assertEquals([pair.server.handshakeDone, pair.errors.server === undefined], [false, false]);
+    }
+  });
+
   Deno.test(`A ticket with any bit changed means a full handshake (${version})`, () => {
     using ring = fixedRing(1, clock);
     using server = serverWith(ring);

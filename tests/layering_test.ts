@@ -1,0 +1,171 @@
+/** The layers of DESIGN.md: who may import whom, who may say `Deno.`, who may call the core. */
+import { assertEquals } from "@std/assert";
+import { CORE_EXPORTS } from "../lib/core.ts";
+
+/** The files of lib/ from the bottom up: a file imports from its own layer and from those below. */
+const LAYERS: readonly string[][] = [
+  ["_std", "errors", "bytes", "deadline"],
+  ["duplex", "byte_queue", "session", "tickets", "engine_state", "core_module"],
+  ["core"],
+  ["suites", "credentials", "certificate", "peer_certificate"],
+  ["config", "profile", "files"],
+  ["wire", "connection", "engine"],
+  ["pump", "nonblocking", "object"],
+  ["socket", "streams", "stream_reader", "stream_writer"],
+  ["ssl"],
+  ["server", "net"],
+  ["_node_duplex", "_fetch_adapter", "_http_connection", "_http_exchange", "_http_host", "http"],
+  ["cli"],
+];
+
+/** Who uses the platform at run time: who listens and connects, who reads files, and the command line. */
+const MAY_SAY_DENO = ["net", "server", "http", "files", "cli"];
+/** Who calls the core's functions, with the numbers that they take and give. */
+const MAY_CALL_CORE = [
+  "core",
+  "suites",
+  "credentials",
+  "certificate",
+  "peer_certificate",
+  "config",
+  "connection",
+];
+
+interface File {
+  /** The name in {@linkcode LAYERS}: without its extension; a folder's files have the folder's. */
+  readonly name: string;
+  readonly path: string;
+  /** The text without its comments. */
+  readonly code: string;
+}
+
+const ROOT = new URL("../", import.meta.url);
+
+function filesOf(folder: string): File[] {
+  return [...Deno.readDirSync(new URL(folder, ROOT))].flatMap((entry) => {
+    const path = `${folder}${entry.name}`;
+    if (entry.isDirectory) return filesOf(`${path}/`);
+    const text = Deno.readTextFileSync(new URL(path, ROOT));
+    const code = text.replaceAll(/\/\*[^]*?\*\//g, "").replaceAll(/^\s*\/\/.*$/gm, "");
+    return /\.(ts|js)$/.test(path) && !path.endsWith(".d.ts") ? [{ name: nameOf(path), path, code }] : [];
+  });
+}
+
+function nameOf(path: string): string {
+  return path.replace(/^lib\//, "").replace(/\/.*|\.(ts|js)$/g, "");
+}
+
+/** What a file imports or re-exports: specifiers, and whether only types. */
+function importsOf({ code }: File): { specifier: string; typeOnly: boolean }[] {
+  const statements = code.matchAll(
+    /^(?:import(?=[\s{*])|export)\s+([^"';=(]*?)(?:\sfrom\s+|(?<=^import\s+))"([^"\n]+)"/gm,
+  );
+  const dynamic = code.matchAll(/\bimport\(\s*"([^"\n]+)"/g);
+  return [
+    ...[...statements].map(([, clause, specifier]) => ({
+      specifier: specifier!,
+      typeOnly: isTypeOnly(clause!),
+    })),
+    ...[...dynamic].map(([, specifier]) => ({ specifier: specifier!, typeOnly: false })),
+  ];
+}
+
+function isTypeOnly(clause: string): boolean {
+  if (/^type\s/.test(clause)) return true;
+  const names = clause.match(/^\{([^}]*)\}/)?.[1]?.split(",").map((name) => name.trim()).filter((name) =>
+    name !== ""
+  );
+  return names !== undefined && names.every((name) => name.startsWith("type "));
+}
+
+/** The file of lib/ that `specifier` in `path` means; `undefined` for one from elsewhere. */
+function target(path: string, specifier: string): string | undefined {
+  if (!specifier.startsWith(".")) return undefined;
+  const url = new URL(specifier, new URL(path, ROOT)).href.slice(ROOT.href.length);
+  return url.startsWith("lib/") ? url : undefined;
+}
+
+const FILES = filesOf("lib/");
+
+Deno.test("layering: this test finds the imports", () => {
+  const socket = importsOf(FILES.find(({ path }) => path === "lib/socket.ts")!);
+  assertEquals(socket.find(({ specifier }) => specifier === "./engine.ts"), {
+    specifier: "./engine.ts",
+    typeOnly: false,
+  });
+  assertEquals(socket.find(({ specifier }) => specifier === "./session.ts")?.typeOnly, true);
+  assertEquals(FILES.filter((file) => importsOf(file).length > 0).length > FILES.length / 2, true);
+});
+
+const layerOf = (name: string) => LAYERS.findIndex((layer) => layer.includes(name));
+
+Deno.test("layering: the table lists the files that are there, each once", () => {
+  const there = new Set(FILES.map(({ name }) => name));
+  assertEquals(LAYERS.flat().sort(), [...there].sort());
+});
+
+Deno.test("layering: a file imports from its own layer and from those below", () => {
+  const wrong = FILES.flatMap((file) =>
+    importsOf(file).flatMap(({ specifier }) => {
+      const to = target(file.path, specifier);
+      return to !== undefined && layerOf(nameOf(to)) > layerOf(file.name)
+        ? [`${file.path} imports ${to}`]
+        : [];
+    })
+  );
+  assertEquals(wrong, []);
+});
+
+Deno.test("layering: no two files import each other, by whatever way, but for types", () => {
+  const edges = new Map(FILES.map((file) => [
+    file.path,
+    importsOf(file).filter(({ typeOnly }) => !typeOnly).map(({ specifier }) => target(file.path, specifier))
+      .filter((path) => path !== undefined),
+  ]));
+  const cycles: string[] = [];
+  const done = new Set<string>();
+  const visit = (path: string, way: readonly string[]) => {
+    if (way.includes(path)) cycles.push([...way.slice(way.indexOf(path)), path].join(" > "));
+    if (way.includes(path) || done.has(path)) return;
+    for (const next of edges.get(path) ?? []) visit(next, [...way, path]);
+    done.add(path);
+  };
+  for (const path of edges.keys()) visit(path, []);
+  assertEquals(cycles, []);
+});
+
+Deno.test("layering: what a URL import loads needs no import map", () => {
+  const entry = { name: "mod", path: "mod.ts", code: Deno.readTextFileSync(new URL("mod.ts", ROOT)) };
+  const bare = [...FILES, entry].flatMap((file) =>
+    importsOf(file).filter(({ specifier }) => !/^(\.\.?\/|node:|npm:)/.test(specifier))
+      .map(({ specifier }) => `${file.path} imports ${specifier}`)
+  );
+  assertEquals(bare, []);
+});
+
+Deno.test("layering: only the outer layers say Deno. at run time", () => {
+  const isAllowed = (name: string) => MAY_SAY_DENO.includes(name);
+  const users = FILES.filter(({ code }) => /\bDeno\.[a-z]/.test(withoutText(code))).map(({ name }) => name);
+  assertEquals([...new Set(users)].filter((name) => !isAllowed(name)), []);
+});
+
+/** The code without what is between quotes. */
+function withoutText(code: string): string {
+  return code.replaceAll(/"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'/g, '""');
+}
+
+Deno.test("layering: only the core's own layers call its functions", () => {
+  const calls = new RegExp(`\\b(${Object.keys(CORE_EXPORTS).join("|")})\\b`);
+  const callers = new Set(FILES.filter(({ code }) => calls.test(withoutText(code))).map(({ name }) => name));
+  assertEquals([...callers].sort(), [...MAY_CALL_CORE].sort());
+});
+
+Deno.test("layering: below the socket, nothing waits", () => {
+  const synchronous = LAYERS.slice(0, LAYERS.findIndex((layer) => layer.includes("pump"))).flat();
+  // duplex is an interface with an adapter for streams, deadline is the wait itself, files reads them.
+  const exceptions = ["_std", "duplex", "deadline", "files"];
+  const waits = FILES.filter(({ name, code }) =>
+    synchronous.includes(name) && !exceptions.includes(name) && /\bawait\b|\basync\b/.test(withoutText(code))
+  );
+  assertEquals(waits.map(({ path }) => path), []);
+});

@@ -1,0 +1,84 @@
+/** The public names: what is added or taken away shows here, and in the change log. */
+import { assertEquals } from "@std/assert";
+import * as tlsio from "../mod.ts";
+
+/** Names that exist at run time. */
+const VALUES = `
+  CERT_NONE CERT_OPTIONAL CERT_REQUIRED CORE_EXPORTS CORE_IMPORTS Core HttpServer IncompleteReadError LimitOverrunError
+  SSLCertVerificationError SSLContext SSLEOFError SSLError SSLObject SSLSession SSLSocket Server StreamReader StreamWriter
+  TLSConfig TLSEngine TLSVersion TicketKeyRing createCertificate openConnection openStreams openUnixConnection
+  peerCertificate saveSession serve startServer startUnixServer toDuplex wrapSocket`;
+
+/** Names of types alone. */
+const TYPES = `
+  Alert Bytes CertReqs CertificateOptions Cipher ClientConnected ConnectionFailure ConnectionHandler ConnectionIO
+  ContextOptions CoreExports CoreOptions CoreTable Credential Duplex DuplexLike EngineState FileOrData HandshakeOutcome
+  HttpHandler HttpServeOptions HttpServerStats KeyType ListenOptions NameAttribute OpenConnectionOptions OpenOptions
+  OpenUnixConnectionOptions PeerCertificate PolicyOptions ReadOutcome SSLErrorInit SSLErrorKind ServeInfo ServeOptions
+  ServeTlsInfo ServerStats SessionFacts SocketOptions Source StartServerOptions StartTlsOptions StartUnixServerOptions
+  StreamOptions StreamPair Suite TLSConfigOptions TLSEngineOptions TicketKeyRingOptions TryOutcome WrapSocketOptions
+  Writer`;
+
+/** The members of the classes that users hold: their own and the inherited ones; \`static\` ones with a dot. */
+const MEMBERS: Record<string, string> = {
+  SSLContext: ".create serverSide wrapSocket",
+  SSLSession: ".from .state toBytes",
+  SSLSocket:
+    `abort cipher close closeWrite exportKeyingMaterial getChannelBinding getUnverifiedChain getVerifiedChain
+    getpeercert group handshake localAddr pending read readable ready remoteAddr selectedAlpnProtocol session sessionReused
+    setBlocking setTimeout tryHandshake tryRead tryWrite unwrap verifyFlags verifyMessage version writable write`,
+  TLSConfig: "acquire release speaks",
+  TLSEngine:
+    `alpnProtocol cipher closeNotify error exportKeyingMaterial group handshake handshakeDone hasRecords
+    peerCertificates pending read receive receiveEof session sessionReused state takeRecords takeUnread updateKey
+    verifiedChain verifyFlags verifyMessage version wantsRecords write`,
+  TicketKeyRing: ".from .shared generation keys rotate size toBytes",
+  Core:
+    `.shared alloc allocated check collect connect defaultTrust disconnect free int32s memory retired text verifyText
+    version with`,
+  Server: ".start abortClients abortHandshakes close closeClients isServing serveForever sockets waitClosed",
+};
+
+function words(text: string): string[] {
+  return text.trim().split(/\s+/).sort();
+}
+
+Deno.test("mod.ts exports these names", () => {
+  assertEquals(Object.keys(tlsio).sort(), words(VALUES));
+});
+
+Deno.test("mod.ts exports these types, and nothing of its own", async () => {
+  const text = await Deno.readTextFile(new URL("../mod.ts", import.meta.url));
+  const code = text.replaceAll(/\/\*[^]*?\*\//g, "").trim();
+  const exports = [...code.matchAll(/export (type )?\{([^}]*)\} from "\.\/lib\/[a-z_]+\.ts";\s*/g)];
+  assertEquals(
+    code.length,
+    exports.reduce((sum, [statement]) => sum + statement.length, 0),
+    "re-exports only",
+  );
+  const types = exports.flatMap(([, isType, names]) =>
+    names!.split(",").map((name) => name.trim()).filter((name) =>
+      isType ? name !== "" : name.startsWith("type ")
+    )
+      .map((name) => name.replace(/^type /, ""))
+  );
+  assertEquals(types.sort(), words(TYPES));
+});
+
+for (const [name, members] of Object.entries(MEMBERS)) {
+  Deno.test(`${name} has these members`, () => {
+    const found: string[] = [];
+    const type = tlsio[name as keyof typeof tlsio] as CallableFunction;
+    for (let proto = type.prototype; proto !== Object.prototype; proto = Object.getPrototypeOf(proto)) {
+      found.push(...Object.getOwnPropertyNames(proto));
+    }
+    const statics = Object.getOwnPropertyNames(type).filter((member) =>
+      !/^(length|name|prototype)$/.test(member)
+    );
+    const all = [
+      ...found.filter((member) => member !== "constructor"),
+      ...statics.map((member) => `.${member}`),
+    ];
+    assertEquals(all.sort(), words(members));
+  });
+}

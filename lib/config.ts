@@ -53,8 +53,8 @@ export interface PolicyOptions {
   /** Whether the CN may name the host when the certificate has no SAN; RFC 9525 says no. @default {false} */
   allowCommonName?: boolean;
   /**
-   * Bytes of plaintext in a record, 512, 1024, 2048 or 4096 (RFC 6066 section 4). A client agrees on it with the server,
-   * for which mbedTLS needs TLS 1.2; a server keeps to it. @default {16384}
+   * Bytes of plaintext in a record, 512, 1024, 2048 or 4096: a client agrees on it with the server (RFC 6066 section 4), a
+   * server keeps to it. A client that speaks TLS 1.3 alone cannot ask for it. @default {16384}
    */
   maxFragmentLength?: 512 | 1024 | 2048 | 4096;
   /** A pre-shared key instead of certificates. */
@@ -393,21 +393,10 @@ function identityOf(chain: Bytes): string {
   }
 }
 
-function versionRange(
-  { sslVersion, serverSide, maxFragmentLength }: PolicyOptions,
-): { minimum: number; maximum: number } {
-  const highest = maxFragmentLength !== undefined && !serverSide ? TLSVersion.TLSv1_2 : TLSVersion.TLSv1_3;
-  const { minimum = TLSVersion.TLSv1_2, maximum = highest } = typeof sslVersion === "number"
+function versionRange({ sslVersion }: PolicyOptions): { minimum: number; maximum: number } {
+  const { minimum = TLSVersion.TLSv1_2, maximum = TLSVersion.TLSv1_3 } = typeof sslVersion === "number"
     ? { minimum: sslVersion, maximum: sslVersion }
     : sslVersion ?? {};
-  if (sslVersion !== undefined && typeof sslVersion !== "number" && typeof sslVersion !== "object") {
-    throw new TypeError(
-      `Cannot use sslVersion: expected one of TLSVersion or a range, got ${typeName(sslVersion)}`,
-    );
-  }
-  if (maximum === TLSVersion.TLSv1_3 && maximum !== highest) {
-    throw new TypeError("Cannot use maxFragmentLength: a client needs sslVersion TLS 1.2 for it");
-  }
   const known: number[] = Object.values(TLSVersion);
   if (!known.includes(minimum) || !known.includes(maximum) || minimum > maximum) {
     throw new RangeError(

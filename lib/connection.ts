@@ -176,6 +176,11 @@ export class Connection {
     };
   }
 
+  /** Server: the host that the client asked for. */
+  sni(): string | undefined {
+    return this.core.text(this.core.call.connection_sni(this.#handle)) || undefined;
+  }
+
   /** The ALPN protocol that was agreed. */
   alpn(): string | undefined {
     return this.core.text(this.core.call.connection_alpn(this.#handle)) || undefined;

@@ -50,6 +50,7 @@ export const CORE_EXPORTS = {
   connection_alert: 2,
   connection_facts: 1,
   connection_alpn: 1,
+  connection_sni: 1,
   connection_peer: 4,
   connection_chain: 4,
   connection_session: 3,

@@ -63,6 +63,8 @@ export interface Cipher {
 
 /** Records that may wait to be taken before write() takes no more: enough for several per flush. */
 const HIGH_WATER = 131072; // bytes
+/** Records that may wait when write() has stopped: more are answers to a peer that asks and takes none. */
+const ANSWERS_MAX = 2 * HIGH_WATER; // bytes
 /** The certificate is for other hosts: mbedTLS speaks of a CN, but we go by the SAN. */
 const BADCERT_CN_MISMATCH = 4;
 /** The flags before a certificate has been looked at. */
@@ -83,6 +85,7 @@ export class TLSEngine {
   #offered: SSLSession | undefined;
   #session: SSLSession | undefined;
   #facts: Facts | undefined; // from the end of the handshake on
+  #serverName: string | undefined; // likewise
   #held = 0; // what a read met behind the data that it gave: the next read reports it
 
   /**
@@ -157,6 +160,7 @@ export class TLSEngine {
       if (code === 0) {
         this.#setState("open");
         this.#facts = this.#connection.facts();
+        this.#serverName = this.#connection.sni();
         return DONE;
       }
       if (code !== CODE.WANT_READ) throw this.#fail(this.#handshakeAction(), code);
@@ -186,6 +190,7 @@ export class TLSEngine {
         break;
       }
     }
+    if (this.#wire.outputLength > ANSWERS_MAX) throw this.#fail("read", CODE.UNEXPECTED_MESSAGE);
     return total > 0 || buffer.length === 0 ? { state: "data", bytes: total } : NEED_RECORDS;
   }
 
@@ -284,6 +289,11 @@ export class TLSEngine {
   /** The group of the key exchange; `undefined` when there was none. */
   get group(): string | undefined {
     return this.#facts && groupName(this.#facts.group);
+  }
+
+  /** The host that we asked for, or that the client did (SNI); `undefined`: none was named. */
+  get serverName(): string | undefined {
+    return this.#config.serverSide ? this.#serverName : this.#hostname;
   }
 
   /** Whether an earlier session was resumed. */

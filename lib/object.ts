@@ -14,18 +14,15 @@ const EXPORT_MAX = 1024; // bytes; the uses of RFC 5705 take 32 to 64
 
 /** What is known of a TLS connection, under CPython's names. */
 export class SSLObject {
-  /** The host that was asked for. */
-  readonly serverHostname: string | undefined;
   /** Whether we are the server. */
   readonly serverSide: boolean;
   readonly #engine: TLSEngine;
   readonly #config: TLSConfig;
 
   /** For `SSLSocket`. */
-  constructor(engine: TLSEngine, config: TLSConfig, serverHostname: string | undefined) {
+  constructor(engine: TLSEngine, config: TLSConfig) {
     this.#engine = engine;
     this.#config = config;
-    this.serverHostname = serverHostname;
     this.serverSide = config.serverSide;
   }
 

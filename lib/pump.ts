@@ -176,7 +176,11 @@ export class Pump {
   release(close: () => void | Promise<void>): Promise<void> {
     return this.#released ??= (async () => {
       this.#releasing = true;
-      this.engine[Symbol.dispose]();
+      try {
+        this.engine[Symbol.dispose]();
+      } catch {
+        // the core failed while it saved the session: that must not keep the transport open
+      }
       try {
         await close();
       } catch {

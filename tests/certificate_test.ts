@@ -169,6 +169,7 @@ Deno.test("createCertificate() refuses what it cannot write", () => {
   const start = core.allocated;
   const good = { subject: "CN=x" };
   const ca = createCertificate({ ...good, isCA: true });
+  const spoilt = ca.certificate.replace(/\n[A-Za-z0-9+/]{64}\n/, `\n${"A".repeat(64)}\n`);
   const cases: [unknown, new (...args: never[]) => Error, string][] = [
     [{ ...good, subject: "XX=unknown" }, SSLError, "Cannot make a certificate: "],
     [{ ...good, subject: "no equals sign" }, SSLError, "Cannot make a certificate: "],
@@ -187,6 +188,14 @@ Deno.test("createCertificate() refuses what it cannot write", () => {
     [{ ...good, hosts: ["1::2::3"] }, TypeError, 'Cannot use host: "1::2::3" is not an IP address'],
     [{ ...good, issuer: { ...ca, key: "no key" } }, SSLError, "Cannot make a certificate: "],
     [{ ...good, issuer: { ...ca, certificate: "none" } }, Error, ""],
+    [
+      {
+        ...good,
+        issuer: { ...ca, certificate: ca.certificate + spoilt },
+      },
+      Error,
+      "",
+    ],
   ];
   for (const [options, type, text] of cases) {
     assertThrows(() => createCertificate(options as CertificateOptions), type as typeof Error, text);

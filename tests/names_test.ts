@@ -104,6 +104,12 @@ const RULES: Record<string, { san: string[]; for: string[]; not: string[] }> = {
     for: ["::ffff:192.0.2.1"],
     not: ["192.0.2.1"],
   },
+  "a wildcard is not for a top-level domain with the root's dot, either": {
+    san: ["*.test.", "*..test", "*."],
+    for: [],
+    not: ["a.test.", "a.test", "a..test", "a."],
+  },
+  "no name is for no host": { san: ["", "*"], for: [], not: ["", "a"] },
   "a NUL does not end a name": {
     san: ["good.test\0.evil.test", "*.good.test\0.evil.test"],
     for: [],

@@ -5,6 +5,7 @@ import { decodeText, encodeText } from "../lib/bytes.ts";
 import { TLSConfig } from "../lib/config.ts";
 import type { Duplex } from "../lib/duplex.ts";
 import { TLSEngine } from "../lib/engine.ts";
+import { Pump } from "../lib/pump.ts";
 import { wrapSocket } from "../lib/ssl.ts";
 import { certFile } from "./peers.ts";
 import { pipe, type PipeEnd } from "./pipe.ts";
@@ -75,6 +76,17 @@ async function connect() {
   held.held = true;
   return { client, held, engine };
 }
+
+test("Pump.close() closes the transport although the engine cannot be freed", async () => {
+  const [near] = pipe();
+  const engine = {
+    [Symbol.dispose]() {
+      throw new Error("the core is gone");
+    },
+  };
+  await new Pump(near, engine as unknown as TLSEngine).close();
+  assertEquals(near.closed, true);
+});
 
 /** Turns of the microtask queue. */
 async function turns(count: number): Promise<void> {

@@ -1,5 +1,5 @@
 /** TLS records by hand: what no engine of ours would send, under the keys of a connection of ours. */
-import { createCipheriv, createHmac } from "node:crypto";
+import { createCipheriv, createDecipheriv, createHmac } from "node:crypto";
 import { type Bytes, concat, encodeText } from "../lib/bytes.ts";
 import type { End, EnginePair } from "./pair.ts";
 
@@ -102,6 +102,36 @@ export class Sealer {
     const parts = [cipher.update(plaintext), cipher.final(), cipher.getAuthTag()];
     return concat(parts.map((part) => new Uint8Array(part)));
   }
+}
+
+/**
+ * Changes a record of TLS 1.3 inside, as only someone with its keys can.
+ *
+ * @param secret The traffic secret (AES-128-GCM with SHA-256).
+ * @param sequence The number of the record under that secret.
+ * @param sealed The record.
+ * @param change Gets the content with its type behind it, and gives another.
+ */
+export function reseal(
+  secret: Bytes,
+  sequence: number,
+  sealed: Bytes,
+  change: (inner: Bytes) => Bytes,
+): Bytes {
+  const key = expandLabel(secret, "key", 16);
+  const nonce = expandLabel(secret, "iv", 12);
+  nonce[10]! ^= sequence >> 8;
+  nonce[11]! ^= sequence & 255;
+  const opened = createDecipheriv("aes-128-gcm", key, nonce);
+  opened.setAAD(sealed.slice(0, 5));
+  opened.setAuthTag(sealed.slice(-16));
+  const parts = [opened.update(sealed.slice(5, -16)), opened.final()];
+  const inner = change(concat(parts.map((part) => new Uint8Array(part))));
+  const header = record(TYPE.data, new Uint8Array(inner.length + 16)).slice(0, 5);
+  const cipher = createCipheriv("aes-128-gcm", key, nonce);
+  cipher.setAAD(header);
+  const content = [cipher.update(inner), cipher.final(), cipher.getAuthTag()];
+  return concat([header, ...content.map((part) => new Uint8Array(part))]);
 }
 
 function hmac(key: Uint8Array, data: Uint8Array): Bytes {

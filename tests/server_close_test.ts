@@ -3,10 +3,12 @@
 import { assertEquals, assertLess, assertRejects } from "@std/assert";
 import { encodeText } from "../lib/bytes.ts";
 import type { ClientConnected } from "../lib/net.ts";
+import { wrapSocket } from "../lib/ssl.ts";
 import type { StreamReader } from "../lib/streams.ts";
 import {
   assertKind,
   assertTook,
+  CLIENT,
   CREDENTIAL,
   dial,
   dialTls,
@@ -20,7 +22,7 @@ import {
   test,
 } from "./sockets.ts";
 
-const KINDS = { TLS: CREDENTIAL, plain: undefined };
+const KINDS = { TLS: CREDENTIAL, plain: null };
 
 /** Answers each line. */
 const answer: ClientConnected = async (reader, writer) => {
@@ -57,10 +59,7 @@ test("Server.close() lets a handshake go on", async () => {
   const conn = await dial(server);
   await eventually(() => server.stats.handshaking === 1);
   server.close();
-  const client = await (await import("../lib/ssl.ts")).wrapSocket(conn, {
-    caCerts: CREDENTIAL.certfile,
-    certReqs: 0,
-  });
+  const client = await wrapSocket(conn, CLIENT);
   await client.write(encodeText("in time\n"));
   assertEquals(await readText(client), "in time\n");
   await client.close();
@@ -86,7 +85,7 @@ test("Server.waitClosed() waits for the handlers, not only for their connections
 for (const [kind, ssl] of Object.entries(KINDS)) {
   test(`Server.closeClients() closes each ${kind} connection in good order, and reports no failure`, async () => {
     const errors: unknown[] = [];
-    await using server = await serving(wait, { ssl: ssl!, onError: (error) => errors.push(error) });
+    await using server = await serving(wait, { ssl, onError: (error) => errors.push(error) });
     const connect = () => ssl ? dialTls(server) : dial(server);
     const clients = [await connect(), await connect()];
     await eventually(() => server.stats.open === 2);
@@ -102,7 +101,7 @@ for (const [kind, ssl] of Object.entries(KINDS)) {
 
   test(`Server.abortClients() drops each ${kind} connection, and reports no failure`, async () => {
     const errors: unknown[] = [];
-    await using server = await serving(wait, { ssl: ssl!, onError: (error) => errors.push(error) });
+    await using server = await serving(wait, { ssl, onError: (error) => errors.push(error) });
     const client = ssl ? await dialTls(server) : await dial(server);
     await eventually(() => server.stats.open === 1);
     server.abortClients();
@@ -119,7 +118,7 @@ for (const [kind, ssl] of Object.entries(KINDS)) {
       writer.close();
       await writer.waitClosed();
       await promise;
-    }, { ssl: ssl! });
+    }, { ssl });
     const client = ssl ? await dialTls(server) : await dial(server);
     assertEquals(await client.read(new Uint8Array(1)), null);
     await client.close();
@@ -171,21 +170,21 @@ test("Server.abortHandshakes() leaves open connections alone", async () => {
 test("Server is closed at the end of an await using block, when its handlers have ended", async () => {
   let ended = false;
   const { promise, resolve } = Promise.withResolvers<void>();
-  let client;
+  let last: Promise<string | null>;
   {
     await using server = await serving(async (reader) => {
       await reader.readline();
       await promise;
       ended = true;
     });
-    client = await dialTls(server);
+    const client = await dialTls(server);
     await eventually(() => server.stats.open === 1);
     await client.write(encodeText("go on\n"));
+    last = readText(client).finally(() => client.close());
     setTimeout(resolve, 20);
   }
   assertEquals(ended, true);
-  assertEquals(await readText(client), null);
-  await client.close();
+  assertEquals(await last, null);
 });
 
 test("Server's disposal drops after sslShutdownTimeout what does not end", async () => {

@@ -133,10 +133,10 @@ async function assertRefused(server: Server): Promise<void> {
   assertEquals(server.stats.refused, refused + 1);
 }
 
-for (const ssl of [CREDENTIAL, undefined]) {
+for (const ssl of [CREDENTIAL, null]) {
   const kind = ssl ? "TLS" : "plain";
   test(`Server refuses ${kind} connections beyond maxConnections, until one ends`, async () => {
-    await using server = await serving(echo, { ssl: ssl!, maxConnections: 2 });
+    await using server = await serving(echo, { ssl, maxConnections: 2 });
     const connect = () => ssl ? dialTls(server) : dial(server);
     const clients = [await connect(), await connect()];
     await eventually(() => server.stats.open === 2);

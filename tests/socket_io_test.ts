@@ -268,6 +268,16 @@ test("SSLSocket reports a reset as SSLEOFError with its cause, and keeps it", as
   assertEquals(near.closed, true);
 });
 
+test("SSLSocket reports a TCP reset as SSLEOFError", async () => {
+  const [near, far] = await tcp();
+  const [client] = await wrapBoth(near, far);
+  await client.write(pattern(100_000));
+  far.close(); // with data unread: a reset
+  await assertRejects(() => client.read(new Uint8Array(1)), SSLEOFError);
+  await assertRejects(() => client.write(new Uint8Array(1)), SSLEOFError);
+  await client.close();
+});
+
 test("SSLSocket.write() reports a broken pipe as SSLEOFError with its cause, and keeps it", async () => {
   const { client, near } = await pair();
   const cause = new Deno.errors.BrokenPipe("broken pipe");
@@ -309,6 +319,18 @@ test("SSLSocket.close() after a failure lets the alert arrive, although data is 
     client.close(),
   ]);
   assert(told.alert!.description > 0);
+});
+
+test("SSLSocket.close() after a failure waits for its alert to go out", async () => {
+  const { client, server, near, far } = await pair();
+  near.blockWrites();
+  await far.write(encodeText("no record"));
+  await assertKind(client.read(new Uint8Array(1)), "protocol");
+  const closing = client.close();
+  assertEquals([await isPending(closing), near.closed], [true, false]);
+  near.unblockWrites();
+  await assertKind(server.read(new Uint8Array(1)), "alert");
+  await Promise.all([closing, server.close()]);
 });
 
 test("SSLSocket fails rather than spin on a Duplex that counts wrongly", async () => {

@@ -144,16 +144,18 @@ export async function closeBoth(a: SSLSocket, b: SSLSocket): Promise<void> {
   await Promise.all([a.close(), b.close()]);
 }
 
-/** A server of `CREDENTIAL` on a port of 127.0.0.1, or of plain bytes with `ssl: undefined`. */
+/** A server of `CREDENTIAL` on a port of 127.0.0.1, or of plain bytes with `ssl: null`. */
 export async function serving(
   callback: ClientConnected,
-  options: Partial<StartServerOptions> = {},
+  { ssl = CREDENTIAL, ...options }: Omit<Partial<StartServerOptions>, "ssl"> & {
+    ssl?: StartServerOptions["ssl"] | null;
+  } = {},
 ): Promise<Server> {
   return await startServer(callback, {
     hostname: "127.0.0.1",
     port: 0,
-    ssl: CREDENTIAL,
     sslShutdownTimeout: LONG / 4,
+    ...(ssl && { ssl }),
     ...options,
   });
 }

@@ -21,7 +21,7 @@ const TYPES = `
 
 /** The members of the classes that users hold: their own and the inherited ones; \`static\` ones with a dot. */
 const MEMBERS: Record<string, string> = {
-  SSLContext: ".create serverSide wrapSocket",
+  SSLContext: ".check .create serverSide wrapSocket",
   SSLSession: ".from .state toBytes",
   SSLSocket:
     `abort cipher close closeWrite exportKeyingMaterial getChannelBinding getUnverifiedChain getVerifiedChain

@@ -55,6 +55,19 @@ static void on_key(void *conn, mbedtls_ssl_key_export_type type, const unsigned 
     key_log(conn, type, secret, len, client_random);
 }
 
+/* Called once a server has read the ClientHello: mbedTLS forgets the name. */
+int on_hello(mbedtls_ssl_context *ssl)
+{
+    size_t len = 0;
+    const unsigned char *name = mbedtls_ssl_get_hs_sni(ssl, &len);
+    if (name == NULL || active == NULL || memchr(name, 0, len) != NULL) return 0;
+    mbedtls_free(active->sni);
+    active->sni = mbedtls_calloc(1, len + 1);
+    if (active->sni == NULL) return MBEDTLS_ERR_SSL_ALLOC_FAILED;
+    memcpy(active->sni, name, len);
+    return 0;
+}
+
 /* Called for each certificate of the chain, the trust anchor first, the leaf (depth 0) last. */
 static int on_verify(void *p_conn, mbedtls_x509_crt *crt, int depth, uint32_t *flags)
 {
@@ -98,6 +111,7 @@ void EXPORT(connection_free)(connection *conn)
 {
     if (conn == NULL || conn->magic != CONNECTION_MAGIC) return;
     mbedtls_ssl_free(&conn->ssl);
+    mbedtls_free(conn->sni);
     mbedtls_free(conn->dns_name);
     mbedtls_free(conn->ticket_peer);
     mbedtls_free(conn);
@@ -156,6 +170,19 @@ static void note_handshake(connection *conn)
     }
 }
 
+/*
+ * A ClientHello for both versions asks for a fragment length, but mbedTLS remembers that it did for TLS 1.2
+ * alone, and refuses the answer of a TLS 1.3 server as one that it did not ask for.
+ */
+static void expect_fragment_length(mbedtls_ssl_context *ssl)
+{
+    if (ssl->state == MBEDTLS_SSL_ENCRYPTED_EXTENSIONS && ssl->handshake != NULL &&
+        ssl->conf->mfl_code != MBEDTLS_SSL_MAX_FRAG_LEN_NONE &&
+        ssl->conf->min_tls_version == MBEDTLS_SSL_VERSION_TLS1_2) {
+        ssl->handshake->sent_extensions |= MBEDTLS_SSL_EXT_MASK(MAX_FRAGMENT_LENGTH);
+    }
+}
+
 /* Remembers the alert that made mbedTLS give up. */
 static int note_alert(connection *conn, int ret)
 {
@@ -172,6 +199,7 @@ int EXPORT(connection_handshake)(connection *conn)
     while (ret == 0 && conn->ssl.state != MBEDTLS_SSL_HANDSHAKE_OVER) {
         if (conn->ssl.state == MBEDTLS_SSL_HANDSHAKE_WRAPUP && conn->ssl.handshake != NULL) note_handshake(conn);
         use_alert_keys(&conn->ssl);
+        expect_fragment_length(&conn->ssl);
         ret = mbedtls_ssl_handshake_step(&conn->ssl);
     }
     active = NULL;
@@ -273,6 +301,12 @@ const int32_t *EXPORT(connection_facts)(connection *conn)
 const char *EXPORT(connection_alpn)(const connection *conn)
 {
     return conn == NULL || conn->magic != CONNECTION_MAGIC ? NULL : mbedtls_ssl_get_alpn_protocol(&conn->ssl);
+}
+
+/* The host that a client asked for, as a C string; NULL: none. */
+const char *EXPORT(connection_sni)(const connection *conn)
+{
+    return conn == NULL || conn->magic != CONNECTION_MAGIC ? NULL : conn->sni;
 }
 
 /* Copies `len` bytes if they fit. Returns `len`, so that a caller with too little room can come again. */

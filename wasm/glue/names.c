@@ -26,7 +26,7 @@ static int equal_nocase(const char *a, const char *b, size_t len)
 static int dns_matches(const char *host, const char *pattern, size_t pattern_len)
 {
     size_t host_len = strlen(host);
-    if (memchr(pattern, 0, pattern_len) != NULL) return 0; /* "good.example\0.evil" */
+    if (host_len == 0 || memchr(pattern, 0, pattern_len) != NULL) return 0; /* "good.example\0.evil" */
     if (host_len == pattern_len && equal_nocase(host, pattern, host_len)) {
         return memchr(pattern, '*', pattern_len) == NULL;
     }
@@ -35,7 +35,8 @@ static int dns_matches(const char *host, const char *pattern, size_t pattern_len
     const char *suffix = pattern + 1; /* with its leading dot */
     size_t suffix_len = pattern_len - 1;
     if (memchr(suffix, '*', suffix_len) != NULL) return 0;
-    if (memchr(suffix + 1, '.', suffix_len - 1) == NULL) return 0; /* "*.com" */
+    const char *inner = memchr(suffix + 1, '.', suffix_len - 1);
+    if (inner == NULL || inner == suffix + 1 || inner == suffix + suffix_len - 1) return 0; /* "*.com", "*.com." */
 
     const char *dot = strchr(host, '.');
     if (dot == NULL || dot == host) return 0;

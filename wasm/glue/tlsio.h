@@ -130,6 +130,7 @@ struct connection {
     config *config;
     mbedtls_ssl_context ssl;
     int32_t facts[FACT_COUNT];
+    char *sni; /* server: the host that the client asked for; NULL: none */
     /* What the peer's certificate must be for; the check is names.c's. */
     int check_name;
     char *dns_name;
@@ -153,6 +154,9 @@ struct connection {
 
 /* The connection that the running export was called for: mbedTLS gives ticket callbacks only the config. */
 extern connection *active;
+
+/* A server's callback for a ClientHello that has been read. */
+int on_hello(mbedtls_ssl_context *ssl);
 
 /* ---- names.c --------------------------------------------------------------------------------------- */
 

@@ -1,0 +1,69 @@
+/** TLS 1.2 with `renegotiation: true`: a second handshake under the keys of the first. Refusals are in engine_close_test.ts. */
+import { assert, assertEquals } from "@std/assert";
+import { encodeText } from "../lib/bytes.ts";
+import { CERT_OPTIONAL } from "../lib/config.ts";
+import { configs, credential, ENDS, EnginePair, FixedClock, fixedCore, source, VERSIONS } from "./pair.ts";
+import { MESSAGE, message, Sealer, SEALER_CIPHERS, TYPE } from "./records.ts";
+
+const clock = new FixedClock();
+const core = fixedCore(1, clock);
+
+/** A pair of mutual TLS 1.2 that may renegotiate, and the server's request for it. */
+function open() {
+  const lines: string[] = [];
+  using both = configs(
+    core,
+    {
+      sslVersion: VERSIONS[0][1],
+      tickets: false,
+      ciphers: SEALER_CIPHERS,
+      renegotiation: true,
+      certReqs: CERT_OPTIONAL,
+      trust: [source("root.pem")],
+    },
+    { credential: credential("client"), keyLog: (line) => lines.push(line) },
+    { credential: credential("chain") },
+  );
+  const pair = new EnginePair(both.client, both.server).connect();
+  const request = () => { // in the place of a record of the server's that is lost
+    pair.server.write(encodeText("lost"));
+    pair.server.takeRecords();
+    const sealer = new Sealer(pair, lines, "server", 1);
+    pair.client.receive(sealer.seal(TYPE.handshake, message(MESSAGE.helloRequest)));
+    pair.run();
+  };
+  return Object.assign(pair, { request });
+}
+
+Deno.test("TLSEngine renegotiates, and data goes on under the new keys (TLSv1.2)", () => {
+  using pair = open();
+  const before = pair.flight("client").length;
+  pair.request();
+  assertEquals(pair.errors, {});
+  assert(pair.flight("client").length > before + 500, "a whole handshake has travelled");
+  for (const from of ENDS) {
+    const data = new Uint8Array(40_000).fill(from.length);
+    assertEquals(pair.send(from, data), data);
+  }
+  assertEquals(pair.server.peerCertificates().length, 1);
+  assertEquals(pair.client.peerCertificates().length, 2);
+  for (const end of ENDS) {
+    assert(!core.retired && pair[end].verifiedChain().length >= 0, "no dangling certificate");
+  }
+  pair.close();
+  assertEquals([pair.client.state, pair.server.state], ["closed", "closed"]);
+});
+
+Deno.test("TLSEngine.verifyFlags is of the newest handshake (TLSv1.2)", () => {
+  using pair = open();
+  assertEquals([pair.client.verifyFlags, pair.server.verifyFlags], [0, 0]);
+  const { time } = clock;
+  clock.time = Date.UTC(2100, 5, 1); // by now, both certificates have expired
+  try {
+    pair.request();
+    assertEquals(pair.errors, {});
+    assertEquals([pair.client.verifyFlags & 1, pair.server.verifyFlags & 1], [1, 1]);
+  } finally {
+    clock.time = time;
+  }
+});

@@ -35,6 +35,8 @@ export interface Facts {
   readonly maxWrite: number;
   /** IANA number of the key exchange's group; 0: none. */
   readonly group: number;
+  /** Whether the master secret is bound to the handshake (RFC 7627). */
+  readonly extendedMasterSecret: boolean;
 }
 
 /** The order in which the core gives its facts: `enum fact` of wasm/glue/tlsio.h; a test compares them. */
@@ -49,6 +51,7 @@ export const FACT_ORDER = [
   "PENDING",
   "MAX_WRITE",
   "GROUP",
+  "EXTENDED_MS",
 ] as const;
 
 /** One connection. Its methods return the core's codes; the handle must not be used after `free()`. */
@@ -161,7 +164,19 @@ export class Connection {
   /** What the core knows now. */
   facts(): Facts {
     const facts = this.core.int32s(this.core.call.connection_facts(this.#handle), FACT_ORDER.length);
-    const [version, suite, resumed, verifyFlags, alert, alertSent, session, pending, maxWrite, group] = facts;
+    const [
+      version,
+      suite,
+      resumed,
+      verifyFlags,
+      alert,
+      alertSent,
+      session,
+      pending,
+      maxWrite,
+      group,
+      extended,
+    ] = facts;
     return {
       version: version!,
       suite: suite!,
@@ -173,6 +188,7 @@ export class Connection {
       pending: pending!,
       maxWrite: Math.min(IO_SIZE, maxWrite!),
       group: group!,
+      extendedMasterSecret: extended === 1,
     };
   }
 

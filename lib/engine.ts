@@ -16,7 +16,7 @@
  */
 
 import { type Bytes, EMPTY, encodeText } from "./bytes.ts";
-import type { TLSConfig } from "./config.ts";
+import { CERT_REQUIRED, type TLSConfig } from "./config.ts";
 import { Connection, type Facts } from "./connection.ts";
 import { type EngineState, moved } from "./engine_state.ts";
 import {
@@ -108,7 +108,15 @@ export class TLSEngine {
   }
 
   #prepareClient(session: SSLSession | undefined): void {
-    this.#connection.setHost(this.#hostname, this.#config.options.checkHostname !== false);
+    const { certReqs, options } = this.#config;
+    if (this.#hostname?.includes("\0")) throw new TypeError("Cannot use serverHostname: it holds a NUL");
+    if (
+      this.#hostname === undefined && certReqs === CERT_REQUIRED && options.checkHostname !== false &&
+      options.psk === undefined
+    ) {
+      throw new TypeError("Cannot check the server: CERT_REQUIRED needs serverHostname");
+    }
+    this.#connection.setHost(this.#hostname, options.checkHostname !== false);
     // A session that was accepted under other trust, or by another host, must not stand in for this check.
     if (session === undefined || session.facts.trust !== this.#config.trustId) return;
     if (session.facts.serverHostname !== (this.#hostname ?? "")) return;
@@ -275,20 +283,27 @@ export class TLSEngine {
     return this.#error;
   }
 
+  /** What is known from the end of the handshake on. A renegotiation changes it. */
+  get #known(): Facts | undefined {
+    const isFixed = !this.#config.options.renegotiation || this.#error !== undefined ||
+      this.#connection.freed;
+    return isFixed || this.#facts === undefined ? this.#facts : this.#connection.facts();
+  }
+
   /** `"TLSv1.2"` or `"TLSv1.3"`; `undefined` before the handshake is over. */
   get version(): string | undefined {
-    return this.#facts && versionName(this.#facts.version);
+    return this.#known && versionName(this.#known.version);
   }
 
   /** The cipher suite; `undefined` before the handshake is over. */
   get cipher(): Cipher | undefined {
-    const suite = this.#facts && suiteOf(this.#connection.core, this.#facts.suite);
+    const suite = this.#known && suiteOf(this.#connection.core, this.#known.suite);
     return suite && { name: suite.name, version: this.version!, bits: suite.bits };
   }
 
   /** The group of the key exchange; `undefined` when there was none. */
   get group(): string | undefined {
-    return this.#facts && groupName(this.#facts.group);
+    return this.#known && groupName(this.#known.group);
   }
 
   /** The host that we asked for, or that the client did (SNI); `undefined`: none was named. */
@@ -296,15 +311,20 @@ export class TLSEngine {
     return this.#config.serverSide ? this.#serverName : this.#hostname;
   }
 
+  /** Whether the master secret is bound to the handshake (RFC 7627). */
+  get extendedMasterSecret(): boolean {
+    return this.#known?.extendedMasterSecret ?? false;
+  }
+
   /** Whether an earlier session was resumed. */
   get sessionReused(): boolean {
-    return this.#facts?.resumed ?? false;
+    return this.#known?.resumed ?? false;
   }
 
   /** `MBEDTLS_X509_BADCERT_*` bits: 0 when the peer's certificate is valid; 0x80 when none was checked. */
   get verifyFlags(): number {
     if (this.sessionReused && this.#offered !== undefined) return this.#offered.facts.verifyFlags;
-    return this.#facts?.verifyFlags ?? 0;
+    return this.#known?.verifyFlags ?? 0;
   }
 
   /** The flags in words; `""` when there are none. */

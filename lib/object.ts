@@ -26,6 +26,11 @@ export class SSLObject {
     this.serverSide = config.serverSide;
   }
 
+  /** Client: the host that was asked for. Server: the host that the client asked for (SNI), after the handshake. */
+  get serverHostname(): string | undefined {
+    return this.#engine.serverName;
+  }
+
   /** `"TLSv1.2"` or `"TLSv1.3"`; `undefined` before the handshake. */
   version(): string | undefined {
     return this.#engine.version;
@@ -113,6 +118,11 @@ export class SSLObject {
 
   /** The channel binding `"tls-exporter"` (RFC 9266): 32 bytes that only this connection has. */
   getChannelBinding(type: "tls-exporter" = "tls-exporter"): Uint8Array<ArrayBuffer> {
+    if (this.version() === "TLSv1.2" && !this.#engine.extendedMasterSecret) {
+      throw new TypeError(
+        "Cannot get channel binding: the connection has no extended master secret (RFC 9266)",
+      );
+    }
     if (type !== "tls-exporter") throw new RangeError(`Cannot get channel binding: unknown type "${type}"`);
     return this.exportKeyingMaterial(32, "EXPORTER-Channel-Binding", new Uint8Array(0));
   }

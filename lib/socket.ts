@@ -65,7 +65,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
       savedSession: options.savedSession,
       suppressRaggedEofs: options.suppressRaggedEofs ?? false,
     });
-    super(engine, config, options.serverHostname);
+    super(engine, config);
     this.#engine = engine;
     this.#pump = takeOver(conn, engine);
     this.#handshakeTimeout = timeout;

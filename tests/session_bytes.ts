@@ -6,7 +6,7 @@ import { SSLSession } from "../lib/session.ts";
 function placeOf(session: SSLSession): { from: number; to: number; prefix: number } {
   const state = SSLSession.state(session);
   if (session.facts.version === "TLSv1.3") { // the ticket comes last, behind its length
-    for (let at = state.length - 2; at > 0; at--) {
+    for (let at = 0; at < state.length - 2; at++) { // from the front: the ticket is long, and random
       const to = state.length;
       if ((state[at]! << 8 | state[at + 1]!) === to - at - 2) return { from: at + 2, to, prefix: 2 };
     }

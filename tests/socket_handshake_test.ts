@@ -236,6 +236,7 @@ test("wrapSocket({ timeout }) takes Infinity and more than a timer can hold", as
     const [client, server] = await wrapBoth(near, far, { client: { timeout }, server: { timeout } });
     await closeBoth(client, server);
     const waiting = wrapSocket(pipe()[0], { ...CLIENT, timeout });
+    await new Promise((resolve) => setTimeout(resolve, 30)); // a timer that overflows fires at once
     assertEquals(await isPending(waiting), true);
     waiting.catch(() => {});
   }

@@ -198,10 +198,13 @@ test("wrapSocket() as a client trusts the Mozilla roots and nobody else by defau
   assertEquals(error.verifyFlags, 8); // not trusted
 });
 
-test("wrapSocket({ serverSide: true }) passes serverHostname over", async () => {
-  const { client, server } = await pair({ server: { serverHostname: "not a name" } });
-  assertEquals(server.serverHostname, undefined);
-  await closeBoth(client, server);
+test("wrapSocket({ serverSide: true }) passes its own serverHostname over for the client's", async () => {
+  const server = { serverHostname: "not a name" };
+  for (const [client, asked] of [[{}, "localhost"], [{ serverHostname: "127.0.0.1" }, undefined]] as const) {
+    const made = await pair({ client, server });
+    assertEquals(made.server.serverHostname, asked); // RFC 6066 section 3: no addresses in SNI
+    await closeBoth(made.client, made.server);
+  }
 });
 
 // ---- Certificates of clients ----------------------------------------------------------------------------

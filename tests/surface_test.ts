@@ -25,12 +25,12 @@ const MEMBERS: Record<string, string> = {
   SSLSession: ".from .state toBytes",
   SSLSocket:
     `abort cipher close closeWrite exportKeyingMaterial getChannelBinding getUnverifiedChain getVerifiedChain
-    getpeercert group handshake localAddr pending read readable ready remoteAddr selectedAlpnProtocol session sessionReused
+    getpeercert group handshake localAddr pending read readable ready remoteAddr selectedAlpnProtocol serverHostname session sessionReused
     setBlocking setTimeout tryHandshake tryRead tryWrite unwrap verifyFlags verifyMessage version writable write`,
   TLSConfig: "acquire release speaks",
   TLSEngine:
-    `alpnProtocol cipher closeNotify error exportKeyingMaterial group handshake handshakeDone hasRecords
-    peerCertificates pending read receive receiveEof session sessionReused state takeRecords takeUnread updateKey
+    `alpnProtocol cipher closeNotify error exportKeyingMaterial extendedMasterSecret group handshake handshakeDone
+    hasRecords peerCertificates pending read receive receiveEof serverName session sessionReused state takeRecords takeUnread updateKey
     verifiedChain verifyFlags verifyMessage version wantsRecords write`,
   TicketKeyRing: ".from .shared generation keys rotate size toBytes",
   Core:

@@ -160,11 +160,13 @@ static void note_handshake(connection *conn)
         /* A client's `resume` says only that it offered; the server chose a PSK, and the ticket comes first. */
         int ticket = ssl->conf->endpoint == MBEDTLS_SSL_IS_SERVER || hs->selected_identity == 0;
         conn->facts[FACT_RESUMED] = hs->resume && psk && ticket;
+        conn->facts[FACT_EXTENDED_MS] = 1;
         conn->facts[FACT_GROUP] = mbedtls_ssl_tls13_key_exchange_mode_with_ephemeral((mbedtls_ssl_context *) ssl)
                                       ? hs->offered_group_id
                                       : 0;
     } else {
         conn->facts[FACT_RESUMED] = hs->resume;
+        conn->facts[FACT_EXTENDED_MS] = hs->extended_ms == MBEDTLS_SSL_EXTENDED_MS_ENABLED;
         conn->facts[FACT_GROUP] =
             hs->resume ? 0 : mbedtls_ssl_get_tls_id_from_ecp_group_id(hs->ecdh_ctx.grp_id);
     }

@@ -6,7 +6,8 @@
  *
  *   ticket = key name (16) | IV (12) | AES-256-GCM(state) | tag (16)
  *   AAD    = key name | IV | config's ticket context (32)
- *   state  = verify flags (4) | certificate length (3) | client certificate, DER | mbedtls_ssl_session_save()
+ *   state  = verify flags (4) | time of the full handshake (8) | certificate length (3)
+ *            | client certificate, DER | mbedtls_ssl_session_save()
  *
  * IVs are random: at one ticket a handshake and a rotation within a day, far below 2^32 uses of a key
  * (NIST SP 800-38D section 8.3).
@@ -16,8 +17,21 @@
 #define IV 12
 #define TAG 16
 #define HEADER (TICKET_NAME + IV)
-#define PREFIX 7 /* verify flags and certificate length */
+#define PREFIX (4 + 8 + 3)
+#define AUTHENTICATION_MAX ((mbedtls_ms_time_t) 7 * 24 * 3600 * 1000) /* resumption does not put off a check for ever */
 #define AAD (HEADER + TICKET_CONTEXT)
+
+static void put_be(unsigned char *out, int size, uint64_t value)
+{
+    for (int i = 0; i < size; i++) out[i] = (unsigned char) (value >> 8 * (size - 1 - i));
+}
+
+static uint64_t get_be(const unsigned char *in, int size)
+{
+    uint64_t value = 0;
+    for (int i = 0; i < size; i++) value = value << 8 | in[i];
+    return value;
+}
 
 static void make_aad(unsigned char aad[AAD], const unsigned char *header, const config *c)
 {
@@ -46,6 +60,7 @@ int ticket_write(void *p_config, const mbedtls_ssl_session *session, unsigned ch
                  const unsigned char *end, size_t *ticket_len, uint32_t *lifetime)
 {
     config *c = p_config;
+    if (c->ticket_key_count == 0) return MBEDTLS_ERR_SSL_INTERNAL_ERROR;
     ticket_key *key = &c->ticket_keys[0];
     const unsigned char *peer;
     size_t peer_len;
@@ -62,8 +77,9 @@ int ticket_write(void *p_config, const mbedtls_ssl_session *session, unsigned ch
     unsigned char *state = start + HEADER;
     int resumed = active != NULL && active->facts[FACT_RESUMED];
     uint32_t flags = resumed ? active->ticket_flags : session->verify_result;
-    for (int i = 0; i < 4; i++) state[i] = (unsigned char) (flags >> (24 - 8 * i));
-    for (int i = 0; i < 3; i++) state[4 + i] = (unsigned char) (peer_len >> (16 - 8 * i));
+    put_be(state, 4, flags);
+    put_be(state + 4, 8, (uint64_t) (resumed ? active->authenticated : mbedtls_ms_time()));
+    put_be(state + 12, 3, peer_len);
     if (peer_len != 0) memcpy(state + PREFIX, peer, peer_len);
 
     unsigned char *saved = state + PREFIX + peer_len;
@@ -80,10 +96,24 @@ int ticket_write(void *p_config, const mbedtls_ssl_session *session, unsigned ch
     return ret;
 }
 
+/* Whether the client's certificate has expired since; it is in the session (TLS 1.2) or beside it. */
+static int has_expired(const mbedtls_ssl_session *session, const unsigned char *der, size_t len)
+{
+    if (session->peer_cert != NULL) return mbedtls_x509_time_is_past(&session->peer_cert->valid_to);
+    if (len == 0) return 0;
+    mbedtls_x509_crt crt;
+    mbedtls_x509_crt_init(&crt);
+    int expired = mbedtls_x509_crt_parse_der_nocopy(&crt, der, len) != 0 ||
+                  mbedtls_x509_time_is_past(&crt.valid_to);
+    mbedtls_x509_crt_free(&crt);
+    return expired;
+}
+
 /* Reads the decrypted state into the session, and what mbedTLS does not keep into the connection. */
 static int read_state(const config *c, mbedtls_ssl_session *session, const unsigned char *state, size_t len)
 {
-    size_t peer_len = (size_t) state[4] << 16 | (size_t) state[5] << 8 | state[6];
+    mbedtls_ms_time_t authenticated = (mbedtls_ms_time_t) get_be(state + 4, 8);
+    size_t peer_len = (size_t) get_be(state + 12, 3);
     if (len < PREFIX + peer_len) return MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
 
     int ret = mbedtls_ssl_session_load(session, state + PREFIX + peer_len, len - PREFIX - peer_len);
@@ -100,11 +130,16 @@ static int read_state(const config *c, mbedtls_ssl_session *session, const unsig
         return MBEDTLS_ERR_SSL_SESSION_TICKET_EXPIRED;
     }
 
+    if (mbedtls_ms_time() - authenticated > AUTHENTICATION_MAX ||
+        has_expired(session, state + PREFIX, peer_len)) {
+        return MBEDTLS_ERR_SSL_SESSION_TICKET_EXPIRED;
+    }
+
     mbedtls_free(active->ticket_peer);
     active->ticket_peer = NULL;
     active->ticket_peer_len = 0;
-    active->ticket_flags =
-        (uint32_t) state[0] << 24 | (uint32_t) state[1] << 16 | (uint32_t) state[2] << 8 | state[3];
+    active->ticket_flags = (uint32_t) get_be(state, 4);
+    active->authenticated = authenticated;
     if (peer_len != 0) {
         active->ticket_peer = mbedtls_calloc(1, peer_len);
         if (active->ticket_peer == NULL) return MBEDTLS_ERR_SSL_ALLOC_FAILED;

@@ -122,6 +122,7 @@ enum fact {
     FACT_PENDING,      /* decrypted bytes that wait in the record buffer */
     FACT_MAX_WRITE,    /* plaintext bytes that fit one record */
     FACT_GROUP,        /* IANA number of the key exchange's group; 0: none or not known */
+    FACT_EXTENDED_MS,  /* 1: the master secret is bound to the handshake (RFC 7627); TLS 1.3: always */
     FACT_COUNT
 };
 
@@ -143,6 +144,7 @@ struct connection {
     unsigned char *ticket_peer;
     size_t ticket_peer_len;
     uint32_t ticket_flags;
+    int64_t authenticated; /* when the full handshake was: milliseconds since the Unix epoch */
     int key_updates;   /* received since the last data */
     int empty_records; /* likewise */
     int at_end;        /* the stream has ended */

@@ -34,14 +34,8 @@ export {
   type CoreTable,
 } from "./lib/core.ts";
 export { type Duplex, type DuplexLike, type StreamPair, toDuplex } from "./lib/duplex.ts";
-export {
-  type Cipher,
-  type HandshakeOutcome,
-  type ReadOutcome,
-  TLSEngine,
-  type TLSEngineOptions,
-} from "./lib/engine.ts";
-export type { EngineState } from "./lib/engine_state.ts";
+export { TLSEngine, type TLSEngineOptions } from "./lib/engine.ts";
+export type { Cipher, EngineState, HandshakeOutcome, ReadOutcome } from "./lib/engine_state.ts";
 export {
   type Alert,
   SSLCertVerificationError,

@@ -149,6 +149,16 @@ export class TLSConfig {
     this.#build();
   }
 
+  /** Throws a `TypeError` if a client that must check the server does not know its name. */
+  assertHost(hostname: string | undefined): void {
+    const { checkHostname, psk } = this.options;
+    if (hostname?.includes("\0")) throw new TypeError("Cannot use serverHostname: it holds a NUL");
+    if (hostname !== undefined || this.serverSide || checkHostname === false || psk !== undefined) return;
+    if (this.certReqs === CERT_REQUIRED) {
+      throw new TypeError("Cannot check the server: CERT_REQUIRED needs serverHostname");
+    }
+  }
+
   /** Whether a session of `version` can be offered or resumed. */
   speaks(version: string): boolean {
     const { minimum, maximum } = versionRange(this.options);

@@ -16,9 +16,15 @@
  */
 
 import { type Bytes, EMPTY, encodeText } from "./bytes.ts";
-import { CERT_REQUIRED, type TLSConfig } from "./config.ts";
+import type { TLSConfig } from "./config.ts";
 import { Connection, type Facts } from "./connection.ts";
-import { type EngineState, moved } from "./engine_state.ts";
+import {
+  type Cipher,
+  type EngineState,
+  type HandshakeOutcome,
+  moved,
+  type ReadOutcome,
+} from "./engine_state.ts";
 import {
   alertForCode,
   alertOf,
@@ -32,15 +38,6 @@ import { SSLSession } from "./session.ts";
 import { groupName, suiteOf, TLSVersion, versionName } from "./suites.ts";
 import type { Wire } from "./wire.ts";
 
-/** What a read came to. */
-export type ReadOutcome =
-  | { readonly state: "data"; readonly bytes: number }
-  | { readonly state: "need-records" }
-  | { readonly state: "eof" };
-
-/** What a step of the handshake came to. */
-export type HandshakeOutcome = { readonly state: "done" } | { readonly state: "need-records" };
-
 /** Options of one engine. */
 export interface TLSEngineOptions {
   /** Client: the host, for SNI and the check of its certificate. */
@@ -49,16 +46,6 @@ export interface TLSEngineOptions {
   savedSession?: SSLSession | undefined;
   /** Take the end of the stream for the peer's close_notify, as HTTP/1.0 servers need. @default {false} */
   suppressRaggedEofs?: boolean;
-}
-
-/** The cipher suite in use, as CPython's `cipher()`. */
-export interface Cipher {
-  /** IANA name. */
-  readonly name: string;
-  /** `"TLSv1.2"` or `"TLSv1.3"`. */
-  readonly version: string;
-  /** Strength of the cipher in bits. */
-  readonly bits: number;
 }
 
 /** Records that may wait to be taken before write() takes no more: enough for several per flush. */
@@ -108,15 +95,8 @@ export class TLSEngine {
   }
 
   #prepareClient(session: SSLSession | undefined): void {
-    const { certReqs, options } = this.#config;
-    if (this.#hostname?.includes("\0")) throw new TypeError("Cannot use serverHostname: it holds a NUL");
-    if (
-      this.#hostname === undefined && certReqs === CERT_REQUIRED && options.checkHostname !== false &&
-      options.psk === undefined
-    ) {
-      throw new TypeError("Cannot check the server: CERT_REQUIRED needs serverHostname");
-    }
-    this.#connection.setHost(this.#hostname, options.checkHostname !== false);
+    this.#config.assertHost(this.#hostname);
+    this.#connection.setHost(this.#hostname, this.#config.options.checkHostname !== false);
     // A session that was accepted under other trust, or by another host, must not stand in for this check.
     if (session === undefined || session.facts.trust !== this.#config.trustId) return;
     if (session.facts.serverHostname !== (this.#hostname ?? "")) return;

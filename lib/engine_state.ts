@@ -1,4 +1,23 @@
-/** The states of an engine, and the moves between them. */
+/** The states of an engine, the moves between them, and what its calls come to. */
+
+/** What a read came to. */
+export type ReadOutcome =
+  | { readonly state: "data"; readonly bytes: number }
+  | { readonly state: "need-records" }
+  | { readonly state: "eof" };
+
+/** What a step of the handshake came to. */
+export type HandshakeOutcome = { readonly state: "done" } | { readonly state: "need-records" };
+
+/** The cipher suite in use, as CPython's `cipher()`. */
+export interface Cipher {
+  /** IANA name. */
+  readonly name: string;
+  /** `"TLSv1.2"` or `"TLSv1.3"`. */
+  readonly version: string;
+  /** Strength of the cipher in bits. */
+  readonly bits: number;
+}
 
 /** Where an engine is. `read-closed`: the peer sent close_notify; `write-closed`: we did. */
 export type EngineState =

@@ -7,7 +7,8 @@
 import type { Bytes } from "./bytes.ts";
 import { type PeerCertificate, peerCertificate } from "./peer_certificate.ts";
 import { CERT_NONE, type TLSConfig } from "./config.ts";
-import type { Cipher, TLSEngine } from "./engine.ts";
+import type { TLSEngine } from "./engine.ts";
+import type { Cipher } from "./engine_state.ts";
 import type { SSLSession } from "./session.ts";
 
 const EXPORT_MAX = 1024; // bytes; the uses of RFC 5705 take 32 to 64

@@ -6,7 +6,7 @@
 
 import { assertBytes, type Bytes, typeName } from "./bytes.ts";
 import { parseAddress } from "./certificate.ts";
-import { CERT_REQUIRED, type PolicyOptions, TLSConfig, type TLSConfigOptions } from "./config.ts";
+import { type PolicyOptions, TLSConfig, type TLSConfigOptions } from "./config.ts";
 import type { Source } from "./credentials.ts";
 import type { DuplexLike } from "./duplex.ts";
 import { type FileOrData, loadSource } from "./files.ts";
@@ -150,11 +150,8 @@ export class SSLContext implements Disposable {
 
   #checkHostname(hostname: unknown): string | undefined {
     if (this.#config.serverSide) return undefined;
-    const required = this.#config.certReqs === CERT_REQUIRED && this.#config.options.checkHostname !== false;
     if (hostname === undefined) {
-      if (required && this.#config.options.psk === undefined) {
-        throw new TypeError("Cannot check the server: CERT_REQUIRED needs serverHostname");
-      }
+      this.#config.assertHost(hostname);
       return undefined;
     }
     if (typeof hostname !== "string") {

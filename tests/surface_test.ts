@@ -27,7 +27,7 @@ const MEMBERS: Record<string, string> = {
     `abort cipher close closeWrite exportKeyingMaterial getChannelBinding getUnverifiedChain getVerifiedChain
     getpeercert group handshake localAddr pending read readable ready remoteAddr selectedAlpnProtocol serverHostname session sessionReused
     setBlocking setTimeout tryHandshake tryRead tryWrite unwrap verifyFlags verifyMessage version writable write`,
-  TLSConfig: "acquire release speaks",
+  TLSConfig: "acquire assertHost release speaks",
   TLSEngine:
     `alpnProtocol cipher closeNotify error exportKeyingMaterial extendedMasterSecret group handshake handshakeDone
     hasRecords peerCertificates pending read receive receiveEof serverName session sessionReused state takeRecords takeUnread updateKey

@@ -403,10 +403,20 @@ function identityOf(chain: Bytes): string {
   }
 }
 
-function versionRange({ sslVersion }: PolicyOptions): { minimum: number; maximum: number } {
+function versionRange(
+  { sslVersion, serverSide, maxFragmentLength }: PolicyOptions,
+): { minimum: number; maximum: number } {
+  if (sslVersion !== undefined && typeof sslVersion !== "number" && typeof sslVersion !== "object") {
+    throw new TypeError(
+      `Cannot use sslVersion: expected one of TLSVersion or a range, got ${typeName(sslVersion)}`,
+    );
+  }
   const { minimum = TLSVersion.TLSv1_2, maximum = TLSVersion.TLSv1_3 } = typeof sslVersion === "number"
     ? { minimum: sslVersion, maximum: sslVersion }
     : sslVersion ?? {};
+  if (maxFragmentLength !== undefined && !serverSide && minimum === TLSVersion.TLSv1_3) {
+    throw new TypeError("Cannot use maxFragmentLength: a client needs sslVersion TLS 1.2 for it");
+  }
   const known: number[] = Object.values(TLSVersion);
   if (!known.includes(minimum) || !known.includes(maximum) || minimum > maximum) {
     throw new RangeError(

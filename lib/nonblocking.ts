@@ -1,7 +1,6 @@
 /** The synchronous calls of a socket in non-blocking mode, as MicroPython's and CPython's polling programs make them. */
 
 import { type Bytes, EMPTY } from "./bytes.ts";
-import { inTime } from "./deadline.ts";
 import type { Pump } from "./pump.ts";
 
 /** What a non-blocking call came to. `want-read` and `want-write` name what the TLS layer waits for. */
@@ -12,18 +11,20 @@ export type TryOutcome<T> =
 
 const WANT_READ = { state: "want-read" } as const;
 const WANT_WRITE = { state: "want-write" } as const;
+type Wanted = typeof WANT_READ | typeof WANT_WRITE;
 
 /** The calls, over a pump. What they start in the background, {@linkcode NonBlocking.ready} waits for. */
 export class NonBlocking {
   readonly #pump: Pump;
-  readonly #ends: number; // milliseconds since the Unix epoch; of the handshake
+  readonly #ends: number; // of the handshake, by performance.now()
   readonly #timedOut: () => Error;
-  #started = false;
+  /** What the next call of a kind waits for: MicroPython's `poll_mask`. */
+  #wanted: { read?: Wanted | undefined; write?: Wanted | undefined } = {};
 
   /** `handshakeTimeout` is in seconds from now; `timedOut` makes the error of a handshake that took longer. */
   constructor(pump: Pump, handshakeTimeout: number, timedOut: () => Error) {
     this.#pump = pump;
-    this.#ends = Date.now() + handshakeTimeout * 1000;
+    this.#ends = performance.now() + handshakeTimeout * 1000;
     this.#timedOut = timedOut;
   }
 
@@ -38,60 +39,72 @@ export class NonBlocking {
     const outcome = this.#pump.step(() => this.#pump.engine.read(p));
     this.#pump.flushLater();
     if (outcome.state === "data") return { state: "ok", bytes: outcome.bytes };
-    return outcome.state === "eof" ? outcome : this.#wantRead();
+    if (outcome.state === "eof") return outcome;
+    this.#pump.fillLater();
+    return WANT_READ;
   }
 
   write(p: Bytes): TryOutcome<{ bytes: number }> {
     const wanted = this.#start();
     if (wanted !== undefined) return wanted;
+    this.#wanted.write = undefined;
     if (this.#pump.flushing !== undefined) return WANT_WRITE; // what was taken before is not sent yet
     const bytes = this.#pump.step(() => this.#pump.engine.write(p));
     this.#pump.flushLater();
     if (bytes > 0 || p.length === 0) return { state: "ok", bytes };
-    return this.#pump.flushing === undefined ? this.#wantRead() : WANT_WRITE; // a renegotiation waits for the peer
+    return this.#wanted.write = this.#want(); // a renegotiation waits for the peer
   }
 
-  /** The handshake comes before anything else: it waits to send what it has, else to receive. */
-  #start(): typeof WANT_READ | typeof WANT_WRITE | undefined {
+  /** The handshake comes before anything else. */
+  #start(): Wanted | undefined {
     const { engine } = this.#pump;
     this.#pump.assertUsable();
     if (engine.handshakeDone) return undefined;
-    if (Date.now() >= this.#ends) throw this.#pump.fail(this.#timedOut());
-    this.#started = true;
+    if (performance.now() >= this.#ends) throw this.#pump.fail(this.#timedOut());
     const { state } = this.#pump.step(() => engine.handshake());
     this.#pump.flushLater();
-    if (state === "done") return undefined;
-    return this.#pump.flushing === undefined ? this.#wantRead() : WANT_WRITE;
+    const wanted = state === "done" ? undefined : this.#want();
+    this.#wanted = { read: wanted, write: wanted };
+    return wanted;
   }
 
-  #wantRead(): typeof WANT_READ {
+  /** What the TLS layer waits for: to send what it has, else to receive. */
+  #want(): Wanted {
+    if (this.#pump.flushing !== undefined) return WANT_WRITE;
     this.#pump.fillLater();
     return WANT_READ;
   }
 
   async ready(direction: "read" | "write", timeout: number): Promise<boolean> {
-    const left = this.#pump.engine.handshakeDone ? Infinity : (this.#ends - Date.now()) / 1000;
-    try {
-      await inTime(this.#wait(direction), Math.min(timeout, left), this.#timedOut);
-      return true;
-    } catch {
-      // Either the time is up, or the wait failed: the call to come says how. An expired handshake is its failure, too.
-      return this.#pump.failure !== undefined || left <= timeout;
+    const ends = performance.now() + timeout * 1000;
+    for (let late = false; !this.#isReady(direction);) {
+      const handshakeEnds = this.#pump.engine.handshakeDone ? Infinity : this.#ends;
+      if (late) return handshakeEnds <= ends; // the call to come says that the handshake took too long
+      const left = Math.min(ends, handshakeEnds) - performance.now();
+      await this.#pump.changed(left / 1000).catch(() => late = true);
     }
+    return true;
   }
 
-  async #wait(direction: "read" | "write"): Promise<void> {
-    const { engine, flushing, failure } = this.#pump;
-    if (failure !== undefined) return;
-    if (engine.handshakeDone) return await (direction === "write" ? flushing : this.#waitToRead());
-    if (!this.#started) return; // the call to come starts the handshake
-    await (flushing ?? this.#pump.fill());
+  #isReady(direction: "read" | "write"): boolean {
+    const { engine, failure, flushing } = this.#pump;
+    if (failure !== undefined) return true; // the call to come says it
+    const always = direction === "read" ? WANT_READ : WANT_WRITE;
+    const wanted = this.#wanted[direction] ?? (engine.handshakeDone ? always : undefined);
+    if (wanted === undefined) return true; // the call to come starts the handshake
+    return wanted === WANT_WRITE ? flushing === undefined : this.#isReadable();
   }
 
-  async #waitToRead(): Promise<void> {
+  #isReadable(): boolean {
     const { engine } = this.#pump;
-    if (engine.pending > 0 || !engine.wantsRecords) return;
-    // The end of the stream may have come behind the last data.
-    if (this.#pump.step(() => engine.read(EMPTY)).state !== "eof") await this.#pump.fill();
+    if (engine.pending > 0 || !engine.wantsRecords) return true;
+    try {
+      // The end of the stream may have come behind the last data.
+      if (engine.handshakeDone && this.#pump.step(() => engine.read(EMPTY)).state === "eof") return true;
+    } catch {
+      return true; // the call to come says it
+    }
+    this.#pump.fillLater();
+    return false;
   }
 }

@@ -33,6 +33,7 @@ export class Pump {
   #released: Promise<void> | undefined;
   #releasing = false;
   #failure: Error | undefined;
+  readonly #waiting = new Set<() => void>();
   #inbox: Bytes = new Uint8Array(SMALLEST_READ);
 
   constructor(duplex: Duplex, engine: TLSEngine) {
@@ -47,7 +48,10 @@ export class Pump {
 
   /** Reads once from the transport. */
   fill(): Promise<void> {
-    return this.#filling ??= this.#readTransport().finally(() => this.#filling = undefined);
+    return this.#filling ??= this.#readTransport().finally(() => {
+      this.#filling = undefined;
+      this.#wake();
+    });
   }
 
   async #readTransport(): Promise<void> {
@@ -88,6 +92,7 @@ export class Pump {
       throw this.fail(transportError("write to", error));
     } finally {
       this.#flushing = undefined; // here: records that come after this moment need a write of their own
+      this.#wake();
     }
   }
 
@@ -98,12 +103,30 @@ export class Pump {
 
   /** Starts a read without anyone waiting for it; a failure shows in the next call. */
   fillLater(): void {
-    this.fill().catch(() => {});
+    if (this.#filling === undefined) this.fill().catch(() => {});
   }
 
   /** Starts a write without anyone waiting for it; a failure shows in the next call. */
   flushLater(): void {
-    this.flush()?.catch(() => {});
+    if (this.#flushing === undefined) this.flush()?.catch(() => {});
+  }
+
+  /**
+   * Waits until a read or write of the transport ends, no longer than `seconds`. Unlike one for {@linkcode Pump.fill}, a
+   * wait that ends sooner leaves nothing behind: a program may poll an idle connection for days.
+   */
+  async changed(seconds: number, late?: () => Error): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.add(resolve);
+    try {
+      await inTime(promise, seconds, late);
+    } finally {
+      this.#waiting.delete(resolve);
+    }
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting) wake();
   }
 
   /** Ends our direction of the transport, at most once, after all waiting records. */

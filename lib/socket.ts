@@ -139,15 +139,21 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     this.#assertBlocking("read");
     if (this.#reading) throw new TypeError("Cannot read: another read is waiting for data");
     this.#reading = true;
+    const timeout = this.#timeout;
     try {
       if (!this.#engine.handshakeDone) await this.handshake();
+      const ends = performance.now() + (timeout ?? Infinity) * 1000;
       for (;;) {
         this.#assertUsable("read");
         const outcome = this.#pump.step(() => this.#engine.read(p));
         if (this.#engine.hasRecords) this.#pump.flushLater();
         if (outcome.state === "data") return outcome.bytes;
         if (outcome.state === "eof") return null;
-        await this.#timed("read", this.#pump.fill());
+        if (timeout === null) await this.#pump.fill();
+        else {
+          this.#pump.fillLater();
+          await this.#pump.changed((ends - performance.now()) / 1000, timedOut("read", timeout));
+        }
       }
     } finally {
       this.#reading = false;
@@ -168,8 +174,11 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     this.#assertUsable("write");
     using turn = this.#takeTurn();
     if (!this.#engine.handshakeDone) await this.handshake();
+    const writing = this.#writeAll(p, turn.begins);
+    const timeout = this.#timeout;
+    if (timeout === null) return await writing;
     try {
-      return await this.#timed("write", this.#writeAll(p, turn.begins));
+      return await inTime(writing, timeout, timedOut("write", timeout));
     } catch (error) {
       if (error instanceof SSLError && error.kind === "timeout") this.#pump.fail(error);
       throw error;
@@ -201,11 +210,6 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
         resolve();
       },
     };
-  }
-
-  /** Bounds a wait of a read or write. */
-  #timed<T>(action: string, work: Promise<T>): Promise<T> {
-    return this.#timeout === null ? work : inTime(work, this.#timeout, timedOut(action, this.#timeout));
   }
 
   /** Sets how long a read or write may wait, in seconds; `null`, as at first: for ever. */

@@ -5,7 +5,7 @@ import { Program, run, type RunResult, type SpawnOptions, tempDir } from "./peer
 const CLI = fileURLToPath(new URL("../cli.ts", import.meta.url));
 
 /** `env` becomes the program that it starts, so that signals reach it. */
-const command = (args: readonly string[]) => [Deno.execPath(), "run", "-A", CLI, ...args];
+const command = (args: readonly string[]) => [Deno.execPath(), "run", "--quiet", "-A", CLI, ...args];
 
 let denoDir: Promise<string> | undefined;
 

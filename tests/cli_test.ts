@@ -99,7 +99,7 @@ Deno.test("tlsio prints colours on a terminal, none with NO_COLOR and none into 
     key: new URL("certs/ec.key", import.meta.url).pathname,
   });
   const cliFile = new URL("../cli.ts", import.meta.url).pathname;
-  const args = [Deno.execPath(), "run", "-A", cliFile, "connect", `localhost:${server.port}`];
+  const args = [Deno.execPath(), "run", "--quiet", "-A", cliFile, "connect", `localhost:${server.port}`];
   const terminal = ["-c", `import pty; pty.spawn(${JSON.stringify(args)})`];
   const onTerminal = await run("python3", terminal, { env: { NO_COLOR: "" } });
   assertStringIncludes(onTerminal.stdout, "\x1b[1mTLSv1.3\x1b[0m");

@@ -13,7 +13,7 @@ import { SSLCertVerificationError, SSLError } from "../lib/errors.ts";
 import { wrapSocket, type WrapSocketOptions } from "../lib/ssl.ts";
 import { TLSVersion } from "../lib/suites.ts";
 import { certFile } from "./peers.ts";
-import { pipe, type PipeEnd } from "./pipe.ts";
+import { pipe } from "./pipe.ts";
 import {
   assertKind,
   assertTalk,
@@ -29,6 +29,7 @@ import {
   SHORT,
   tcp,
   test,
+  trickle,
   VERSIONS,
   wrapBoth,
 } from "./sockets.ts";
@@ -156,19 +157,6 @@ test("SSLSocket.handshake() keeps its first failure for every later call", async
 
 // ---- The timeout ----------------------------------------------------------------------------------------
 
-/** Writes something that may become a record, a byte at a time, as long as it is taken. */
-async function trickle(end: PipeEnd): Promise<number> {
-  const header = [22, 3, 3, 0x3f, 0, 1, 0, 0x3e, 0xfc, 3, 3];
-  for (let sent = 0;; sent++) {
-    await new Promise((resolve) => setTimeout(resolve, 10));
-    try {
-      await end.write(new Uint8Array([header[sent] ?? sent & 0xff]));
-    } catch {
-      return sent;
-    }
-  }
-}
-
 for (const [role, options] of Object.entries({ client: CLIENT, server: SERVER })) {
   test(`wrapSocket({ timeout }) as ${role} bounds a peer that is silent`, async () => {
     const [near, far] = await tcp();
@@ -187,7 +175,7 @@ for (const [role, options] of Object.entries({ client: CLIENT, server: SERVER })
 
   test(`wrapSocket({ timeout }) as ${role} bounds a peer that sends byte by byte`, async () => {
     const [near, far] = pipe();
-    const trickling = trickle(far);
+    const trickling = trickle(far, [22, 3, 3, 0x3f, 0, 1, 0, 0x3e, 0xfc, 3, 3]);
     const call = assertKind(wrapSocket(near, { ...options, timeout: 2 * SHORT }), "timeout");
     assertTook(await seconds(call), 2 * SHORT);
     assertGreater(await trickling, 3);

@@ -21,6 +21,7 @@ import {
   SHORT,
   tcp,
   test,
+  trickle,
   VERSIONS,
   wrapBoth,
 } from "./sockets.ts";
@@ -181,6 +182,15 @@ test("SSLSocket.setTimeout() bounds a read, after which the connection is as bef
   await server.write(encodeText("unbounded"));
   assertEquals(await reading, "unbounded");
   await closeBoth(client, server);
+});
+
+test("SSLSocket.setTimeout() bounds a read whose record comes byte by byte", async () => {
+  const { client, far } = await pair();
+  client.setTimeout(2 * SHORT);
+  const trickling = trickle(far, [23, 3, 3, 0x40, 0]);
+  assertTook(await seconds(assertKind(client.read(new Uint8Array(1)), "timeout")), 2 * SHORT);
+  client.abort();
+  assert(await trickling > 3);
 });
 
 test("SSLSocket.setTimeout() bounds a write, which ends the connection: part of it is sent", async () => {

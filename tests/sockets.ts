@@ -24,10 +24,15 @@ export const LONG = PATIENCE / 1000;
 /** Both versions, by their names. */
 export const VERSIONS = { "TLSv1.2": TLSVersion.TLSv1_2, "TLSv1.3": TLSVersion.TLSv1_3 } as const;
 
+/** Text, not a path: wrapSocket() then starts without waiting for a file. */
+function pem(name: string): string {
+  return Deno.readTextFileSync(certFile(name));
+}
+
 /** A client that trusts the test authority. */
-export const CLIENT: WrapSocketOptions = { caCerts: certFile("root.pem"), serverHostname: "localhost" };
+export const CLIENT: WrapSocketOptions = { caCerts: pem("root.pem"), serverHostname: "localhost" };
 /** A server's certificate. */
-export const CREDENTIAL = { certfile: certFile("ec.pem"), keyfile: certFile("ec.key") };
+export const CREDENTIAL = { certfile: pem("ec.pem"), keyfile: pem("ec.key") };
 /** A server with it. */
 export const SERVER: WrapSocketOptions = { serverSide: true, ...CREDENTIAL };
 
@@ -122,6 +127,23 @@ export async function tcp(): Promise<[Deno.TcpConn, Deno.TcpConn]> {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
   return await Promise.all([Deno.connect({ hostname: "127.0.0.1", port }), listener.accept()]);
+}
+
+/**
+ * Writes what may become a long record, byte by byte, as long as it is taken.
+ *
+ * @param header How it begins.
+ * @returns How many bytes were taken.
+ */
+export async function trickle(end: PipeEnd, header: number[]): Promise<number> {
+  for (let sent = 0;; sent++) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    try {
+      await end.write(new Uint8Array([header[sent] ?? sent & 0xff]));
+    } catch {
+      return sent;
+    }
+  }
 }
 
 /** Reads once, at most `size` bytes, as text; `null` at the end. */

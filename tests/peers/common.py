@@ -55,6 +55,8 @@ def arguments(description):
 
 def context(args, protocol):
     ctx = ssl.SSLContext(protocol)
+    # Until 3.11.4 it was on by default, and a stream that was cut short looked like one that had ended.
+    ctx.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0x80)
     if args.tls != "1.3":
         ctx.minimum_version = ssl.TLSVersion.TLSv1_2
     if args.tls == "1.2":

@@ -60,6 +60,7 @@ Deno.test({
         "cli.ts",
         "lib/core_module.js",
         "wasm/dist/core.wasm",
+        "wasm/dist/core.simd.wasm",
         "README.md",
         "LICENSE",
       ]

@@ -1,6 +1,8 @@
 /**
- * Builds the wasm core: fetches mbedTLS, compiles it with our configuration and glue, links `wasm/dist/core.wasm`.
+ * Builds the wasm cores: fetches mbedTLS, compiles it with our configuration, kernels and glue, links `wasm/dist/*.wasm`.
  * The same inputs give the same bytes; `deno task verify` checks that.
+ *
+ * `deno task build` builds the cores for users; `deno task build test stock` those that only tests and benches use.
  *
  * @module
  */
@@ -8,20 +10,24 @@
 import type { Tree } from "@yowasp/clang";
 import config from "../deno.json" with { type: "json" };
 import { Compiler } from "./compiler.ts";
-import { buildCore, CORES, KEEP_NAMES, type Workshop } from "./cores.ts";
+import { buildCore, CORES, type Workshop } from "./cores.ts";
 import { errorCodes } from "./error_codes.ts";
 import { CACHE, fetchMbedtls, sha256, type Source, SOURCES, unpack, writeAtomic } from "./fetch.ts";
+import { KERNELS } from "./kernels.ts";
 import { ObjectCache } from "./object_cache.ts";
 
-/** Where builds go. */
+/** Where the cores for users go. */
 export const DIST = new URL("dist/", import.meta.url);
+
+/** The cores for users: `lib/core_module.js` chooses one of them. */
+export const SHIPPED: readonly string[] = Object.keys(CORES).filter((name) => CORES[name]!.shipped);
 
 const ROOT = new URL("../", import.meta.url);
 const COMPILER = config.imports["@yowasp/clang"];
 
 /** What a build leaves in `manifest.json`. */
 export interface Manifest {
-  /** What the core calls itself: mbedTLS's version, and a short hash of all inputs. */
+  /** mbedTLS's version and a short hash of all inputs: what a core calls itself, with its own name behind. */
   version: string;
   /** SHA-256 of all inputs. */
   inputs: string;
@@ -33,43 +39,71 @@ export interface Manifest {
   files: Record<string, string>;
 }
 
-/** How to build, when it is not as usual. */
+/** What to build, and how, when it is not as usual. */
 export interface BuildOptions {
-  /** Where the results go. @default {DIST} */
-  dist?: URL;
+  /** The cores: those for users, or one other. @default {SHIPPED} */
+  cores?: readonly string[];
+  /** Where the results go. */
+  folder?: URL;
   /** Releases of mbedTLS that will do. @default {SOURCES} */
   sources?: readonly Source[];
-  /** Compile everything, even what has been compiled before. @default {false} */
+  /** Compile everything, even what earlier builds have compiled. @default {false} */
   fresh?: boolean;
 }
 
+/** The folder that a core is built into: users' cores into `wasm/dist`, each other one into a folder of its own. */
+export function folderOf(core: string): URL {
+  return SHIPPED.includes(core) ? DIST : new URL(`cores/${core}/`, CACHE);
+}
+
 /**
- * Builds `wasm/dist` unless it is up to date. Of builds that run at once, one works and the others wait.
+ * Builds what is not up to date. Of builds that run at once, one works and the others wait.
  *
- * @returns What `wasm/dist` holds.
+ * @param cores Names of cores. With one of those for users come the others.
+ * @returns What each folder holds: that of the users' cores first.
  * @throws {Error} Saying what cannot be done, and why; with the compiler's diagnostics.
  */
-export async function ensureBuilt(): Promise<Manifest> {
-  const present = await upToDate();
-  if (present !== undefined) return present;
+export async function ensureBuilt(cores: readonly string[] = SHIPPED): Promise<Manifest[]> {
+  const unknown = cores.find((name) => CORES[name] === undefined);
+  if (unknown !== undefined) {
+    throw new Error(`Cannot build core "${unknown}": there are ${Object.keys(CORES).join(", ")}`);
+  }
+  const groups = cores.filter((name) => !SHIPPED.includes(name)).map((name): readonly string[] => [name]);
+  if (groups.length < cores.length) groups.unshift(SHIPPED);
 
+  let lock: Deno.FsFile | undefined;
+  try {
+    const manifests: Manifest[] = [];
+    for (const cores of groups) {
+      const present = await upToDate(cores);
+      if (present === undefined) lock ??= await lockCache();
+      manifests.push(present ?? await upToDate(cores) ?? await build({ cores }));
+    }
+    return manifests;
+  } finally {
+    lock?.close();
+  }
+}
+
+async function lockCache(): Promise<Deno.FsFile> {
   await Deno.mkdir(CACHE, { recursive: true });
-  using lock = await Deno.open(new URL("lock", CACHE), { create: true, write: true });
+  const lock = await Deno.open(new URL("lock", CACHE), { create: true, write: true });
   if (!await lock.tryLock(true)) {
     log("Waiting for another build");
     await lock.lock(true);
   }
-  return await upToDate() ?? await build();
+  return lock;
 }
 
-async function upToDate(): Promise<Manifest | undefined> {
+async function upToDate(cores: readonly string[]): Promise<Manifest | undefined> {
+  const folder = folderOf(cores[0]!);
   try {
-    const manifest: Manifest = JSON.parse(await Deno.readTextFile(new URL("manifest.json", DIST)));
+    const manifest: Manifest = JSON.parse(await Deno.readTextFile(new URL("manifest.json", folder)));
     const source = SOURCES.find(({ sha256 }) => sha256 === manifest.mbedtls.sha256);
     if (source === undefined) return undefined;
-    if (await hashInputs(await readInputs(), source) !== manifest.inputs) return undefined;
+    if (await hashInputs(await readInputs(cores), source, cores) !== manifest.inputs) return undefined;
     for (const [name, hash] of Object.entries(manifest.files)) {
-      if (await sha256(await Deno.readFile(new URL(name, DIST))) !== hash) return undefined;
+      if (await sha256(await Deno.readFile(new URL(name, folder))) !== hash) return undefined;
     }
     return manifest;
   } catch {
@@ -77,14 +111,14 @@ async function upToDate(): Promise<Manifest | undefined> {
   }
 }
 
-/** Builds every core, needed or not. */
+/** Builds `cores`, needed or not. */
 export async function build(
-  { dist = DIST, sources = SOURCES, fresh = false }: BuildOptions = {},
+  { cores = SHIPPED, folder = folderOf(cores[0]!), sources = SOURCES, fresh = false }: BuildOptions = {},
 ): Promise<Manifest> {
   using compiler = new Compiler(); // loads while we fetch
   const [source, tarball] = await fetchMbedtls(log, sources);
-  const inputs = await readInputs();
-  const hash = await hashInputs(inputs, source);
+  const inputs = await readInputs(cores);
+  const hash = await hashInputs(inputs, source, cores);
   const version = `mbedtls-${source.version}+${hash.slice(0, 8)}`;
 
   const files = new Map<string, Uint8Array>();
@@ -92,40 +126,47 @@ export async function build(
   for (const [path, text] of inputs) files.set(path, new TextEncoder().encode(text));
   compiler.share(toTree(files));
 
-  // mbedTLS's own sources see of ours the configuration and the headers of replacements (*_alt.h), not the glue.
-  const seen = inputs.filter(([path]) => /^wasm\/(config\/.*|crypto\/.*\.h)$/.test(path));
-  const workshop: Workshop = {
-    compiler,
-    objects: new ObjectCache(!fresh),
-    files,
-    inputs: (path) => [COMPILER, source.sha256, path.startsWith("wasm/") ? inputs : seen],
-    version,
-    progress,
-  };
+  const objects = new ObjectCache(!fresh);
+  const workshop = { compiler, objects, files, tools: [COMPILER, source.sha256], progress };
   const outputs: Record<string, Uint8Array> = {};
-  for (const [name, core] of Object.entries(CORES)) {
-    outputs[`${name}.wasm`] = await buildCore(name, core, workshop);
+  for (const name of cores) {
+    Object.assign(outputs, await outputsOf(name, { ...workshop, version: version + suffixOf(name) }));
   }
-  outputs["error_codes.json"] = new TextEncoder().encode(errorCodes(files));
-  await workshop.objects.prune();
+  if (cores === SHIPPED) outputs["error_codes.json"] = new TextEncoder().encode(errorCodes(files));
+  await objects.prune();
 
   const manifest: Manifest = { version, inputs: hash, mbedtls: source, compiler: COMPILER, files: {} };
   for (const [name, bytes] of Object.entries(outputs)) {
-    await writeAtomic(new URL(name, dist), bytes);
+    await writeAtomic(new URL(name, folder), bytes);
     manifest.files[name] = await sha256(bytes);
   }
   // Last: until it is written, what it says of the others is wrong, and the next build starts again.
   await writeAtomic(
-    new URL("manifest.json", dist),
+    new URL("manifest.json", folder),
     new TextEncoder().encode(JSON.stringify(manifest, null, 2) + "\n"),
   );
   return manifest;
 }
 
-/** Everything in `wasm` that decides what is built, by path. */
-async function readInputs(): Promise<[path: string, text: string][]> {
+/** The files that a core is: for users the module, for tests its kernels' objects too. */
+async function outputsOf(name: string, workshop: Workshop): Promise<Record<string, Uint8Array>> {
+  const { module, kernels } = await buildCore(name, workshop);
+  const outputs = { [`${name}.wasm`]: module };
+  if (CORES[name]!.shipped) return outputs;
+  for (const [path, object] of kernels) outputs[`${path.split("/").at(-1)}.o`] = object;
+  return outputs;
+}
+
+/** What tells a core's version from that of the one that most users run. */
+function suffixOf(name: string): string {
+  return name === "core" ? "" : `.${name.replace("core.", "")}`;
+}
+
+/** Everything in `wasm` that decides what `cores` are, by path. */
+async function readInputs(cores: readonly string[]): Promise<[path: string, text: string][]> {
+  const taken = cores.flatMap((name) => CORES[name]!.folders).filter((folder) => folder.startsWith("wasm/"));
   const paths: string[] = [];
-  for (const folder of ["wasm/", "wasm/config/", "wasm/glue/", "wasm/crypto/"]) {
+  for (const folder of new Set(["wasm/", "wasm/config/", "wasm/crypto/", ...taken])) {
     try {
       for await (const { name, isFile } of Deno.readDir(new URL(folder, ROOT))) {
         if (isFile && /^\w.*\.(ts|json|c|h|inc)$/.test(name)) paths.push(folder + name);
@@ -134,13 +175,21 @@ async function readInputs(): Promise<[path: string, text: string][]> {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
+  const listed = new Set(Object.values(KERNELS).flatMap(({ sources }) => sources));
+  const stray = paths.find((path) => /^wasm\/crypto\/.*\.c$/.test(path) && !listed.has(path.slice(12)));
+  if (stray !== undefined) throw new Error(`Cannot build: wasm/kernels.ts has no kernel with ${stray}`);
   return await Promise.all(
     paths.sort().map(async (path) => [path, await Deno.readTextFile(new URL(path, ROOT))]),
   );
 }
 
-async function hashInputs(inputs: [path: string, text: string][], source: Source): Promise<string> {
-  return await sha256(JSON.stringify([inputs, source.sha256, COMPILER, KEEP_NAMES]));
+async function hashInputs(
+  inputs: [path: string, text: string][],
+  source: Source,
+  cores: readonly string[],
+): Promise<string> {
+  const made = cores.map((name) => [name, CORES[name]]);
+  return await sha256(JSON.stringify([inputs, source.sha256, COMPILER, made]));
 }
 
 function toTree(files: Map<string, Uint8Array>): Tree {
@@ -179,8 +228,9 @@ export async function command(work: () => Promise<void>): Promise<void> {
 
 if (import.meta.main) {
   await command(async () => {
-    const { version, files } = await ensureBuilt();
-    console.log(version);
-    for (const [name, hash] of Object.entries(files)) console.log(`${hash}  wasm/dist/${name}`);
+    for (const { version, files } of await ensureBuilt(Deno.args.length > 0 ? Deno.args : SHIPPED)) {
+      console.log(version);
+      for (const [name, hash] of Object.entries(files)) console.log(`${hash}  ${name}`);
+    }
   });
 }

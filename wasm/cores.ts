@@ -5,46 +5,81 @@
  */
 
 import type { Compiler } from "./compiler.ts";
+import { Includes } from "./includes.ts";
+import { KERNEL_FLAGS, KERNELS, renamed } from "./kernels.ts";
 import type { ObjectCache } from "./object_cache.ts";
 
 /** One variant of the core. */
 export interface Core {
+  /** Whether it is for users. The others are for tests and benches, and only those build them. */
+  shipped: boolean;
   /** mbedTLS's user configuration. */
   config: string;
-  /** Sources beside those of {@linkcode FOLDERS}. */
+  /** The folders whose `.c` files it takes, of {@linkcode FOLDERS}. */
+  folders: string[];
+  /** Sources beside those. */
   sources: string[];
-  /** Flags for one source, after those of its folder. */
-  flags(path: string): string[];
+  /** Which of {@linkcode KERNELS} it has. */
+  kernels: string[];
+  /** Flags for the SIMD of its kernels. */
+  simd: string[];
+  /** Whether the module names its functions: a profile needs that, and it costs 8 % more bytes. */
+  names: boolean;
 }
+
+const PLAIN_SIMD = ["-msimd128"];
+const RELAXED_SIMD = ["-msimd128", "-mrelaxed-simd"];
+
+const SHIPPED: Core = {
+  shipped: true,
+  config: "wasm/config/default.h",
+  folders: ["mbedtls/library/", "wasm/glue/"],
+  sources: ["wasm/config/no_stdio.c"],
+  kernels: Object.keys(KERNELS),
+  simd: RELAXED_SIMD,
+  names: Deno.env.get("TLSIO_KEEP_NAMES") === "1",
+};
+
+const TEST: Core = {
+  ...SHIPPED,
+  shipped: false,
+  folders: [...SHIPPED.folders, "wasm/harness/"],
+  names: true,
+};
 
 /** Every core, by the name of its .wasm file. */
 export const CORES: Readonly<Record<string, Core>> = {
-  core: { config: "wasm/config/default.h", sources: ["wasm/config/no_stdio.c"], flags: () => [] },
+  "core": SHIPPED,
+  "core.simd": { ...SHIPPED, simd: PLAIN_SIMD }, // for engines without relaxed SIMD; lib/core_module.js chooses
+  "test": TEST,
+  "test.simd": { ...TEST, simd: PLAIN_SIMD },
+  "stock": { ...TEST, kernels: [] },
 };
-
-/** Whether the module names its functions: a profile needs that, and it costs 8 % more bytes. */
-export const KEEP_NAMES = Deno.env.get("TLSIO_KEEP_NAMES") === "1";
 
 const STRICT = ["-Wall", "-Wextra", "-Werror"];
 
-/** The folders whose .c files every core takes, and the flags of each. */
+/** The folders whose .c files a core can take whole, and the flags of each. */
 const FOLDERS: Readonly<Record<string, string[]>> = {
-  "wasm/glue/": [...STRICT, "-Iwasm/glue"],
-  "wasm/crypto/": STRICT,
   "mbedtls/library/": [], // no -msimd128: the vectoriser halves the speed of mbedTLS's ChaCha20
+  "wasm/glue/": STRICT,
+  "wasm/harness/": [...STRICT, "-Iwasm/glue"],
 };
 
 const TARGET = "--target=wasm32-wasip1";
+
+const HEADERS = [
+  "", // the root: MBEDTLS_USER_CONFIG_FILE
+  "mbedtls/include/",
+  "mbedtls/library/", // ssl_misc.h, for the glue
+  "wasm/crypto/", // *_alt.h, for mbedTLS
+];
 
 const COMPILE = [
   TARGET,
   "-O2",
   "-mbulk-memory", // memory.copy makes records some 15 % faster
   "-fvisibility=hidden",
-  "-I.",
-  "-Imbedtls/include",
-  "-Imbedtls/library", // ssl_misc.h, for the glue
-  "-Iwasm/crypto", // *_alt.h, for mbedTLS
+  ...HEADERS.map((folder) => `-I${folder || "."}`),
 ];
 
 const LINK = [
@@ -58,7 +93,6 @@ const LINK = [
   "-Wl,--wrap=mbedtls_ssl_handle_pending_alert", // see wasm/glue/traffic.c
   "-Wl,--wrap=mbedtls_ssl_send_alert_message",
   "-lc-printscan-no-floating-point",
-  KEEP_NAMES ? "-Wl,--strip-debug" : "-Wl,--strip-all",
 ];
 
 /** What {@linkcode buildCore} works with. */
@@ -67,25 +101,35 @@ export interface Workshop {
   objects: ObjectCache;
   /** Every file that the compiler can read, by path. */
   files: ReadonlyMap<string, Uint8Array>;
-  /** All that the object of one source depends on, besides the compiler's arguments. */
-  inputs(path: string): unknown;
+  /** Beside a source's own text and flags, what decides what it compiles to: compiler and release of mbedTLS. */
+  tools: string[];
   /** What the core calls itself. */
   version: string;
   /** Told of each file that is begun, with the count of those so far. */
   progress(begun: number, total: number, path: string): void;
 }
 
+/** What comes of a core. */
+export interface Built {
+  /** The module. */
+  module: Uint8Array;
+  /** The objects of its kernels, by source. */
+  kernels: Map<string, Uint8Array>;
+}
+
 /**
  * Compiles and links one core.
  *
- * @returns The bytes of the module.
  * @throws {Error} With all that the compiler or the linker says.
  */
-export async function buildCore(name: string, core: Core, workshop: Workshop): Promise<Uint8Array> {
+export async function buildCore(name: string, workshop: Workshop): Promise<Built> {
+  const core = CORES[name]!;
   const objects = await compile(name, core, workshop);
-  const plan = await workshop.compiler.plan(...LINK, "in.o", "-o", "out.wasm");
-  const args = plan.flatMap((word) => word === "in.o" ? Object.keys(objects).sort() : [word]);
-  const { text, output } = await workshop.compiler.run({ args, files: objects, output: "out.wasm" });
+  const strip = core.names ? "-Wl,--strip-debug" : "-Wl,--strip-all";
+  const plan = await workshop.compiler.plan(...LINK, strip, "in.o", "-o", "out.wasm");
+  const files = Object.fromEntries([...objects].map(([path, object]) => [objectName(path), object]));
+  const args = plan.flatMap((word) => word === "in.o" ? Object.keys(files).sort() : [word]);
+  const { text, output } = await workshop.compiler.run({ args, files, output: "out.wasm" });
   if (output === undefined || text !== "") throw new Error(`Cannot link ${name}: the linker says\n${text}`);
 
   const imports = WebAssembly.Module.imports(new WebAssembly.Module(output));
@@ -94,55 +138,106 @@ export async function buildCore(name: string, core: Core, workshop: Workshop): P
     const names = foreign.map(({ module, name }) => `${module}.${name}`).join(", ");
     throw new Error(`Cannot link ${name}: it would import ${names}`);
   }
-  return output;
+  const kernels = new Map([...objects].filter(([path]) => path.startsWith("wasm/crypto/")));
+  return { module: output, kernels };
 }
 
-/** The objects of a core, by a name for the linker. */
-async function compile(name: string, core: Core, workshop: Workshop): Promise<Record<string, Uint8Array>> {
+/** One source on its way to an object. */
+interface Unit {
+  path: string;
+  args: string[];
+  /** What is compiled instead of the source, as `renamed.c`. */
+  text: string | undefined;
+  /** All that the object depends on. */
+  inputs: unknown;
+  size: number;
+}
+
+/** The objects of a core, by source. */
+async function compile(name: string, core: Core, workshop: Workshop): Promise<Map<string, Uint8Array>> {
   const { compiler, files, objects, progress } = workshop;
-  const compiled: Record<string, Uint8Array> = {};
-  const stale: { path: string; args: string[]; inputs: unknown; ours: boolean; size: number }[] = [];
-  for (const path of files.keys()) {
-    const flags = flagsOf(core, path, workshop.version);
-    if (flags === undefined) continue;
-    const plan = await compiler.plan(...flags, "-c", "in.c", "-o", "out.o");
-    const args = plan.map((word) => word === "in.c" ? path : word);
-    const inputs = [args, workshop.inputs(path)];
-    const object = await objects.get(inputs);
-    if (object !== undefined) compiled[objectName(path)] = object;
-    else stale.push({ path, args, inputs, ours: path.startsWith("wasm/"), size: files.get(path)!.length });
+  const compiled = new Map<string, Uint8Array>();
+  const stale: Unit[] = [];
+  for (const unit of await plan(core, workshop)) {
+    const object = await objects.get(unit.inputs);
+    if (object === undefined) stale.push(unit);
+    else compiled.set(unit.path, object);
   }
 
   // Ours first, since mistakes are there; then the longest, since a thread that gets one late finishes late.
-  stale.sort((a, b) => Number(b.ours) - Number(a.ours) || b.size - a.size);
+  const isOurs = ({ path }: Unit) => path.startsWith("wasm/");
+  stale.sort((a, b) => Number(isOurs(b)) - Number(isOurs(a)) || b.size - a.size);
   const total = stale.length;
   const faults: string[] = [];
   const thread = async () => {
     for (let unit = stale.shift(); unit !== undefined; unit = stale.shift()) {
-      if (faults.length > 0 && !unit.ours) return;
+      if (faults.length > 0 && !isOurs(unit)) return;
       progress(total - stale.length, total, unit.path);
-      const { text, output } = await compiler.run({ args: unit.args, output: "out.o" });
+      const { text, output } = await compiler.run({
+        args: unit.args,
+        ...(unit.text !== undefined && { files: { "renamed.c": unit.text } }),
+        output: "out.o",
+      });
       if (output === undefined || text !== "") faults.push(text);
-      else await objects.put(unit.inputs, compiled[objectName(unit.path)] = output);
+      else {
+        compiled.set(unit.path, output);
+        await objects.put(unit.inputs, output);
+      }
     }
   };
   await Promise.all(Array.from({ length: compiler.threads }, thread));
   if (faults.length > 0) throw new Error(`Cannot compile ${name}: the compiler says\n${faults.join("")}`);
-  return compiled;
+  return new Map(
+    [...files.keys()].flatMap((path) => compiled.has(path) ? [[path, compiled.get(path)!]] : []),
+  );
+}
+
+/** What a core is compiled from, and how. */
+async function plan(core: Core, { compiler, files, tools, version }: Workshop): Promise<Unit[]> {
+  for (const name of core.kernels) {
+    const missing = KERNELS[name]!.sources.find((source) => !files.has(`wasm/crypto/${source}`));
+    if (missing !== undefined) throw new Error(`Cannot find wasm/crypto/${missing} of the kernel "${name}"`);
+  }
+  const includes = new Includes(files, HEADERS);
+  const decoder = new TextDecoder();
+  const units: Unit[] = [];
+  for (const [path, { length: size }] of files) {
+    const flags = flagsOf(core, path, version);
+    if (flags === undefined) continue;
+    const text = renamed(path, core.kernels);
+    const words = await compiler.plan(...flags, "-c", "in.c", "-o", "out.o");
+    const args = words.map((word) => word === "in.c" ? text === undefined ? path : "renamed.c" : word);
+    // Of mbedTLS's own files, `tools` has the hash.
+    const ours = includes.closure(path, core.config).filter((path) => path.startsWith("wasm/"));
+    const inputs = [tools, args, text, ours.map((path) => [path, decoder.decode(files.get(path))])];
+    units.push({ path, args, text, inputs, size });
+  }
+  return units;
 }
 
 /** The flags of a source; undefined for a file that the core does not take. */
 function flagsOf(core: Core, path: string, version: string): string[] | undefined {
   if (!path.endsWith(".c")) return undefined;
-  const folder = Object.keys(FOLDERS).find((folder) => path.startsWith(folder));
-  if (folder === undefined && !core.sources.includes(path)) return undefined;
+  const kernel = kernelOf(core, path);
+  const folder = core.folders.find((folder) => path.startsWith(folder));
+  const own = kernel ?? (folder === undefined ? undefined : FOLDERS[folder]);
+  if (own === undefined && !core.sources.includes(path)) return undefined;
+  const defines = core.kernels.flatMap((name) => KERNELS[name]!.defines ?? []);
   return [
     ...COMPILE,
     `-DMBEDTLS_USER_CONFIG_FILE="${core.config}"`,
-    ...(folder === undefined ? STRICT : FOLDERS[folder]!),
-    ...(folder === "wasm/glue/" ? [`-DTLSIO_CORE_VERSION="${version}"`] : []),
-    ...core.flags(path),
+    ...defines.map((define) => `-D${define}`),
+    ...(own ?? STRICT),
+    ...(path === "wasm/glue/platform.c" ? [`-DTLSIO_CORE_VERSION="${version}"`] : []),
   ];
+}
+
+/** The flags of a kernel's source. */
+function kernelOf({ kernels, simd }: Core, path: string): string[] | undefined {
+  const kernel = kernels.map((name) => KERNELS[name]!).find(({ sources }) =>
+    sources.some((source) => path === `wasm/crypto/${source}`)
+  );
+  return kernel && [...STRICT, ...KERNEL_FLAGS, ...simd, ...(kernel.flags ?? [])];
 }
 
 /** What the linker calls the object of a source: it knows no folders. */

@@ -1,5 +1,5 @@
 /**
- * Compiled files, kept so that a change to the glue does not compile mbedTLS again.
+ * Compiled files, kept so that a change to the glue does not compile mbedTLS again, and shared by the cores.
  *
  * @module
  */
@@ -8,21 +8,29 @@ import { CACHE, sha256, writeAtomic } from "./fetch.ts";
 
 const FOLDER = new URL("objects/", CACHE);
 
-/** Object files in `wasm/.cache`, by the hash of all that they depend on. */
-export class ObjectCache {
-  #enabled: boolean;
-  #used = new Set<string>();
+const MAX_AGE = 7 * 24 * 3600 * 1000; // milliseconds; cores are built one at a time, and a test core not every day
 
-  /** @param enabled Whether to keep and to find anything. */
-  constructor(enabled: boolean) {
-    this.#enabled = enabled;
+/** Objects by the hash of all that they depend on. */
+export class ObjectCache {
+  #lasting: boolean;
+  #made = new Map<string, Uint8Array>();
+
+  /** @param lasting Whether to keep objects in `wasm/.cache`, and to find those of earlier builds there. */
+  constructor(lasting: boolean) {
+    this.#lasting = lasting;
   }
 
   /** The object made of `inputs`, if it has been made before. */
   async get(inputs: unknown): Promise<Uint8Array | undefined> {
-    if (!this.#enabled) return undefined;
+    const name = await nameOf(inputs);
+    const made = this.#made.get(name);
+    if (made !== undefined || !this.#lasting) return made;
+    const file = new URL(name, FOLDER);
     try {
-      return await Deno.readFile(await this.#file(inputs));
+      const object = await Deno.readFile(file);
+      const now = new Date();
+      await Deno.utime(file, now, now); // for prune()
+      return object;
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return undefined;
       throw error;
@@ -31,20 +39,22 @@ export class ObjectCache {
 
   /** Keeps the object made of `inputs`. */
   async put(inputs: unknown, object: Uint8Array): Promise<void> {
-    if (this.#enabled) await writeAtomic(await this.#file(inputs), object);
+    const name = await nameOf(inputs);
+    this.#made.set(name, object);
+    if (this.#lasting) await writeAtomic(new URL(name, FOLDER), object);
   }
 
-  /** Removes what nobody has asked for. */
+  /** Removes what no build has asked for in a week. */
   async prune(): Promise<void> {
-    if (!this.#enabled) return;
+    if (!this.#lasting) return;
     for await (const { name } of Deno.readDir(FOLDER)) {
-      if (!this.#used.has(name)) await Deno.remove(new URL(name, FOLDER));
+      const file = new URL(name, FOLDER);
+      const { mtime } = await Deno.stat(file);
+      if (Date.now() - mtime!.getTime() > MAX_AGE) await Deno.remove(file);
     }
   }
+}
 
-  async #file(inputs: unknown): Promise<URL> {
-    const name = `${await sha256(JSON.stringify(inputs))}.o`;
-    this.#used.add(name);
-    return new URL(name, FOLDER);
-  }
+async function nameOf(inputs: unknown): Promise<string> {
+  return `${await sha256(JSON.stringify(inputs))}.o`;
 }

@@ -1,0 +1,53 @@
+/**
+ * Our own primitives: what each is made of and where it enters mbedTLS. mbedTLS's sources are never edited.
+ *
+ * @module
+ */
+
+/** Sources that take the place of a part of mbedTLS. */
+export interface Kernel {
+  /** Its `.c` files in `wasm/crypto/`, by name. */
+  sources: string[];
+  /**
+   * mbedTLS's options for replacements (`MBEDTLS_GCM_ALT`), defined for every file of a core that takes the kernel. With
+   * one that wants a header (`gcm_alt.h`), that is in `wasm/crypto/` too.
+   */
+  defines?: string[];
+  /**
+   * Functions that it defines instead of mbedTLS, by the source that has them. There they become weak, so that all
+   * callers reach the kernel, those in the same source too; mbedTLS's own stays callable as `stock_<name>`.
+   */
+  renames?: Record<string, string[]>;
+  /** Flags for its sources, after {@linkcode KERNEL_FLAGS} and those of the core's SIMD. */
+  flags?: string[];
+}
+
+/**
+ * How kernels are compiled. They say themselves what is a vector; where the compiler makes more of them, it costs speed
+ * and may cost constant time.
+ */
+export const KERNEL_FLAGS = ["-O3", "-fno-vectorize", "-fno-slp-vectorize"];
+
+/** Every kernel, by name. */
+export const KERNELS: Readonly<Record<string, Kernel>> = {};
+
+/** What {@linkcode renamed} puts before the name of a function that a kernel defines. */
+const STOCK = "stock_";
+
+/**
+ * The source to compile instead of `path`, for a core with `kernels`: itself with some functions weak, and with an alias
+ * for each of them.
+ *
+ * @returns undefined when no kernel renames anything of `path`.
+ */
+export function renamed(path: string, kernels: readonly string[]): string | undefined {
+  const names = kernels.flatMap((name) => KERNELS[name]!.renames?.[path] ?? []);
+  if (names.length === 0) return undefined;
+  return [
+    ...names.map((name) => `#pragma weak ${name}`),
+    `#include "${path}"`,
+    // __typeof__ fails for a function that the configuration leaves out; the alias, for one that is not defined here.
+    ...names.map((name) => `extern __typeof__(${name}) ${STOCK}${name} __attribute__((alias("${name}")));`),
+    "",
+  ].join("\n");
+}

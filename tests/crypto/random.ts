@@ -44,24 +44,11 @@ export class Random {
     return choices[this.below(choices.length)]!;
   }
 
-  /** Fills `bytes`. */
-  fill(bytes: Uint8Array): void {
-    const whole = bytes.length & ~3;
-    for (let i = 0; i < whole; i += 4) {
-      const word = this.uint32();
-      bytes[i] = word;
-      bytes[i + 1] = word >>> 8;
-      bytes[i + 2] = word >>> 16;
-      bytes[i + 3] = word >>> 24;
-    }
-    for (let i = whole; i < bytes.length; i++) bytes[i] = this.uint32();
-  }
-
   /** `length` random bytes. */
   bytes(length: number): Bytes {
-    const bytes = new Uint8Array(length);
-    this.fill(bytes);
-    return bytes;
+    const words = new Uint32Array(Math.ceil(length / 4));
+    for (let i = 0; i < words.length; i++) words[i] = this.uint32();
+    return new Uint8Array(words.buffer, 0, length);
   }
 
   /** `length` bytes: mostly random, else all alike, or runs of zeros and ones, where carries travel far. */

@@ -174,6 +174,7 @@ export function modExp(
       codes.push(call.mod_exp_result(out, modulus.length));
       outputs.push(frame.read(out, modulus.length));
     }
+    call.mod_exp_load(b![0], 0, 0, b![0], 0, b![0], 0); // frees them all
     return { codes, outputs };
   });
 }

@@ -138,11 +138,12 @@ int EXPORT(rsa_decrypt)(mbedtls_pk_context *key, const unsigned char *in, size_t
 /* What mod_exp_run() works on; kept, so that a timing test can load it beforehand. */
 static mbedtls_mpi base, exponent, modulus, result, helper;
 
-/* Reads a^e mod n; with `negative` it is (-a)^e. Forgets the helper value of the modulus before. */
+/* Reads a^e mod n; with `negative` it is (-a)^e. Forgets the result, and the helper value of the modulus before. */
 int EXPORT(mod_exp_load)(const unsigned char *a, size_t a_len, int negative, const unsigned char *e, size_t e_len,
                          const unsigned char *n, size_t n_len)
 {
     int ret;
+    mbedtls_mpi_free(&result);
     mbedtls_mpi_free(&helper);
     MBEDTLS_MPI_CHK(mbedtls_mpi_read_binary(&base, a, a_len));
     if (negative) MBEDTLS_MPI_CHK(mbedtls_mpi_sub_mpi(&base, &helper, &base));

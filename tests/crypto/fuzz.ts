@@ -13,6 +13,7 @@ import type { TestCore } from "./harness.ts";
 
 const CLEAR_LINE = "\r\x1b[K";
 const BAR = 30; // characters
+const WIDTH = 500; // characters of a line of a difference: the case can be repeated
 
 /** How far a run has come, as a bar. */
 function bar(done: number, total: number, label: string): string {
@@ -75,7 +76,9 @@ async function main(): Promise<number> {
     );
   }
   for (const { failures } of results.values()) {
-    for (const failure of failures.slice(0, 5)) console.log(`\n${failure}`);
+    for (const failure of failures.slice(0, 5)) {
+      console.log(`\n${failure.split("\n").map((line) => line.slice(0, WIDTH)).join("\n")}`);
+    }
   }
   return failed === 0 ? 0 : 1;
 }

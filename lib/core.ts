@@ -94,6 +94,8 @@ export interface CoreOptions {
   now?: () => number;
   /** Fills the array with random bytes. @default {crypto.getRandomValues} */
   random?: (bytes: Bytes) => void;
+  /** The compiled core, of which there are several. @default {the one for this engine} */
+  module?: WebAssembly.Module;
 }
 
 /** One instance of the wasm core. */
@@ -122,11 +124,11 @@ export class Core {
   /**
    * Starts an instance.
    *
-   * @param options Clock and randomness.
+   * @param options Clock, randomness, and which module.
    */
-  constructor({ now = Date.now, random = getRandomBytes }: CoreOptions = {}) {
+  constructor({ now = Date.now, random = getRandomBytes, module = coreModule }: CoreOptions = {}) {
     this.now = now;
-    const instance = new WebAssembly.Instance(coreModule, { tlsio: this.#imports(random) });
+    const instance = new WebAssembly.Instance(module, { tlsio: this.#imports(random) });
     this.#memory = instance.exports.memory as WebAssembly.Memory;
     (instance.exports._initialize as () => void)();
     this.call = this.#guarded(instance.exports);

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import type { Bytes } from "../../lib/bytes.ts";
 import { ensureBuilt, folderOf } from "../../wasm/build.ts";
 import type { TestCoreExports } from "./exports.ts";
@@ -78,6 +79,13 @@ export class Harness {
       this.#view = new Uint8Array(this.#memory.buffer as ArrayBuffer);
     }
     return this.#view;
+  }
+
+  /** Whether `bytes` are anywhere in memory, in this order or the other, but for the buffers of calls. */
+  holds(bytes: Uint8Array): boolean {
+    const whole = Buffer.from(this.memory.buffer);
+    const parts = [whole.subarray(0, this.#arena), whole.subarray(this.#arena + ARENA)];
+    return parts.some((part) => part.indexOf(bytes) >= 0 || part.indexOf(bytes.toReversed()) >= 0);
   }
 
   /** Bytes in live blocks of the core's heap. */

@@ -1,0 +1,160 @@
+// What operations leave in a core's memory, heap and stack: none of their secrets as bytes, whichever end comes first.
+// (A kernel that holds numbers in limbs of its own width must wipe those, too: no search finds them.)
+import { assert, assertEquals } from "@std/assert";
+import { createCipheriv } from "node:crypto";
+import { encodeText } from "../../lib/bytes.ts";
+import { bytesFrom } from "../pair.ts";
+import { type Cipher, open, seal, stream } from "./aead.ts";
+import { agree, exchange, multiply, sign } from "./asymmetric.ts";
+import type { Harness } from "./harness.ts";
+import { hex, pkcs1, rsaNumbers, toBytes } from "./numbers.ts";
+import { RsaKey } from "./rsa.ts";
+import { RSA_KEYS } from "./rsa_keys.ts";
+import { aesCbc, aesEcb, chacha20, hash, hkdf, hmac, poly1305 } from "./symmetric.ts";
+import { testEach } from "./each_core.ts";
+import { ECDH, ECDSA } from "./vectors_asymmetric.ts";
+
+/** Names of the secrets that are still there. */
+function left(harness: Harness, secrets: Record<string, Uint8Array>): string[] {
+  return Object.entries(secrets).filter(([, bytes]) => harness.holds(bytes)).map(([name]) => name);
+}
+
+/** AES of one block, by OpenSSL. */
+function aes(key: Uint8Array, block: Uint8Array): Uint8Array {
+  const cipher = createCipheriv(`aes-${key.length * 8}-ecb`, key, null);
+  return new Uint8Array(cipher.setAutoPadding(false).update(block));
+}
+
+/** The first round keys that are not the key itself (FIPS 197 section 5.2), for AES-256. */
+function secondKeys(key: Uint8Array): Uint8Array {
+  const words = (at: number) => key.subarray(4 * at, 4 * at + 4);
+  const last = words(7);
+  const rotated = Uint8Array.of(last[1]!, last[2]!, last[3]!, last[0]!);
+  const box = (byte: number) => SBOX[byte]!;
+  const first = rotated.map((byte, i) => box(byte) ^ words(0)[i]! ^ (i === 0 ? 1 : 0));
+  const out = new Uint8Array(16);
+  let previous: Uint8Array = first;
+  for (let i = 0; i < 4; i++) {
+    if (i > 0) previous = words(i).map((byte, j) => byte ^ previous[j]!);
+    out.set(previous, 4 * i);
+  }
+  return out;
+}
+
+/** FIPS 197's S-box, by its definition: the inverse in GF(2^8), then an affine map. */
+const SBOX = Uint8Array.from({ length: 256 }, (_, byte) => {
+  const multiply = (a: number, b: number) => {
+    let product = 0;
+    for (; b > 0; b >>= 1, a = a << 1 ^ (a & 0x80 ? 0x11b : 0)) if (b & 1) product ^= a;
+    return product;
+  };
+  let inverse = 1;
+  for (let i = 0; i < 254; i++) inverse = multiply(inverse, byte);
+  const turned = (by: number) => inverse << by | inverse >> (8 - by);
+  return (inverse ^ turned(1) ^ turned(2) ^ turned(3) ^ turned(4) ^ 0x63) & 0xff;
+});
+
+Deno.test("the S-box of this test is that of FIPS 197", () => {
+  assertEquals([SBOX[0], SBOX[1], SBOX[0x53], SBOX[255]], [0x63, 0x7c, 0xed, 0x16]);
+});
+
+testEach("the search finds what is there", (harness) => {
+  const mark = bytesFrom(99, 32);
+  const at = harness.call.core_alloc(32);
+  harness.memory.set(mark, at);
+  assert(harness.holds(mark) && harness.holds(mark.toReversed()));
+  harness.call.core_free(at);
+  assert(!harness.holds(mark));
+});
+
+for (const cipher of ["gcm", "ccm", "chachapoly"] as const satisfies Cipher[]) {
+  testEach(`${cipher}: keys, what is made of them, and plaintext are gone`, (harness) => {
+    for (const [seed, size] of [[1, 40], [2, 1000], [3, 16384]] as const) {
+      const message = {
+        key: bytesFrom(10 * seed, 32),
+        iv: bytesFrom(10 * seed + 1, 12),
+        aad: bytesFrom(10 * seed + 2, 5),
+        input: bytesFrom(10 * seed + 3, size),
+      };
+      const sealed = seal(harness, cipher, message, 16, { overlap: 0 });
+      open(harness, cipher, { ...message, input: sealed.output }, sealed.tag);
+      if (cipher !== "ccm") stream(harness, cipher, "encrypt", message, 16, { cuts: [5, 100] });
+      const zeros = new Uint8Array(64);
+      const block =
+        chacha20(harness, { key: message.key, nonce: message.iv, counter: 0, input: zeros }).output;
+      const secrets = {
+        key: message.key,
+        plaintext: message.input.subarray(0, 32),
+        "end of plaintext": message.input.subarray(-16),
+        "round keys": secondKeys(message.key),
+        "GHASH key": aes(message.key, zeros.subarray(0, 16)),
+        "key stream": block.subarray(32),
+        "Poly1305 s": block.subarray(16, 32),
+      };
+      assertEquals(left(harness, secrets), [], `${size} bytes`);
+    }
+  });
+}
+
+testEach("AES, ChaCha20, Poly1305, HMAC, HKDF and SHA-2: keys and inputs are gone", (harness) => {
+  const [key, iv, input] = [bytesFrom(1, 32), bytesFrom(2, 16), bytesFrom(3, 512)];
+  for (const direction of ["encrypt", "decrypt"] as const) {
+    aesEcb(harness, direction, key, input);
+    aesCbc(harness, direction, { key, iv, input });
+  }
+  chacha20(harness, { key, nonce: iv.subarray(4), counter: 1, input });
+  poly1305(harness, key, input);
+  hmac(harness, 256, key, input);
+  hkdf(harness, 384, { ikm: key, salt: iv, info: iv, length: 64 });
+  for (const bits of [256, 512] as const) hash(harness, bits, input.subarray(0, 300));
+  const [inner, outer] = [0x36, 0x5c].map((pad) => key.map((byte) => byte ^ pad));
+  const block = input.subarray(256, 288); // the last, partial one
+  const secrets = { key, "round keys": secondKeys(key), inner: inner!, outer: outer!, block };
+  assertEquals(left(harness, secrets), []);
+});
+
+testEach("P-256 and X25519: private keys, nonces and shared secrets are gone", (harness) => {
+  const { key } = ECDSA["P-256"];
+  const digest = hash(harness, 256, encodeText("sample")).output;
+  const k = hex("a6e3c57dd01abe90086538398355dd4c3b17aa873382b0f24d6129493d8aad60"); // RFC 6979 appendix A.2.5
+  sign(harness, "P-256", hex(key), digest, 256);
+  multiply(harness, "P-256", hex(ECDH.keys[0]));
+  for (const how of ["ecdh_shared", "psa_shared"] as const) {
+    agree(harness, how, "P-256", hex(ECDH.keys[0]), hex(ECDH.points[1]));
+  }
+  const secrets = { key: hex(key), k, "ECDH key": hex(ECDH.keys[0]), shared: hex(ECDH.secret) };
+  assertEquals(left(harness, secrets), []);
+
+  const [scalar, peer] = [bytesFrom(7, 32), bytesFrom(8, 32)];
+  const clamped = scalar.with(0, scalar[0]! & 0xf8).with(31, scalar[31]! & 0x7f | 0x40);
+  for (const how of ["ecdh_shared", "psa_shared"] as const) {
+    const shared = agree(harness, how, "X25519", scalar, peer).output;
+    assertEquals(left(harness, { scalar, clamped, shared }), [], how);
+  }
+  for (
+    const [how, curve, point] of [["ecdh", "P-256", hex(ECDH.points[1])], ["psa", "X25519", peer]] as const
+  ) {
+    assertEquals(left(harness, { shared: exchange(harness, how, curve, point).output }), [], curve);
+  }
+});
+
+testEach("RSA: the private numbers are gone", (harness) => {
+  const names = ["1024", "2048", "3072", "2048 with primes of 1100 and 948 bits"];
+  for (const parts of RSA_KEYS.filter(({ name }) => names.includes(name))) {
+    const numbers = rsaNumbers(parts);
+    const message = bytesFrom(5, Math.ceil(numbers.n.toString(16).length / 2)).with(0, 0);
+    const { d, p, q, dp, dq, qp } = numbers;
+    const secrets = Object.fromEntries(
+      Object.entries({ d, p, q, dp, dq, qp }).map(([name, number]) => [name, toBytes(number)]),
+    );
+    {
+      using key = RsaKey.parse(harness, "private", pkcs1(numbers)) as RsaKey;
+      assert(harness.holds(secrets.p!), "the search finds what is there");
+      const { output } = key.raw("private", message);
+      assertEquals(output.length, message.length);
+      const digest = bytesFrom(6, 32);
+      key.sign({ pss: false, bits: 256 }, digest);
+    }
+    assertEquals(left(harness, secrets), [], parts.name);
+  }
+});

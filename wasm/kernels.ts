@@ -29,7 +29,10 @@ export interface Kernel {
 export const KERNEL_FLAGS = ["-O3", "-fno-vectorize", "-fno-slp-vectorize"];
 
 /** Every kernel, by name. */
-export const KERNELS: Readonly<Record<string, Kernel>> = {};
+export const KERNELS: Readonly<Record<string, Kernel>> = {
+  aes: { sources: ["aes.c", "aes_tables.c"], defines: ["MBEDTLS_AES_ALT"] },
+  gcm: { sources: ["gcm.c", "ghash.c", "aes_ctr.c"], defines: ["MBEDTLS_GCM_ALT"] }, // with aes
+};
 
 /** What {@linkcode renamed} puts before the name of a function that a kernel defines. */
 const STOCK = "stock_";

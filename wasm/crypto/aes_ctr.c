@@ -4,7 +4,7 @@
  * So ShiftRows is a matter of which vector to take, MixColumns adds vectors, and a round key's byte is the same for all.
  * And the counters of 16 aligned blocks differ in the low nibble of byte 15 only, those of 256 in byte 15: after
  * the first round all else of the state but column 0 is the same for 256 blocks, and of the second round most can be had
- * once for all of them, too (struct head).
+ * once for all of them, too (`head`).
  */
 #include "aes_ctr.h"
 #include "aes_core.h"
@@ -44,20 +44,45 @@ INLINE void mix(sub a, sub b, sub c, sub d, const uint8_t *key, vec out[4])
 /* After ShiftRows, row r of column c is what was in column c + r. */
 #define FROM(c, r) (4 * (((c) + (r)) & 3) + (r))
 
-__attribute__((noinline)) static void middle_round(const vec *restrict in, vec *restrict out,
-                                                   const uint8_t *restrict key)
+/*
+ * Scratch of a call, wiped at its end. It is not on the stack, since V8 leaves out bounds checks for constant addresses, of
+ * which there would be one for each vector. Nothing here is called from within itself.
+ */
+static struct {
+    vec state[2][16]; /* taken in turns by the rounds */
+    uint8_t key[16]; /* of the round */
+    uint8_t stream[16 * LANES];
+} scratch;
+
+INLINE void middle_round(const int from, const uint8_t *key)
 {
+    const vec *in = scratch.state[from];
+    store(scratch.key, load(key));
     UNROLL for (int c = 0; c < 4; c++) {
         mix(substitute(in[FROM(c, 0)]), substitute(in[FROM(c, 1)]), substitute(in[FROM(c, 2)]),
-            substitute(in[FROM(c, 3)]), key + 4 * c, out + 4 * c);
+            substitute(in[FROM(c, 3)]), scratch.key + 4 * c, scratch.state[1 - from] + 4 * c);
     }
 }
 
-__attribute__((noinline)) static void last_round(const vec *restrict in, vec *restrict out,
-                                                 const uint8_t *restrict key)
+__attribute__((noinline)) static void odd_round(const uint8_t *key)
+{
+    middle_round(0, key);
+}
+
+__attribute__((noinline)) static void even_round(const uint8_t *key)
+{
+    middle_round(1, key);
+}
+
+/* From state 1 to state 0. */
+__attribute__((noinline)) static void last_round(const uint8_t *key)
 {
     const vec2 inverse = load2(aes_inverse), leave = load2(aes_sbox_leave);
-    UNROLL for (int p = 0; p < 16; p++) out[p] = look2(leave, invert(inverse, in[FROM(p / 4, p % 4)])) ^ key_byte(key, p);
+    store(scratch.key, load(key));
+    UNROLL for (int p = 0; p < 16; p++) {
+        const vec s = look2(leave, invert(inverse, scratch.state[1][FROM(p / 4, p % 4)]));
+        scratch.state[0][p] = s ^ key_byte(scratch.key, p);
+    }
 }
 
 /* ---- The first two rounds --------------------------------------------------------------------------- */
@@ -67,11 +92,11 @@ __attribute__((noinline)) static void last_round(const vec *restrict in, vec *re
  * column after round 1, without the part of byte 15, and `second` the state after round 2, without that of column 0: whose
  * row r goes to column (4 - r) % 4.
  */
-struct head {
+static struct {
     vec first[4], second[16];
-};
+} head;
 
-static void make_head(const mbedtls_aes_context *aes, const uint8_t counter[16], struct head *head)
+static void make_head(const mbedtls_aes_context *aes, const uint8_t counter[16])
 {
     const sub none = { splat(0), splat(0) };
     uint8_t bytes[16];
@@ -80,16 +105,16 @@ static void make_head(const mbedtls_aes_context *aes, const uint8_t counter[16],
     UNROLL for (int p = 0; p < 16; p++) in[p] = splat(bytes[p]);
 
     const uint8_t *key = aes->round_key[1];
-    mix(substitute(in[0]), substitute(in[5]), substitute(in[10]), none, key, head->first);
+    mix(substitute(in[0]), substitute(in[5]), substitute(in[10]), none, key, head.first);
     KEEP_LOOP for (int c = 1; c < 4; c++) {
         mix(substitute(in[FROM(c, 0)]), substitute(in[FROM(c, 1)]), substitute(in[FROM(c, 2)]),
             substitute(in[FROM(c, 3)]), key + 4 * c, out + 4 * c);
     }
     key = aes->round_key[2];
-    mix(none, substitute(out[5]), substitute(out[10]), substitute(out[15]), key, head->second);
-    mix(substitute(out[4]), substitute(out[9]), substitute(out[14]), none, key + 4, head->second + 4);
-    mix(substitute(out[8]), substitute(out[13]), none, substitute(out[7]), key + 8, head->second + 8);
-    mix(substitute(out[12]), none, substitute(out[6]), substitute(out[11]), key + 12, head->second + 12);
+    mix(none, substitute(out[5]), substitute(out[10]), substitute(out[15]), key, head.second);
+    mix(substitute(out[4]), substitute(out[9]), substitute(out[14]), none, key + 4, head.second + 4);
+    mix(substitute(out[8]), substitute(out[13]), none, substitute(out[7]), key + 8, head.second + 8);
+    mix(substitute(out[12]), none, substitute(out[6]), substitute(out[11]), key + 12, head.second + 12);
     mbedtls_platform_zeroize(bytes, sizeof(bytes));
     mbedtls_platform_zeroize(in, sizeof(in));
     mbedtls_platform_zeroize(out, sizeof(out));
@@ -106,25 +131,17 @@ INLINE void add_row(const vec *column, int r, vec bytes, vec *out)
 }
 
 /* Rounds 1 and 2, for these bytes 15 (after AddRoundKey). */
-__attribute__((noinline)) static void first_rounds(const struct head *restrict head, vec byte15, vec *restrict out)
+__attribute__((noinline)) static void first_rounds(vec byte15)
 {
-    vec column[4];
-    add_row(head->first, 3, byte15, column);
-    add_row(head->second + 0, 0, column[0], out + 0);
-    add_row(head->second + 12, 1, column[1], out + 12);
-    add_row(head->second + 8, 2, column[2], out + 8);
-    add_row(head->second + 4, 3, column[3], out + 4);
+    vec column[4], *out = scratch.state[0];
+    add_row(head.first, 3, byte15, column);
+    add_row(head.second + 0, 0, column[0], out + 0);
+    add_row(head.second + 12, 1, column[1], out + 12);
+    add_row(head.second + 8, 2, column[2], out + 8);
+    add_row(head.second + 4, 3, column[3], out + 4);
 }
 
 /* ---- Groups of 16 ----------------------------------------------------------------------------------- */
-
-/* Scratch of a call, wiped at its end. It is not on the stack since V8 leaves out bounds checks for constant addresses,
- * of which there would be one for each vector. Nothing here is called from within itself. */
-static struct {
-    struct head head;
-    vec state[16], other[16];
-    uint8_t stream[16 * LANES];
-} scratch;
 
 static const uint8_t zeros[16 * LANES];
 
@@ -142,10 +159,10 @@ INLINE void transpose(vec rows[16])
     }
 }
 
-__attribute__((noinline)) static void add_stream(const vec *state, const uint8_t *in, uint8_t *out)
+__attribute__((noinline)) static void add_stream(const uint8_t *in, uint8_t *out)
 {
     vec rows[16];
-    UNROLL for (int n = 0; n < 16; n++) rows[n] = state[n];
+    UNROLL for (int n = 0; n < 16; n++) rows[n] = scratch.state[0][n];
     transpose(rows);
     UNROLL for (int n = 0; n < 16; n++) rows[n] ^= load(in + 16 * n);
     UNROLL for (int n = 0; n < 16; n++) store(out + 16 * n, rows[n]);
@@ -156,16 +173,14 @@ static void group(const mbedtls_aes_context *aes, uint8_t first, const uint8_t *
 {
     const vec lanes = wasm_i8x16_make(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     const uint32_t rounds = aes->rounds;
-    first_rounds(&scratch.head, map_bytes(aes_enter, splat(first) | lanes) ^ key_byte(aes->round_key[0], 15),
-                 scratch.state);
-    /* rounds - 3 in the middle: an odd number */
+    first_rounds(map_bytes(aes_enter, splat(first) | lanes) ^ key_byte(aes->round_key[0], 15));
     KEEP_LOOP for (uint32_t round = 3; round + 1 < rounds; round += 2) {
-        middle_round(scratch.state, scratch.other, aes->round_key[round]);
-        middle_round(scratch.other, scratch.state, aes->round_key[round + 1]);
+        odd_round(aes->round_key[round]);
+        even_round(aes->round_key[round + 1]);
     }
-    middle_round(scratch.state, scratch.other, aes->round_key[rounds - 1]);
-    last_round(scratch.other, scratch.state, aes->round_key[rounds]);
-    add_stream(scratch.state, in, out);
+    odd_round(aes->round_key[rounds - 1]);
+    last_round(aes->round_key[rounds]);
+    add_stream(in, out);
 }
 
 /* ---- Everything ------------------------------------------------------------------------------------- */
@@ -208,7 +223,7 @@ void aes_ctr32(const mbedtls_aes_context *aes, uint8_t counter[16], uint8_t mask
             if (!have_head || count % 256 == 0) {
                 const uint32_t first = __builtin_bswap32(count);
                 memcpy(counter + 12, &first, 4);
-                make_head(aes, counter, &scratch.head);
+                make_head(aes, counter);
                 have_head = 1;
             }
             const uint8_t base = (uint8_t) (count - skip);
@@ -242,6 +257,10 @@ void aes_ctr32(const mbedtls_aes_context *aes, uint8_t counter[16], uint8_t mask
 
     count = __builtin_bswap32(count - 1);
     memcpy(counter + 12, &count, 4);
-    if (have_head) mbedtls_platform_zeroize(&scratch, sizeof(scratch));
-    else mbedtls_platform_zeroize(scratch.stream, 4 * 16);
+    if (have_head) {
+        mbedtls_platform_zeroize(&head, sizeof(head));
+        mbedtls_platform_zeroize(&scratch, sizeof(scratch));
+    } else {
+        mbedtls_platform_zeroize(scratch.stream, 4 * 16);
+    }
 }

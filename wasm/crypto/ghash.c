@@ -69,6 +69,9 @@ INLINE vec reduce(wide w)
     return w.low ^ map_bytes(ghash_stays, w.high) ^ MOVE_15(splat(0), goes);
 }
 
+/* Makes the compiler load the tables where it needs them: it would load all before a loop, and have no place for them. */
+#define FORGET_LOADS __asm__ volatile("" : : : "memory")
+
 /* ---- Multiplication ---------------------------------------------------------------------------------- */
 
 /* Byte k of the nibbles' multiples, over all bytes of `count` blocks. The last block is for the first power. */
@@ -103,6 +106,7 @@ INLINE vec multiply(const vec *blocks, const int count)
 __attribute__((noinline)) static vec one_by_one(vec y, const uint8_t *in, size_t count)
 {
     for (; count > 0; count--, in += 16) {
+        FORGET_LOADS;
         y ^= load(in);
         y = multiply(&y, 1);
     }
@@ -112,6 +116,7 @@ __attribute__((noinline)) static vec one_by_one(vec y, const uint8_t *in, size_t
 __attribute__((noinline)) static vec fours(vec y, const uint8_t *in, size_t count)
 {
     for (; count > 0; count--, in += 16 * POWERS) {
+        FORGET_LOADS;
         vec blocks[POWERS];
         UNROLL for (int n = 0; n < POWERS; n++) blocks[n] = load(in + 16 * n);
         blocks[0] ^= y;

@@ -21,7 +21,7 @@
 
 /* How many powers of h there can be tables of, and from how many blocks on they are worth making. */
 #define POWERS 4
-#define POWERS_MIN 64
+#define POWERS_MIN 28
 
 /* Here, not on the stack, since V8 leaves out bounds checks for constant addresses. */
 static struct {

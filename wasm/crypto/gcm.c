@@ -1,6 +1,6 @@
 /*
- * AES-GCM (SP 800-38D) as mbedTLS's own functions (MBEDTLS_GCM_ALT): they take, return and refuse what its gcm.c does, with
- * one difference: the calls that do it all in one look at the tag's length first, and write nothing when that is wrong.
+ * AES-GCM (SP 800-38D) as mbedTLS's own functions (MBEDTLS_GCM_ALT): they take, write, return and refuse what its gcm.c
+ * does, in the same order.
  */
 #include "mbedtls/gcm.h"
 
@@ -115,14 +115,16 @@ static void crypt(mbedtls_gcm_context *ctx, unsigned char *mask, const unsigned 
     ctx->len += len;
 }
 
-static void finish(mbedtls_gcm_context *ctx, unsigned char *tag, size_t tag_len)
+static int finish(mbedtls_gcm_context *ctx, unsigned char *tag, size_t tag_len)
 {
+    if (tag_len < 4 || tag_len > 16) return MBEDTLS_ERR_GCM_BAD_INPUT;
     unsigned char lengths[16];
     if ((ctx->len != 0 ? ctx->len : ctx->add_len) % 16 != 0) hash_block(ctx);
     put_uint64(lengths, ctx->add_len * 8);
     put_uint64(lengths + 8, ctx->len * 8);
     ghash_blocks(ctx->buf, lengths, 1);
     for (size_t i = 0; i < tag_len; i++) tag[i] = ctx->base_ectr[i] ^ ctx->buf[i];
+    return 0;
 }
 
 /* ---- In pieces -------------------------------------------------------------------------------------- */
@@ -175,11 +177,10 @@ int mbedtls_gcm_finish(mbedtls_gcm_context *ctx, unsigned char *output, size_t o
     (void) output;
     (void) output_size;
     *output_length = 0;
-    if (tag_len < 4 || tag_len > 16) return MBEDTLS_ERR_GCM_BAD_INPUT;
     ghash_begin(ctx->h, EXTRA_BLOCKS);
-    finish(ctx, tag, tag_len);
+    const int ret = finish(ctx, tag, tag_len);
     ghash_end();
-    return 0;
+    return ret;
 }
 
 /* ---- In one ------------------------------------------------------------------------------------------ */
@@ -188,17 +189,17 @@ int mbedtls_gcm_crypt_and_tag(mbedtls_gcm_context *ctx, int mode, size_t length,
                               size_t iv_len, const unsigned char *add, size_t add_len, const unsigned char *input,
                               unsigned char *output, size_t tag_len, unsigned char *tag)
 {
-    if (iv_len == 0 || tag_len < 4 || tag_len > 16) return MBEDTLS_ERR_GCM_BAD_INPUT;
+    if (iv_len == 0) return MBEDTLS_ERR_GCM_BAD_INPUT;
     if (ctx->aes.rounds == 0) return MBEDTLS_ERR_CIPHER_BAD_INPUT_DATA;
-    const int ret = check_text(0, input, length, output);
+    int ret = check_text(0, input, length, output);
     if (ret != 0) return ret;
     ghash_begin(ctx->h, iv_len / 16 + add_len / 16 + length / 16 + EXTRA_BLOCKS);
     start(ctx, mode, iv, iv_len);
     add_data(ctx, add, add_len);
     crypt(ctx, ctx->base_ectr, input, length, output);
-    finish(ctx, tag, tag_len);
+    ret = finish(ctx, tag, tag_len);
     ghash_end();
-    return 0;
+    return ret;
 }
 
 int mbedtls_gcm_auth_decrypt(mbedtls_gcm_context *ctx, size_t length, const unsigned char *iv, size_t iv_len,

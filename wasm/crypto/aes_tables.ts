@@ -106,7 +106,10 @@ const TABLES: Record<string, { about: string; rows: number[][] }> = {
     rows: [1, A].map((c) => NIBBLES.map((n) => n === 0 ? INFINITY : mul16(c, inv16(n)))),
   },
   aes_enter: { about: "phi, by low and high nibble", rows: inward(phi) },
-  aes_sbox: { about: "by io and jo: phi(S), without the constant", rows: outward((z) => phi(affine(phiInverse(z)))) },
+  aes_sbox: {
+    about: "by io and jo: phi(S), without the constant",
+    rows: outward((z) => phi(affine(phiInverse(z)))),
+  },
   aes_sbox2: { about: "phi(2 S)", rows: outward((z) => times(2, phi)(affine(phiInverse(z)))) },
   aes_sbox_leave: { about: "S", rows: outward((z) => affine(phiInverse(z))) },
   aes_unenter: { about: "psi = phi after affine^-1, by low and high nibble", rows: inward(decrypting) },

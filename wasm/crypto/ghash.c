@@ -72,6 +72,10 @@ INLINE vec reduce(wide w)
 /* Makes the compiler load the tables where it needs them: it would load all before a loop, and have no place for them. */
 #define FORGET_LOADS __asm__ volatile("" : : : "memory")
 
+/* Makes the compiler forget what it knows of a value: of a mask, that it is all zeros or all ones. It would choose by it,
+ * and what an engine makes of a choice may be a branch. */
+#define OPAQUE(value) __asm__("" : "+r"(value))
+
 /* ---- Multiplication ---------------------------------------------------------------------------------- */
 
 /* Byte k of the nibbles' multiples, over all bytes of `count` blocks. The last block is for the first power. */
@@ -178,9 +182,10 @@ static void make_table(size_t n, vec factor)
     vec times[8]; /* x^0 to x^7 times the factor */
     UNROLL for (int bit = 0; bit < 8; bit++) {
         times[bit] = reversed(wasm_i64x2_make((int64_t) low, (int64_t) high));
-        const uint64_t out = low & 1;
+        uint64_t mask = -(low & 1);
+        OPAQUE(mask);
         low = low >> 1 | high << 63;
-        high = high >> 1 ^ out * 0xe100000000000000; /* out is 0 or 1; a product cannot become a branch */
+        high = high >> 1 ^ (mask & 0xe100000000000000);
     }
     make_rows(power[n].high, times[0], times[1], times[2], times[3]);
     make_rows(power[n].low, times[4], times[5], times[6], times[7]);

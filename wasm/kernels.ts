@@ -32,6 +32,14 @@ export const KERNEL_FLAGS = ["-O3", "-fno-vectorize", "-fno-slp-vectorize"];
 export const KERNELS: Readonly<Record<string, Kernel>> = {
   aes: { sources: ["aes.c", "aes_tables.c"], defines: ["MBEDTLS_AES_ALT"] },
   gcm: { sources: ["gcm.c", "ghash.c", "aes_ctr.c"], defines: ["MBEDTLS_GCM_ALT"] }, // with aes
+  "chachapoly": {
+    sources: ["chacha20.c", "poly1305.c", "chachapoly.c"],
+    renames: {
+      "mbedtls/library/chacha20.c": ["mbedtls_chacha20_update"],
+      "mbedtls/library/poly1305.c": ["mbedtls_poly1305_update"],
+      "mbedtls/library/chachapoly.c": ["mbedtls_chachapoly_encrypt_and_tag", "mbedtls_chachapoly_auth_decrypt"],
+    },
+  },
 };
 
 /** What {@linkcode renamed} puts before the name of a function that a kernel defines. */

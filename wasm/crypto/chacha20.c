@@ -18,12 +18,13 @@ int stock_mbedtls_chacha20_update(mbedtls_chacha20_context *chacha, size_t size,
 
 static void xor_blocks(const uint32_t initial[16], size_t fours, const unsigned char *in, unsigned char *out)
 {
+    const struct chacha_rotations rotations = chacha_rotations();
     uint32_t state[16];
     memcpy(state, initial, sizeof(state));
     for (; fours > 0; fours--, in += CHACHA_BYTES, out += CHACHA_BYTES) {
         v128_t w[16];
         chacha_spread(w, state);
-        for (int i = 0; i < 10; i++) chacha_double_round(w);
+        for (int i = 0; i < 10; i++) chacha_double_round(w, rotations);
         chacha_finish(w, state, in, out);
         state[12] += 4;
     }

@@ -22,13 +22,26 @@ INLINE v128_t rotate(v128_t x, int bits)
 
 /*
  * Rotations by whole bytes are one instruction where a swizzle may be relaxed: indices are below 16, for which every
- * engine has to do the same. V8 needs a fix-up for the plain one, which makes shifts the better choice.
+ * engine has to do the same. V8 adds a fix-up to the plain one, which makes shifts the better choice there.
  */
+struct chacha_rotations {
+    v128_t by_16, by_8;
+};
+
+INLINE struct chacha_rotations chacha_rotations(void)
+{
+    struct chacha_rotations indices = {
+        wasm_i8x16_const(2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13),
+        wasm_i8x16_const(3, 0, 1, 2, 7, 4, 5, 6, 11, 8, 9, 10, 15, 12, 13, 14),
+    };
+    /* The compiler must not know them, or it makes them anew, in four instructions, at each of the 160 uses. */
+    __asm__("" : "+r"(indices.by_16), "+r"(indices.by_8));
+    return indices;
+}
+
 #ifdef __wasm_relaxed_simd__
-#define BYTES_16 wasm_i8x16_const(2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13)
-#define BYTES_8 wasm_i8x16_const(3, 0, 1, 2, 7, 4, 5, 6, 11, 8, 9, 10, 15, 12, 13, 14)
-#define ROTATE_16(x) wasm_i8x16_relaxed_swizzle(x, BYTES_16)
-#define ROTATE_8(x) wasm_i8x16_relaxed_swizzle(x, BYTES_8)
+#define ROTATE_16(x) wasm_i8x16_relaxed_swizzle(x, rotations.by_16)
+#define ROTATE_8(x) wasm_i8x16_relaxed_swizzle(x, rotations.by_8)
 #else
 #define ROTATE_16(x) rotate(x, 16)
 #define ROTATE_8(x) rotate(x, 8)
@@ -38,8 +51,9 @@ INLINE v128_t rotate(v128_t x, int bits)
  * Four quarter rounds (section 2.1) on each block, step by step together. Word i of the first row goes with words
  * i + shift, i + 2 shift and i + 3 shift of the others: shift 0 takes the columns, shift 1 the diagonals.
  */
-INLINE void chacha_quarter_rounds(v128_t w[16], int shift)
+INLINE void chacha_quarter_rounds(v128_t w[16], struct chacha_rotations rotations, int shift)
 {
+    (void) rotations; /* plain SIMD does without */
     v128_t *const a = w, *const b = w + 4, *const c = w + 8, *const d = w + 12;
 #define B b[(i + shift) & 3]
 #define C c[(i + 2 * shift) & 3]
@@ -59,10 +73,10 @@ INLINE void chacha_quarter_rounds(v128_t w[16], int shift)
 #undef EACH
 }
 
-INLINE void chacha_double_round(v128_t w[16])
+INLINE void chacha_double_round(v128_t w[16], struct chacha_rotations rotations)
 {
-    chacha_quarter_rounds(w, 0);
-    chacha_quarter_rounds(w, 1);
+    chacha_quarter_rounds(w, rotations, 0);
+    chacha_quarter_rounds(w, rotations, 1);
 }
 
 /* The state before the rounds (section 2.3): counters follow on each other, and wrap to 0. */

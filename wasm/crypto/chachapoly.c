@@ -22,9 +22,10 @@
 static void key_stream(uint32_t state[16], unsigned char out[CHACHA_BYTES])
 {
     static const unsigned char zeros[CHACHA_BYTES];
+    const struct chacha_rotations rotations = chacha_rotations();
     v128_t w[16];
     chacha_spread(w, state);
-    for (int i = 0; i < 10; i++) chacha_double_round(w);
+    for (int i = 0; i < 10; i++) chacha_double_round(w, rotations);
     chacha_finish(w, state, zeros, out);
     state[12] += 4;
 }
@@ -81,16 +82,17 @@ static void make_tag(struct poly_number h, const unsigned char s[16], unsigned c
 static void both(uint32_t state[16], struct poly *poly, size_t count, const unsigned char *in,
                  unsigned char *out, const unsigned char *mac)
 {
+    const struct chacha_rotations rotations = chacha_rotations();
     struct poly_number h = poly->h;
     for (; count > 0; count--, in += CHACHA_BYTES, out += CHACHA_BYTES) {
         v128_t w[16];
         chacha_spread(w, state);
         for (int i = 0; i < 8; i++, mac += 2 * POLY_BLOCK) {
-            chacha_double_round(w);
+            chacha_double_round(w, rotations);
             h = poly_step(h, &poly->r, &poly->r2, mac);
         }
-        chacha_double_round(w);
-        chacha_double_round(w);
+        chacha_double_round(w, rotations);
+        chacha_double_round(w, rotations);
         chacha_finish(w, state, in, out);
         state[12] += 4;
     }

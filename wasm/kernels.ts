@@ -40,6 +40,10 @@ export const KERNELS: Readonly<Record<string, Kernel>> = {
       "mbedtls/library/chachapoly.c": ["mbedtls_chachapoly_encrypt_and_tag", "mbedtls_chachapoly_auth_decrypt"],
     },
   },
+  "sha2": {
+    sources: ["sha256.c", "sha512.c"],
+    defines: ["MBEDTLS_SHA256_PROCESS_ALT", "MBEDTLS_SHA512_PROCESS_ALT"],
+  },
 };
 
 /** What {@linkcode renamed} puts before the name of a function that a kernel defines. */

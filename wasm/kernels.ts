@@ -44,6 +44,10 @@ export const KERNELS: Readonly<Record<string, Kernel>> = {
     sources: ["sha256.c", "sha512.c"],
     defines: ["MBEDTLS_SHA256_PROCESS_ALT", "MBEDTLS_SHA512_PROCESS_ALT"],
   },
+  "x25519": {
+    sources: ["x25519.c", "x25519_fma.c", "x25519_integer.c", "ecp_mul.c"],
+    renames: { "mbedtls/library/ecp.c": ["mbedtls_ecp_mul_restartable"] },
+  },
 };
 
 /** What {@linkcode renamed} puts before the name of a function that a kernel defines. */

@@ -37,7 +37,10 @@ export const KERNELS: Readonly<Record<string, Kernel>> = {
     renames: {
       "mbedtls/library/chacha20.c": ["mbedtls_chacha20_update"],
       "mbedtls/library/poly1305.c": ["mbedtls_poly1305_update"],
-      "mbedtls/library/chachapoly.c": ["mbedtls_chachapoly_encrypt_and_tag", "mbedtls_chachapoly_auth_decrypt"],
+      "mbedtls/library/chachapoly.c": [
+        "mbedtls_chachapoly_encrypt_and_tag",
+        "mbedtls_chachapoly_auth_decrypt",
+      ],
     },
   },
   "sha2": {

@@ -1,6 +1,6 @@
 /*
- * Takes the place of mbedtls_chacha20_update(): long inputs go through the vectors, four blocks at a time. What comes
- * before and after that, and the state between calls, stays with mbedTLS's own code.
+ * Takes the place of mbedtls_chacha20_update(): long inputs go through the vectors, four blocks at a time.
+ * What comes before and after that, and the state between calls, stays with mbedTLS's own code.
  */
 #include "chacha20_blocks.h"
 #include "common.h"

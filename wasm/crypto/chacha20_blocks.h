@@ -1,8 +1,9 @@
 /*
- * ChaCha20 (RFC 8439 section 2.3), four blocks side by side: vector i holds word i of each of them, so a round on one
- * block is the same round on all four, without a shuffle.
+ * ChaCha20 (RFC 8439 section 2.3), four blocks side by side: vector i holds word i of each of them, so a round
+ * on one block is the same round on all four, without a shuffle.
  *
- * Only additions, exclusive ors and rotations by constants touch the key: nothing here can depend on it in time.
+ * Only additions, exclusive ors and rotations by constants touch the key: nothing here can depend on it in
+ * time.
  */
 #ifndef CHACHA20_BLOCKS_H
 #define CHACHA20_BLOCKS_H
@@ -21,8 +22,9 @@ INLINE v128_t rotate(v128_t x, int bits)
 }
 
 /*
- * Rotations by whole bytes are one instruction where a swizzle may be relaxed: indices are below 16, for which every
- * engine has to do the same. V8 adds a fix-up to the plain one, which makes shifts the better choice there.
+ * Rotations by whole bytes are one instruction where a swizzle may be relaxed: indices are below 16, for which
+ * every engine has to do the same. V8 adds a fix-up to the plain one, which makes shifts the better choice
+ * there.
  */
 struct chacha_rotations {
     v128_t by_16, by_8;
@@ -48,8 +50,9 @@ INLINE struct chacha_rotations chacha_rotations(void)
 #endif
 
 /*
- * Four quarter rounds (section 2.1) on each block, step by step together. Word i of the first row goes with words
- * i + shift, i + 2 shift and i + 3 shift of the others: shift 0 takes the columns, shift 1 the diagonals.
+ * Four quarter rounds (section 2.1) on each block, step by step together. Word i of the first row goes with
+ * words i + shift, i + 2 shift and i + 3 shift of the others: shift 0 takes the columns, shift 1 the
+ * diagonals.
  */
 INLINE void chacha_quarter_rounds(v128_t w[16], struct chacha_rotations rotations, int shift)
 {
@@ -89,8 +92,10 @@ INLINE void chacha_spread(v128_t w[16], const uint32_t state[16])
 /* Columns to rows: four vectors with a word of each block, to a vector with four words for each block. */
 INLINE void chacha_transpose(v128_t w[4])
 {
-    const v128_t ab_low = wasm_i32x4_shuffle(w[0], w[1], 0, 4, 1, 5), ab_high = wasm_i32x4_shuffle(w[0], w[1], 2, 6, 3, 7);
-    const v128_t cd_low = wasm_i32x4_shuffle(w[2], w[3], 0, 4, 1, 5), cd_high = wasm_i32x4_shuffle(w[2], w[3], 2, 6, 3, 7);
+    const v128_t ab_low = wasm_i32x4_shuffle(w[0], w[1], 0, 4, 1, 5);
+    const v128_t ab_high = wasm_i32x4_shuffle(w[0], w[1], 2, 6, 3, 7);
+    const v128_t cd_low = wasm_i32x4_shuffle(w[2], w[3], 0, 4, 1, 5);
+    const v128_t cd_high = wasm_i32x4_shuffle(w[2], w[3], 2, 6, 3, 7);
     w[0] = wasm_i64x2_shuffle(ab_low, cd_low, 0, 2);
     w[1] = wasm_i64x2_shuffle(ab_low, cd_low, 1, 3);
     w[2] = wasm_i64x2_shuffle(ab_high, cd_high, 0, 2);
@@ -98,8 +103,8 @@ INLINE void chacha_transpose(v128_t w[4])
 }
 
 /*
- * Adds the first state and xors the 256 bytes of key stream. Input and output may be anywhere, and may overlap as long
- * as the output does not begin inside the input: bytes go from first to last, as in mbedTLS.
+ * Adds the first state and xors the 256 bytes of key stream. Input and output may be anywhere, and may overlap
+ * as long as the output does not begin inside the input: bytes go from first to last, as in mbedTLS.
  */
 INLINE void chacha_finish(v128_t w[16], const uint32_t state[16], const unsigned char *in, unsigned char *out)
 {

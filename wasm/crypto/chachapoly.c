@@ -1,8 +1,8 @@
 /*
- * Takes the place of mbedtls_chachapoly_encrypt_and_tag() and mbedtls_chachapoly_auth_decrypt(): a record in one call
- * (RFC 8439 section 2.8). The first four blocks of ChaCha20 give the one-time key and 192 bytes of key stream. After
- * them ChaCha20's vectors and Poly1305's multiplications take turns, round by round: each leaves the other's part of
- * the processor idle.
+ * Takes the place of mbedtls_chachapoly_encrypt_and_tag() and mbedtls_chachapoly_auth_decrypt(): a record in
+ * one call (RFC 8439 section 2.8). The first four blocks of ChaCha20 give the one-time key and 192 bytes of
+ * key stream. After them ChaCha20's vectors and Poly1305's multiplications take turns, round by round: each
+ * leaves the other's part of the processor idle.
  *
  * Encryption authenticates what it has written before, decryption what it is about to overwrite.
  */
@@ -14,6 +14,7 @@
 #include "mbedtls/constant_time.h"
 #include "mbedtls/platform_util.h"
 
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define FIRST (CHACHA_BYTES - 64) /* bytes of key stream that come with the one-time key */
 #define FINISHED 3 /* CHACHAPOLY_STATE_FINISHED; chachapoly.c keeps the name to itself */
 
@@ -99,77 +100,100 @@ static void both(uint32_t state[16], struct poly *poly, size_t count, const unsi
     poly->h = h;
 }
 
-static void crypt_and_tag(mbedtls_chachapoly_context *aead, int encrypt, size_t len, const unsigned char nonce[12],
-                          const unsigned char *aad, size_t aad_len, const unsigned char *in, unsigned char *out,
-                          unsigned char tag[16])
+/* What a call knows: all of it is wiped at its end. */
+struct call {
+    uint32_t state[16];
+    unsigned char stream[CHACHA_BYTES], s[16];
+    struct poly poly;
+};
+
+/* The one-time key, and behind it in `stream` the first of the key stream; the additional data. */
+static void begin(struct call *call, const mbedtls_chachapoly_context *aead, const unsigned char nonce[12],
+                  const unsigned char *aad, size_t aad_len)
 {
-    struct {
-        uint32_t state[16];
-        unsigned char stream[CHACHA_BYTES], s[16];
-        struct poly poly;
-    } secret;
-
-    memcpy(secret.state, aead->chacha20_ctx.state, 48); /* the constants and the key */
-    secret.state[12] = 0;
-    memcpy(secret.state + 13, nonce, 12);
-    key_stream(secret.state, secret.stream);
-    poly_start(&secret.poly, poly_load64(secret.stream), poly_load64(secret.stream + 8));
-    memcpy(secret.s, secret.stream + 16, 16);
-    authenticate(&secret.poly, aad, aad_len);
-
-    const size_t first = len < FIRST ? len : FIRST;
-    const size_t fours = (len - first) / CHACHA_BYTES;
-    size_t done = first + fours * CHACHA_BYTES; /* where the last bytes begin, less than 256 */
-    const unsigned char *mac = encrypt ? out : in; /* from where on it is not authenticated yet */
-    const unsigned char *const end = mac + len;
-
-    if (!encrypt && fours > 0) authenticate(&secret.poly, mac, first), mac += first;
-    if (!encrypt && fours == 0) authenticate(&secret.poly, mac, len), mac = end;
-    xor_stream(secret.stream + 64, in, first, out);
-    if (encrypt && fours > 0) authenticate(&secret.poly, mac, first), mac += first;
-
-    if (fours > 0 && encrypt) {
-        /* The first time there is nothing written yet to authenticate, so do that alone. */
-        key_stream(secret.state, secret.stream);
-        xor_stream(secret.stream, in + first, CHACHA_BYTES, out + first);
-        both(secret.state, &secret.poly, fours - 1, in + first + CHACHA_BYTES, out + first + CHACHA_BYTES, mac);
-        mac += (fours - 1) * CHACHA_BYTES;
-    }
-    if (fours > 0 && !encrypt) {
-        both(secret.state, &secret.poly, fours, in + first, out + first, mac);
-        mac += fours * CHACHA_BYTES;
-        authenticate(&secret.poly, mac, (size_t) (end - mac)), mac = end;
-    }
-    if (done < len) {
-        key_stream(secret.state, secret.stream);
-        xor_stream(secret.stream, in + done, len - done, out + done);
-    }
-    authenticate(&secret.poly, mac, (size_t) (end - mac));
-
-    const uint64_t lengths[2] = { aad_len, len };
-    authenticate(&secret.poly, (const unsigned char *) lengths, sizeof(lengths));
-    make_tag(secret.poly.h, secret.s, tag);
-
-    aead->state = FINISHED;
-    mbedtls_platform_zeroize(&secret, sizeof(secret));
+    memcpy(call->state, aead->chacha20_ctx.state, 48); /* the constants and the key */
+    call->state[12] = 0;
+    memcpy(call->state + 13, nonce, 12);
+    key_stream(call->state, call->stream);
+    poly_start(&call->poly, poly_load64(call->stream), poly_load64(call->stream + 8));
+    memcpy(call->s, call->stream + 16, sizeof(call->s));
+    authenticate(&call->poly, aad, aad_len);
 }
 
-/* ---- mbedTLS's functions --------------------------------------------------------------------------- */
+static void encrypt(struct call *call, size_t len, const unsigned char *in, unsigned char *out)
+{
+    size_t done = MIN(len, FIRST), authenticated = 0;
+    xor_stream(call->stream + 64, in, done, out);
+    if (len - done >= 2 * CHACHA_BYTES) {
+        /* Gets ahead by what both() authenticates while it encrypts as much. */
+        key_stream(call->state, call->stream);
+        xor_stream(call->stream, in + done, CHACHA_BYTES, out + done);
+        done += CHACHA_BYTES;
+        const size_t count = (len - done) / CHACHA_BYTES;
+        both(call->state, &call->poly, count, in + done, out + done, out);
+        done += count * CHACHA_BYTES;
+        authenticated = count * CHACHA_BYTES;
+    }
+    while (done < len) {
+        const size_t size = MIN(len - done, CHACHA_BYTES);
+        key_stream(call->state, call->stream);
+        xor_stream(call->stream, in + done, size, out + done);
+        done += size;
+    }
+    authenticate(&call->poly, out + authenticated, len - authenticated);
+}
+
+static void decrypt(struct call *call, size_t len, const unsigned char *in, unsigned char *out)
+{
+    const size_t first = MIN(len, FIRST), count = (len - first) / CHACHA_BYTES;
+    const size_t last = first + count * CHACHA_BYTES; /* where less than 256 bytes are left */
+    authenticate(&call->poly, in, count == 0 ? len : first);
+    xor_stream(call->stream + 64, in, first, out);
+    if (count > 0) {
+        both(call->state, &call->poly, count, in + first, out + first, in + first);
+        authenticate(&call->poly, in + last, len - last);
+    }
+    if (last < len) {
+        key_stream(call->state, call->stream);
+        xor_stream(call->stream, in + last, len - last, out + last);
+    }
+}
+
+static void finish(struct call *call, mbedtls_chachapoly_context *aead, size_t aad_len, size_t len,
+                   unsigned char tag[16])
+{
+    const uint64_t lengths[2] = { aad_len, len };
+    authenticate(&call->poly, (const unsigned char *) lengths, sizeof(lengths));
+    make_tag(call->poly.h, call->s, tag);
+    mbedtls_platform_zeroize(call, sizeof(*call));
+    aead->state = FINISHED;
+}
+
+/* ---- mbedTLS's functions ------------------------------------------------------------------------- */
 
 int mbedtls_chachapoly_encrypt_and_tag(mbedtls_chachapoly_context *aead, size_t length,
-                                       const unsigned char nonce[12], const unsigned char *aad, size_t aad_len,
-                                       const unsigned char *input, unsigned char *output, unsigned char tag[16])
+                                       const unsigned char nonce[12], const unsigned char *aad,
+                                       size_t aad_len, const unsigned char *input, unsigned char *output,
+                                       unsigned char tag[16])
 {
-    crypt_and_tag(aead, 1, length, nonce, aad, aad_len, input, output, tag);
+    struct call call;
+    begin(&call, aead, nonce, aad, aad_len);
+    encrypt(&call, length, input, output);
+    finish(&call, aead, aad_len, length, tag);
     return 0;
 }
 
 int mbedtls_chachapoly_auth_decrypt(mbedtls_chachapoly_context *aead, size_t length,
                                     const unsigned char nonce[12], const unsigned char *aad, size_t aad_len,
-                                    const unsigned char tag[16], const unsigned char *input, unsigned char *output)
+                                    const unsigned char tag[16], const unsigned char *input,
+                                    unsigned char *output)
 {
+    struct call call;
     unsigned char computed[16];
-    crypt_and_tag(aead, 0, length, nonce, aad, aad_len, input, output, computed);
+    begin(&call, aead, nonce, aad, aad_len);
+    decrypt(&call, length, input, output);
+    finish(&call, aead, aad_len, length, computed);
+
     const int differs = mbedtls_ct_memcmp(tag, computed, sizeof(computed));
     mbedtls_platform_zeroize(computed, sizeof(computed));
     if (differs == 0) return 0;

@@ -1,6 +1,6 @@
 /*
- * Takes the place of mbedtls_ecp_mul_restartable(), through which all multiplications by one scalar go: key generation,
- * ECDH, and PSA's. Each kernel says whether the curve is its own; the rest stays with mbedTLS.
+ * Takes the place of mbedtls_ecp_mul_restartable(), through which all multiplications by one scalar go: key
+ * generation, ECDH, and PSA's. Each kernel says whether the curve is its own; the rest stays with mbedTLS.
  */
 #include "common.h"
 #include "x25519.h"

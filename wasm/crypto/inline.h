@@ -1,11 +1,12 @@
 /*
- * What every kernel says to the compiler: these functions are pieces of their callers, and these loops are written out,
- * so that what they work on stays in registers.
+ * What every kernel says to the compiler: these functions are pieces of their callers, and these loops are
+ * written out, so that what they work on stays in registers.
  */
 #ifndef INLINE_H
 #define INLINE_H
 
 #define INLINE static inline __attribute__((always_inline))
+#define NOINLINE __attribute__((noinline))
 #define UNROLL _Pragma("clang loop unroll(full)")
 
 #endif

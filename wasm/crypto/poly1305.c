@@ -1,6 +1,6 @@
 /*
- * Takes the place of mbedtls_poly1305_update(): long inputs are multiplied two blocks at a time. What comes before and
- * after that, and the state between calls, stays with mbedTLS's own code.
+ * Takes the place of mbedtls_poly1305_update(): long inputs are multiplied two blocks at a time. What comes
+ * before and after that, and the state between calls, stays with mbedTLS's own code.
  */
 #include "common.h"
 #include "poly1305_digits.h"

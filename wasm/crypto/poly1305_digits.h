@@ -1,14 +1,16 @@
 /*
- * Poly1305 (RFC 8439 section 2.5) with numbers modulo p = 2^130 - 5 as five digits of 26 bits, each in 64 bits.
+ * Poly1305 (RFC 8439 section 2.5) with numbers modulo p = 2^130 - 5 as five digits of 26 bits, each in 64
+ * bits.
  *
- * A product of digits x_i y_j counts 2^(26 (i + j)); where i + j >= 5 that is 5 * 2^(26 (i + j - 5)) modulo p, so the
- * digits of one factor are kept a second time, multiplied by 5.
+ * A product of digits x_i y_j counts 2^(26 (i + j)); where i + j >= 5 that is 5 * 2^(26 (i + j - 5)) modulo p,
+ * so the digits of one factor are kept a second time, multiplied by 5.
  *
- * Bounds. A number is "short" when its digits are below 2^26 + 2^11; what `poly_carry()` leaves is. A message block's
- * digits are below 2^26, its top digit below 2^25. In `poly_step()` the digits to be multiplied are then below
- * 2^27 + 2^11 (sum of a short number and a block) and 2^26 (block), the others below 5 * (2^26 + 2^11): a column is
- * below 5 * 5 * (2^26 + 2^11) * (2^27 + 2^26 + 2^11) < 2^58.3, far from overflow. `poly_carry()` starts with carries
- * below 2^33; 5 times the one out of the top is below 2^36 and leaves a last one below 2^11.
+ * Bounds. A number is "short" when its digits are below 2^26 + 2^11; what `poly_carry()` leaves is. A message
+ * block's digits are below 2^26, its top digit below 2^25. In `poly_step()` the digits to be multiplied are
+ * then below 2^27 + 2^11 (sum of a short number and a block) and 2^26 (block), the others below 5 * (2^26 +
+ * 2^11): a column is below 5 * 5 * (2^26 + 2^11) * (2^27 + 2^26 + 2^11) < 2^58.3, far from overflow.
+ * `poly_carry()` starts with carries below 2^33; 5 times the one out of the top is below 2^36 and leaves a
+ * last one below 2^11.
  *
  * Multiplications, additions and shifts by constants only: no time depends on key or message.
  */

@@ -1,10 +1,10 @@
 /*
- * What SHA-256 and SHA-512 have in common (FIPS 180-4 sections 6.2.2 and 6.4.2). The file that includes this defines
- * `word`, SUM_0, SUM_1, SIGMA_0, SIGMA_1 and LOAD; the function that uses it has the variables a to h, the schedule
- * `w[16]`, and the block `data`.
+ * What SHA-256 and SHA-512 have in common (FIPS 180-4 sections 6.2.2 and 6.4.2). The file that includes this
+ * defines `word`, SUM_0, SUM_1, SIGMA_0, SIGMA_1 and LOAD; the function that uses it has the variables a to h,
+ * the schedule `w[16]`, and the block `data`.
  *
- * All of those are local, and the rounds are written out, so that they stay in registers, and nothing of them is left in
- * memory to be wiped.
+ * All of those are local, and the rounds are written out, so that they stay in registers, and nothing of them
+ * is left in memory to be wiped.
  */
 #ifndef SHA2_ROUNDS_H
 #define SHA2_ROUNDS_H
@@ -13,8 +13,8 @@
 #define MAJORITY(x, y, z) (((x) & (y)) | ((z) & ((x) | (y))))
 
 /*
- * Sums up so far before it goes on. The compiler would put the summands in an order of its own; in this one those that
- * are known late, SUM_1 for `d` and SUM_0 for the next round's SUM_0, come last. It is 15 % faster.
+ * Sums up so far before it goes on. The compiler would put the summands in an order of its own; in this one
+ * those that are known late, SUM_1 for `d` and SUM_0 for the next round's SUM_0, come last. It is 15 % faster.
  */
 #define SO_FAR(sum) __asm__("" : "+r"(sum))
 
@@ -31,7 +31,10 @@
         h += SUM_0(a);                                                                                       \
     } while (0)
 
-/* Eight rounds bring each variable back to its place; they take words i to i + 7 of the schedule, by READ or NEXT. */
+/*
+ * Eight rounds bring each variable back to its place; they take words i to i + 7 of the schedule, by READ or
+ * NEXT.
+ */
 #define ROUNDS_8(WORD, i, k0, k1, k2, k3, k4, k5, k6, k7)                                                    \
     ROUND(a, b, c, d, e, f, g, h, WORD(i + 0), k0);                                                          \
     ROUND(h, a, b, c, d, e, f, g, WORD(i + 1), k1);                                                          \

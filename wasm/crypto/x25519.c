@@ -1,9 +1,10 @@
 /*
- * X25519 behind mbedTLS's mbedtls_ecp_mul(). Keys and points are checked by mbedTLS's own functions, as there: a scalar
- * that is not clamped and the points of small order are refused, so a shared secret is never all zero.
+ * X25519 behind mbedTLS's mbedtls_ecp_mul(). Keys and points are checked by mbedTLS's own functions, as there:
+ * a scalar that is not clamped and the points of small order are refused, so a shared secret is never all
+ * zero.
  *
- * mbedTLS multiplies the point's coordinates by a random number, since its arithmetic takes time that depends on them.
- * Here no time depends on any secret, so there is nothing to hide, and the generator is not called.
+ * mbedTLS multiplies the point's coordinates by a random number, since its arithmetic takes time that depends
+ * on them. Here no time depends on any secret, so there is nothing to hide, and the generator is not called.
  */
 #include "common.h"
 #include "x25519.h"

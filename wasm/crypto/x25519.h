@@ -7,24 +7,25 @@
 #include "mbedtls/ecp.h"
 
 /*
- * mbedtls_ecp_mul_restartable() for Curve25519: the same checks, the same result, the same codes. For another curve it
- * does nothing and returns TLSIO_NOT_MINE.
+ * mbedtls_ecp_mul_restartable() for Curve25519: the same checks, the same result, the same codes. For another
+ * curve it does nothing and returns TLSIO_NOT_MINE.
  */
 #define TLSIO_NOT_MINE 1
 int tlsio_x25519_mul(const mbedtls_ecp_group *group, mbedtls_ecp_point *result, const mbedtls_mpi *scalar,
                      const mbedtls_ecp_point *point);
 
 /*
- * out = u-coordinate of scalar times the point with the u-coordinate `u`, reduced. All are little-endian. The scalar is
- * taken as it is, bits 254 to 0; `u` is taken modulo p with all its 256 bits. Time does not depend on either.
+ * out = u-coordinate of scalar times the point with the u-coordinate `u`, reduced. All are little-endian. The
+ * scalar is taken as it is, bits 254 to 0; `u` is taken modulo p with all its 256 bits. Time does not depend
+ * on either.
  */
 void tlsio_x25519_integer(unsigned char out[32], const unsigned char scalar[32], const unsigned char u[32]);
 /* Twice as fast; only where tlsio_fma_is_fused(). */
 void tlsio_x25519_fma(unsigned char out[32], const unsigned char scalar[32], const unsigned char u[32]);
 
 /*
- * Whether this engine's relaxed multiply-add rounds once. The standard lets an engine round the product first, but
- * then it has to do so always. False where there is none.
+ * Whether this engine's relaxed multiply-add rounds once. The standard lets an engine round the product first,
+ * but then it has to do so always. False where there is none.
  */
 int tlsio_fma_is_fused(void);
 

@@ -1,28 +1,32 @@
 /*
- * X25519 in doubles: two numbers modulo p = 2^255 - 19 at once, one in each lane, as five signed digits of 51 bits, each
- * digit an integer in a double. It needs multiply-adds that round once.
+ * X25519 in doubles: two numbers modulo p = 2^255 - 19 at once, one in each lane, as five signed digits of 51
+ * bits, each digit an integer in a double. It needs multiply-adds that round once.
  *
- * Product of two digits, |a b| <= 2^102. HIGH = 1.5 * 2^103: doubles from 2^103 to 2^104 are the multiples of 2^51, so
+ * Product of two digits, |a b| <= 2^102. HIGH = 1.5 * 2^103: doubles from 2^103 to 2^104 are the multiples of
+ * 2^51, so
  *     h = fma(a, b, HIGH)                    is HIGH + 2^51 hi,   hi = a b / 2^51 to the nearest integer;
  *     l = fma(a, b, (HIGH + LOW) - h)        is LOW + lo,         lo = a b - 2^51 hi,   |lo| <= 2^50.
- * LOW = 1.5 * 2^52: doubles from 2^52 to 2^53 are the integers, so l is exact; so is HIGH + LOW - h, a multiple of 2^51
- * below 2^104. In both ranges the next double is the next larger word of 64 bits, so as integers
+ * LOW = 1.5 * 2^52: doubles from 2^52 to 2^53 are the integers, so l is exact; so is HIGH + LOW - h, a
+ * multiple of 2^51 below 2^104. In both ranges the next double is the next larger word of 64 bits, so as
+ * integers
  *     h = bits(HIGH) + hi    and    l = bits(LOW) + lo,
  * and columns are sums of these words, less the known sum of the constants (modulo 2^64).
  *
- * Columns. |hi| <= 2^51. Column k sums lo of the digits with i + j = k and hi of those with i + j = k - 1, at most five
- * of one and four of the other: below 7 * 2^51. With 2^255 = 19, column k + 5 adds to column k, 19 times: a sum T is
- * below 134 * 2^51 in size.
+ * Columns. |hi| <= 2^51. Column k sums lo of the digits with i + j = k and hi of those with i + j = k - 1, at
+ * most five of one and four of the other: below 7 * 2^51. With 2^255 = 19, column k + 5 adds to column k, 19
+ * times: a sum T is below 134 * 2^51 in size.
  *
- * Carry. T + 2^60 + 2^50 is positive and below 2^61. Its low 51 bits less 2^50 are the digit, from -2^50 to 2^50; the
- * rest less 2^9 is the carry to the next digit, at most 134, and from the last, 19 times, to the first: at most 2546.
- * So a product is "short": digits are at most 2^50 + 2^12. A sum or difference of two short numbers is "long": at most
- * 2^51 + 2^13. Multiplied may be short by short and long by short (2^101 + 2^65), not long by long; a square doubles
- * digits, so only short ones are squared (2^101 + 2^64). `shorten()` makes long short again.
+ * Carry. T + 2^60 + 2^50 is positive and below 2^61. Its low 51 bits less 2^50 are the digit, from -2^50 to
+ * 2^50; the rest less 2^9 is the carry to the next digit, at most 134, and from the last, 19 times, to the
+ * first: at most 2546. So a product is "short": digits are at most 2^50 + 2^12. A sum or difference of two
+ * short numbers is "long": at most 2^51 + 2^13. Multiplied may be short by short and long by short (2^101 +
+ * 2^65), not long by long; a square doubles digits, so only short ones are squared (2^101 + 2^65). `shorten()`
+ * makes long short again.
  */
 #include "inline.h"
 #include "x25519.h"
 
+#include <stdint.h>
 #include <string.h>
 #include <wasm_simd128.h>
 
@@ -65,7 +69,9 @@ typedef struct {
 
 INLINE v128_t times_19(v128_t x)
 {
-    return wasm_i64x2_add(wasm_i64x2_add(x, wasm_i64x2_shl(x, 1)), wasm_i64x2_shl(x, 4));
+    v128_t twice = wasm_i64x2_add(x, x);
+    __asm__("" : "+r"(twice)); /* or the compiler makes it a multiplication, which machines lack for 64 bits */
+    return wasm_i64x2_add(wasm_i64x2_add(x, twice), wasm_i64x2_shl(x, 4));
 }
 
 /* Adds a product of digits to the columns: lo to the first, hi to the second. */
@@ -94,14 +100,17 @@ INLINE uint64_t start_of(int k, int squared)
 INLINE void carry(pair *r, const v128_t columns[10], int squared)
 {
     const v128_t mask = wasm_i64x2_const_splat(((int64_t) 1 << 51) - 1);
-    const v128_t one = wasm_f64x2_const_splat(0x1p52); /* or-ed to an integer below 2^52 it makes a double of it */
+    const v128_t one = wasm_f64x2_const_splat(0x1p52); /* or-ed to an integer below 2^52: 2^52 more, as a double */
     v128_t digit[5], over[5];
     UNROLL for (int k = 0; k < 5; k++) {
-        const uint64_t start = start_of(k, squared) + 19 * start_of(k + 5, squared) + ((uint64_t) 1 << 60) + ((uint64_t) 1 << 50);
+        const uint64_t start = start_of(k, squared) + 19 * start_of(k + 5, squared);
+        const int64_t positive = (int64_t) (start + ((uint64_t) 1 << 60) + ((uint64_t) 1 << 50));
         v128_t t = wasm_i64x2_add(columns[k], times_19(columns[k + 5]));
-        t = wasm_i64x2_add(t, wasm_i64x2_splat((int64_t) start));
-        digit[k] = wasm_f64x2_sub(wasm_v128_or(wasm_v128_and(t, mask), one), wasm_f64x2_const_splat(0x1p52 + 0x1p50));
-        over[k] = wasm_f64x2_sub(wasm_v128_or(wasm_u64x2_shr(t, 51), one), wasm_f64x2_const_splat(0x1p52 + 0x1p9));
+        t = wasm_i64x2_add(t, wasm_i64x2_splat(positive));
+        digit[k] = wasm_v128_or(wasm_v128_and(t, mask), one);
+        digit[k] = wasm_f64x2_sub(digit[k], wasm_f64x2_const_splat(0x1p52 + 0x1p50));
+        over[k] = wasm_v128_or(wasm_u64x2_shr(t, 51), one);
+        over[k] = wasm_f64x2_sub(over[k], wasm_f64x2_const_splat(0x1p52 + 0x1p9));
     }
     r->d[0] = wasm_f64x2_add(digit[0], wasm_f64x2_mul(over[4], wasm_f64x2_const_splat(19)));
     UNROLL for (int k = 1; k < 5; k++) r->d[k] = wasm_f64x2_add(digit[k], over[k - 1]);
@@ -111,7 +120,9 @@ INLINE void multiply(pair *r, const pair *a, const pair *b)
 {
     v128_t columns[10] = { 0 };
     UNROLL for (int k = 0; k < 9; k++) {
-        UNROLL for (int i = k < 5 ? 0 : k - 4; i <= k && i < 5; i++) add_product(columns + k, a->d[i], b->d[k - i]);
+        UNROLL for (int i = k < 5 ? 0 : k - 4; i <= k && i < 5; i++) {
+            add_product(columns + k, a->d[i], b->d[k - i]);
+        }
     }
     carry(r, columns, 0);
 }
@@ -121,7 +132,9 @@ INLINE void square(pair *r, const pair *a)
     v128_t columns[10] = { 0 }, twice[5];
     UNROLL for (int i = 0; i < 5; i++) twice[i] = wasm_f64x2_add(a->d[i], a->d[i]);
     UNROLL for (int k = 0; k < 9; k++) {
-        UNROLL for (int i = k < 5 ? 0 : k - 4; 2 * i < k; i++) add_product(columns + k, twice[i], a->d[k - i]);
+        UNROLL for (int i = k < 5 ? 0 : k - 4; 2 * i < k; i++) {
+            add_product(columns + k, twice[i], a->d[k - i]);
+        }
         if (k % 2 == 0) add_product(columns + k, a->d[k / 2], a->d[k / 2]);
     }
     carry(r, columns, 1);
@@ -144,7 +157,9 @@ INLINE void shorten(pair *r)
 /* The pair of lane `i` of a and lane `j` of b. */
 #define PICK(r, a, i, b, j)                                                                                  \
     do {                                                                                                     \
-        UNROLL for (int n_ = 0; n_ < 5; n_++) (r)->d[n_] = wasm_i64x2_shuffle((a)->d[n_], (b)->d[n_], i, 2 + (j)); \
+        UNROLL for (int n_ = 0; n_ < 5; n_++) {                                                              \
+            (r)->d[n_] = wasm_i64x2_shuffle((a)->d[n_], (b)->d[n_], i, 2 + (j));                             \
+        }                                                                                                    \
     } while (0)
 
 /* [x, z] to [x + z, x - z]: long, from short. */
@@ -152,7 +167,8 @@ INLINE void sum_and_difference(pair *r, const pair *a)
 {
     const v128_t sign = wasm_f64x2_const(0.0, -0.0);
     UNROLL for (int i = 0; i < 5; i++) {
-        const v128_t x = wasm_i64x2_shuffle(a->d[i], a->d[i], 0, 0), z = wasm_i64x2_shuffle(a->d[i], a->d[i], 1, 1);
+        const v128_t x = wasm_i64x2_shuffle(a->d[i], a->d[i], 0, 0);
+        const v128_t z = wasm_i64x2_shuffle(a->d[i], a->d[i], 1, 1);
         r->d[i] = wasm_f64x2_add(x, wasm_v128_xor(z, sign));
     }
 }
@@ -168,12 +184,12 @@ INLINE void swap_if(pair *a, pair *b, unsigned bit)
     }
 }
 
-static void multiply_call(pair *r, const pair *a, const pair *b)
+static NOINLINE void multiply_call(pair *r, const pair *a, const pair *b)
 {
     multiply(r, a, b);
 }
 
-static void square_times(pair *r, const pair *a, int count)
+static NOINLINE void square_times(pair *r, const pair *a, int count)
 {
     pair t = *a;
     for (; count > 0; count--) square(&t, &t);
@@ -203,15 +219,16 @@ static void invert(pair *r, const pair *z)
 
 /* ---- Bytes ----------------------------------------------------------------------------------------- */
 
-#define DIGIT (((uint64_t) 1 << 51) - 1)
+#define DIGIT ((int64_t) ((uint64_t) 1 << 51) - 1)
 
 /* [u, n]: u is of 256 bits, so its last digit has 52. Short. */
 static void read(pair *r, const unsigned char bytes[32], double n)
 {
     uint64_t w[4];
     memcpy(w, bytes, 32);
-    const uint64_t digits[5] = { w[0] & DIGIT, (w[0] >> 51 | w[1] << 13) & DIGIT, (w[1] >> 38 | w[2] << 26) & DIGIT,
-                                 (w[2] >> 25 | w[3] << 39) & DIGIT, w[3] >> 12 };
+    const int64_t digits[5] = { w[0] & DIGIT, (w[0] >> 51 | w[1] << 13) & DIGIT,
+                                (w[1] >> 38 | w[2] << 26) & DIGIT, (w[2] >> 25 | w[3] << 39) & DIGIT,
+                                (int64_t) (w[3] >> 12) };
     for (int i = 0; i < 5; i++) r->d[i] = wasm_f64x2_make((double) digits[i], i == 0 ? n : 0);
     shorten(r);
 }
@@ -241,15 +258,16 @@ static void write(unsigned char bytes[32], const pair *a)
     const int64_t mask = -add_up(plus_19, 19);
     uint64_t d[5];
     for (int i = 0; i < 5; i++) d[i] = (uint64_t) (h[i] ^ (mask & (h[i] ^ plus_19[i])));
-    const uint64_t w[4] = { d[0] | d[1] << 51, d[1] >> 13 | d[2] << 38, d[2] >> 26 | d[3] << 25, d[3] >> 39 | d[4] << 12 };
+    const uint64_t w[4] = { d[0] | d[1] << 51, d[1] >> 13 | d[2] << 38, d[2] >> 26 | d[3] << 25,
+                            d[3] >> 39 | d[4] << 12 };
     memcpy(bytes, w, 32);
 }
 
 /* ---- The ladder (RFC 7748 section 5), with its names ------------------------------------------------ */
 
 /*
- * One step; xz_2 = [x_2, z_2] and xz_3 are short before and after it. Lengths are in brackets; all products are of a
- * short number and one that may be long.
+ * One step; xz_2 = [x_2, z_2] and xz_3 are short before and after it. Lengths are in brackets; all products
+ * are of a short number and one that may be long.
  */
 INLINE void step(const pair *x_1, pair *xz_2, pair *xz_3)
 {

@@ -1,15 +1,16 @@
 /*
- * X25519 in integers: numbers modulo p = 2^255 - 19 as ten signed digits of 26 and 25 bits in turn; digit i counts
- * 2^ceil(25.5 i). The representation and its bounds are those of Bernstein's ref10.
+ * X25519 in integers: numbers modulo p = 2^255 - 19 as ten signed digits of 26 and 25 bits in turn; digit i
+ * counts 2^ceil(25.5 i). The representation and its bounds are those of Bernstein's ref10.
  *
- * Bounds. What `carry()` leaves is "short": even digits are at most 1.01 * 2^25 in size, odd ones 1.01 * 2^24. A sum or
- * difference of two short numbers is at most 1.65 * 2^26 and 1.65 * 2^25, and that may be multiplied. A product's
- * largest column is column 0: f_0 g_0 and nine products that are multiplied by 19, five of them (odd by odd) also by
- * 2. It is below 1.65^2 * 2^52 * (1 + 19 * (4 + 5 / 2)) < 2^60.5.
+ * Bounds. What `carry()` leaves is "short": even digits are at most 1.01 * 2^25 in size, odd ones 1.01 * 2^24.
+ * A sum or difference of two short numbers is at most 1.65 * 2^26 and 1.65 * 2^25, and that may be multiplied.
+ * A product's largest column is column 0: f_0 g_0 and nine products that are multiplied by 19, five of them
+ * (odd by odd) also by 2. It is below 1.65^2 * 2^52 * (1 + 19 * (4 + 5 / 2)) < 2^60.5.
  */
 #include "inline.h"
 #include "x25519.h"
 
+#include <stdint.h>
 #include <string.h>
 
 #include "mbedtls/platform_util.h"
@@ -44,7 +45,7 @@ INLINE int both_odd(int i, int j)
     return i & j & 1;
 }
 
-static __attribute__((noinline)) void multiply(number *r, const number *f, const number *g)
+static NOINLINE void multiply(number *r, const number *f, const number *g)
 {
     int64_t h[10] = { 0 }, g19[10];
     UNROLL for (int j = 0; j < 10; j++) g19[j] = 19 * g->d[j];
@@ -57,7 +58,7 @@ static __attribute__((noinline)) void multiply(number *r, const number *f, const
     carry(r, h);
 }
 
-static __attribute__((noinline)) void square(number *r, const number *f)
+static NOINLINE void square(number *r, const number *f)
 {
     int64_t h[10] = { 0 }, f19[10];
     UNROLL for (int j = 0; j < 10; j++) f19[j] = 19 * f->d[j];

@@ -51,6 +51,13 @@ export const KERNELS: Readonly<Record<string, Kernel>> = {
     sources: ["x25519.c", "x25519_fma.c", "x25519_integer.c", "ecp_mul.c"],
     renames: { "mbedtls/library/ecp.c": ["mbedtls_ecp_mul_restartable"] },
   },
+  p256: {
+    sources: ["p256_integer.c", "p256_scalar.c", "p256_point.c", "p256_table.c", "p256_ecp.c", "p256_ecdsa.c"],
+    renames: {
+      "mbedtls/library/ecp.c": ["mbedtls_ecp_mul_restartable", "mbedtls_ecp_check_pubkey"],
+      "mbedtls/library/ecdsa.c": ["mbedtls_ecdsa_sign_restartable", "mbedtls_ecdsa_verify_restartable"],
+    },
+  },
 };
 
 /** What {@linkcode renamed} puts before the name of a function that a kernel defines. */

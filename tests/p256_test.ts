@@ -35,12 +35,36 @@ Deno.test("P-256: the tables are what their generator writes", async () => {
 // RFC 6979, appendix A.2.5.
 const RFC_KEY = unhex("C9AFA9D845BA75166B5C215767B1D6934E50C3DB36E89B127B8A622B120F6721");
 const RFC_SIGNATURES = [
-  ["SHA-256", "sample", "EFD48B2AACB6A8FD1140DD9CD45E81D69D2C877B56AAF991C34D0EA84EAF3716F7CB1C942D657C41D436C7A1B6E29F65F3E900DBB9AFF4064DC4AB2F843ACDA8"],
-  ["SHA-384", "sample", "0EAFEA039B20E9B42309FB1D89E213057CBF973DC0CFC8F129EDDDC800EF77194861F0491E6998B9455193E34E7B0D284DDD7149A74B95B9261F13ABDE940954"],
-  ["SHA-512", "sample", "8496A60B5E9B47C825488827E0495B0E3FA109EC4568FD3F8D1097678EB97F002362AB1ADBE2B8ADF9CB9EDAB740EA6049C028114F2460F96554F61FAE3302FE"],
-  ["SHA-256", "test", "F1ABB023518351CD71D881567B1EA663ED3EFCF6C5132B354F28D3B0B7D38367019F4113742A2B14BD25926B49C649155F267E60D3814B4C0CC84250E46F0083"],
-  ["SHA-384", "test", "83910E8B48BB0C74244EBDF7F07A1C5413D61472BD941EF3920E623FBCCEBEB68DDBEC54CF8CD5874883841D712142A56A8D0F218F5003CB0296B6B509619F2C"],
-  ["SHA-512", "test", "461D93F31B6540894788FD206C07CFA0CC35F46FA3C91816FFF1040AD1581A0439AF9F15DE0DB8D97E72719C74820D304CE5226E32DEDAE67519E840D1194E55"],
+  [
+    "SHA-256",
+    "sample",
+    "EFD48B2AACB6A8FD1140DD9CD45E81D69D2C877B56AAF991C34D0EA84EAF3716F7CB1C942D657C41D436C7A1B6E29F65F3E900DBB9AFF4064DC4AB2F843ACDA8",
+  ],
+  [
+    "SHA-384",
+    "sample",
+    "0EAFEA039B20E9B42309FB1D89E213057CBF973DC0CFC8F129EDDDC800EF77194861F0491E6998B9455193E34E7B0D284DDD7149A74B95B9261F13ABDE940954",
+  ],
+  [
+    "SHA-512",
+    "sample",
+    "8496A60B5E9B47C825488827E0495B0E3FA109EC4568FD3F8D1097678EB97F002362AB1ADBE2B8ADF9CB9EDAB740EA6049C028114F2460F96554F61FAE3302FE",
+  ],
+  [
+    "SHA-256",
+    "test",
+    "F1ABB023518351CD71D881567B1EA663ED3EFCF6C5132B354F28D3B0B7D38367019F4113742A2B14BD25926B49C649155F267E60D3814B4C0CC84250E46F0083",
+  ],
+  [
+    "SHA-384",
+    "test",
+    "83910E8B48BB0C74244EBDF7F07A1C5413D61472BD941EF3920E623FBCCEBEB68DDBEC54CF8CD5874883841D712142A56A8D0F218F5003CB0296B6B509619F2C",
+  ],
+  [
+    "SHA-512",
+    "test",
+    "461D93F31B6540894788FD206C07CFA0CC35F46FA3C91816FFF1040AD1581A0439AF9F15DE0DB8D97E72719C74820D304CE5226E32DEDAE67519E840D1194E55",
+  ],
 ] as const;
 
 Deno.test("P-256: signatures are those of RFC 6979", async () => {
@@ -87,7 +111,16 @@ Deno.test("P-256: what is no scalar or no point gets stock's code", () => {
       same((core) => exchange(core, how, "P-256", point), `${how} with ${hex(point)}`);
     }
   }
-  for (const k of [bytes(0n), bytes(N), bytes(N + 1n), bytes(2n ** 256n - 1n), new Uint8Array(33).fill(1), new Uint8Array(0)]) {
+  for (
+    const k of [
+      bytes(0n),
+      bytes(N),
+      bytes(N + 1n),
+      bytes(2n ** 256n - 1n),
+      new Uint8Array(33).fill(1),
+      new Uint8Array(0),
+    ]
+  ) {
     for (const core of [kernel, stock]) core.random = streamOf("");
     same((core) => multiply(core, "P-256", k), `scalar ${hex(k)}`);
     same((core) => multiply(core, "P-256", k, good), `scalar ${hex(k)}`);
@@ -186,7 +219,22 @@ Deno.test("P-256: verification is right where its sum meets equal or opposite po
   // Q = d G with small d and small u, v: u G + v Q passes through all that tables hold, and through infinity.
   for (const d of [1n, 2n, 3n, 15n, 16n, N - 1n, N - 2n, N - 3n, 2n ** 240n, N - 2n ** 252n]) {
     const point = multiply(stock, "P-256", bytes(d)).output;
-    for (const u of [0n, 1n, 2n, 3n, 16n, N - 1n, N - 2n, d, modN(-d), modN(-2n * d), modN(-3n * d), scalarOf(random)]) {
+    for (
+      const u of [
+        0n,
+        1n,
+        2n,
+        3n,
+        16n,
+        N - 1n,
+        N - 2n,
+        d,
+        modN(-d),
+        modN(-2n * d),
+        modN(-3n * d),
+        scalarOf(random),
+      ]
+    ) {
       for (const v of [1n, 2n, 3n, 15n, N - 1n, N - 2n, scalarOf(random)]) {
         // u = e / s and v = r / s: for a chosen sum, r is its x.
         const k = modN(u + v * d);

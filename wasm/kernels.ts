@@ -47,12 +47,19 @@ export const KERNELS: Readonly<Record<string, Kernel>> = {
     sources: ["sha256.c", "sha512.c"],
     defines: ["MBEDTLS_SHA256_PROCESS_ALT", "MBEDTLS_SHA512_PROCESS_ALT"],
   },
-  "x25519": {
-    sources: ["x25519.c", "x25519_fma.c", "x25519_integer.c", "ecp_mul.c"],
-    renames: { "mbedtls/library/ecp.c": ["mbedtls_ecp_mul_restartable"] },
-  },
-  p256: {
-    sources: ["p256_integer.c", "p256_scalar.c", "p256_point.c", "p256_table.c", "p256_ecp.c", "p256_ecdsa.c"],
+  "curves": {
+    sources: [
+      "ecp_mul.c",
+      "x25519.c",
+      "x25519_fma.c",
+      "x25519_integer.c",
+      "p256_integer.c",
+      "p256_scalar.c",
+      "p256_point.c",
+      "p256_table.c",
+      "p256_ecp.c",
+      "p256_ecdsa.c",
+    ],
     renames: {
       "mbedtls/library/ecp.c": ["mbedtls_ecp_mul_restartable", "mbedtls_ecp_check_pubkey"],
       "mbedtls/library/ecdsa.c": ["mbedtls_ecdsa_sign_restartable", "mbedtls_ecdsa_verify_restartable"],

@@ -3,7 +3,7 @@
  * generation, ECDH, and PSA's. Each kernel says whether the curve is its own; the rest stays with mbedTLS.
  */
 #include "common.h"
-#include "x25519.h"
+#include "ecp_mul.h"
 
 int stock_mbedtls_ecp_mul_restartable(mbedtls_ecp_group *group, mbedtls_ecp_point *result, const mbedtls_mpi *scalar,
                                       const mbedtls_ecp_point *point,
@@ -16,7 +16,8 @@ int mbedtls_ecp_mul_restartable(mbedtls_ecp_group *group, mbedtls_ecp_point *res
 {
     if (rng == NULL) return MBEDTLS_ERR_ECP_BAD_INPUT_DATA; /* mbedTLS refuses, whether it needs one or not */
 
-    const int ret = tlsio_x25519_mul(group, result, scalar, point);
+    int ret = tlsio_p256_mul(group, result, scalar, point, rng, rng_context);
+    if (ret == TLSIO_NOT_MINE) ret = tlsio_x25519_mul(group, result, scalar, point);
     if (ret != TLSIO_NOT_MINE) return ret;
     return stock_mbedtls_ecp_mul_restartable(group, result, scalar, point, rng, rng_context, restart);
 }

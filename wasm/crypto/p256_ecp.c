@@ -1,6 +1,7 @@
 /*
  * Where multiplication enters mbedTLS: ECDH, key generation and ECDSA come here, from PSA too.
  */
+#include "ecp_mul.h"
 #include "p256_mbedtls.h"
 #include "p256_constants.h"
 
@@ -10,7 +11,6 @@
 #error "the kernel does not stop half-way"
 #endif
 
-extern __typeof__(mbedtls_ecp_mul_restartable) stock_mbedtls_ecp_mul_restartable;
 extern __typeof__(mbedtls_ecp_check_pubkey) stock_mbedtls_ecp_check_pubkey;
 
 /* ---- Numbers --------------------------------------------------------------------------------------- */
@@ -62,14 +62,10 @@ int p256_random_blind(limbs *r, rng *f_rng, void *p_rng)
 
 /* ---- mbedTLS's functions --------------------------------------------------------------------------- */
 
-int mbedtls_ecp_mul_restartable(mbedtls_ecp_group *grp, mbedtls_ecp_point *R, const mbedtls_mpi *m,
-                                const mbedtls_ecp_point *P_, rng *f_rng, void *p_rng,
-                                mbedtls_ecp_restart_ctx *rs_ctx)
+int tlsio_p256_mul(const mbedtls_ecp_group *grp, mbedtls_ecp_point *R, const mbedtls_mpi *m,
+                   const mbedtls_ecp_point *P_, rng *f_rng, void *p_rng)
 {
-    if (grp->id != MBEDTLS_ECP_DP_SECP256R1) {
-        return stock_mbedtls_ecp_mul_restartable(grp, R, m, P_, f_rng, p_rng, rs_ctx);
-    }
-    if (f_rng == NULL) return MBEDTLS_ERR_ECP_BAD_INPUT_DATA;
+    if (grp->id != MBEDTLS_ECP_DP_SECP256R1) return TLSIO_NOT_MINE;
 
     int ret = MBEDTLS_ERR_ECP_INVALID_KEY;
     scalar k;

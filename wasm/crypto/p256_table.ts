@@ -99,7 +99,7 @@ export function constants(): string {
 /** The text of `p256_table.c`. */
 export function table(): string {
   const lines = [
-    HEADER + "#include \"p256.h\"\n",
+    HEADER + '#include "p256.h"\n',
     "/* x and y of each point, times R. Block i begins at point 32 i. */",
     "const affine P256_COMB[COMB_POINTS] = {",
   ];

@@ -7,6 +7,7 @@
  * on them. Here no time depends on any secret, so there is nothing to hide, and the generator is not called.
  */
 #include "common.h"
+#include "ecp_mul.h"
 #include "x25519.h"
 
 #include "mbedtls/platform_util.h"

@@ -4,16 +4,6 @@
 #ifndef X25519_H
 #define X25519_H
 
-#include "mbedtls/ecp.h"
-
-/*
- * mbedtls_ecp_mul_restartable() for Curve25519: the same checks, the same result, the same codes. For another
- * curve it does nothing and returns TLSIO_NOT_MINE.
- */
-#define TLSIO_NOT_MINE 1
-int tlsio_x25519_mul(const mbedtls_ecp_group *group, mbedtls_ecp_point *result, const mbedtls_mpi *scalar,
-                     const mbedtls_ecp_point *point);
-
 /*
  * out = u-coordinate of scalar times the point with the u-coordinate `u`, reduced. All are little-endian. The
  * scalar is taken as it is, bits 254 to 0; `u` is taken modulo p with all its 256 bits. Time does not depend

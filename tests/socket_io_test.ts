@@ -196,12 +196,11 @@ test("SSLSocket.setTimeout() bounds a read whose record comes byte by byte", asy
 test("SSLSocket.setTimeout() bounds a write, which ends the connection: part of it is sent", async () => {
   const { client, server, near } = await pair({ pipe: { capacity: 10_000 } });
   client.setTimeout(SHORT);
-  const big = client.write(pattern(1 * MIB));
-  const queued = client.write(encodeText("behind"));
-  const call = assertKind(big, "timeout");
-  assertTook(await seconds(call), SHORT);
-  const error = await call;
-  await assertKind(queued, "timeout");
+  const big = assertKind(client.write(pattern(1 * MIB)), "timeout");
+  const queued = assertKind(client.write(encodeText("behind")), "timeout");
+  assertTook(await seconds(big), SHORT);
+  const error = await big;
+  await queued;
   assertStrictEquals(await assertRejects(() => client.write(encodeText("more"))), error);
   assertStrictEquals(await assertRejects(() => client.read(new Uint8Array(1))), error);
   await client.close();

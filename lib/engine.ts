@@ -56,7 +56,6 @@ const ANSWERS_MAX = 2 * HIGH_WATER; // bytes
 const BADCERT_CN_MISMATCH = 4;
 /** The flags before a certificate has been looked at. */
 const NOT_VERIFIED = 0xffffffff;
-
 const NEED_RECORDS = { state: "need-records" } as const;
 const DONE = { state: "done" } as const;
 const EOF = { state: "eof" } as const;

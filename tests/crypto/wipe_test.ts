@@ -22,7 +22,9 @@ function left(harness: Harness, secrets: Record<string, Uint8Array>): string[] {
 /** AES of one block, by OpenSSL. */
 function aes(key: Uint8Array, block: Uint8Array): Uint8Array {
   const cipher = createCipheriv(`aes-${key.length * 8}-ecb`, key, null);
-  return new Uint8Array(cipher.setAutoPadding(false).update(block));
+  const out = new Uint8Array(cipher.setAutoPadding(false).update(block));
+  cipher.final(); // frees it
+  return out;
 }
 
 /** The first round keys that are not the key itself (FIPS 197 section 5.2), for AES-256. */

@@ -206,8 +206,8 @@ static void add(const uint8_t *stream, const uint8_t *in, uint8_t *out, size_t l
     for (; at < len; at++) out[at] = in[at] ^ stream[at];
 }
 
-void aes_ctr32(const mbedtls_aes_context *aes, uint8_t counter[16], uint8_t mask[16], const uint8_t *in, uint8_t *out,
-               size_t len)
+void aes_ctr32(const mbedtls_aes_context *aes, uint8_t counter[16], int counter_secret, uint8_t mask[16],
+               const uint8_t *in, uint8_t *out, size_t len)
 {
     uint32_t count;
     memcpy(&count, counter + 12, 4);
@@ -217,8 +217,9 @@ void aes_ctr32(const mbedtls_aes_context *aes, uint8_t counter[16], uint8_t mask
     int have_head = 0;
 
     while (blocks > 0) {
-        const uint32_t skip = count % LANES;
-        size_t size = LANES - skip;
+        /* Groups show in time and addresses where the count stands. */
+        const uint32_t skip = counter_secret ? 0 : count % LANES;
+        size_t size = counter_secret ? 4 : LANES - skip;
         if (size > blocks) size = blocks;
         const uint8_t *stream = scratch.stream;
         if (size >= (have_head ? GROUP_MIN : FIRST_GROUP_MIN)) {

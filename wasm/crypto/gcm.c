@@ -74,6 +74,7 @@ static void start(mbedtls_gcm_context *ctx, int mode, const unsigned char *iv, s
     ctx->len = 0;
     ctx->add_len = 0;
     memset(ctx->buf, 0, sizeof(ctx->buf));
+    ctx->counter_secret = iv_len != 12;
     if (iv_len == 12) {
         memcpy(ctx->y, iv, 12);
         memcpy(ctx->y + 12, "\0\0\0\1", 4);
@@ -109,7 +110,7 @@ static void crypt(mbedtls_gcm_context *ctx, unsigned char *mask, const unsigned 
         for (; used < 16 && left > 0; left--) *out++ = *in++ ^ stream[used++];
         mbedtls_platform_zeroize(stream, sizeof(stream));
     }
-    if (left > 0 || mask != NULL) aes_ctr32(&ctx->aes, ctx->y, mask, in, out, left);
+    if (left > 0 || mask != NULL) aes_ctr32(&ctx->aes, ctx->y, ctx->counter_secret, mask, in, out, left);
 
     if (ctx->mode == MBEDTLS_GCM_ENCRYPT) hash(ctx, ctx->len, encrypted, len);
     ctx->len += len;

@@ -16,6 +16,7 @@ typedef struct mbedtls_gcm_context {
     unsigned char base_ectr[16]; /* the tag's mask */
     unsigned char y[16]; /* the counter of the last block */
     unsigned char buf[16]; /* GHASH, with the bytes of an incomplete block added in already */
+    int counter_secret; /* whether y began as a hash of the IV, not as the IV itself */
     int mode; /* MBEDTLS_GCM_ENCRYPT or MBEDTLS_GCM_DECRYPT */
 } mbedtls_gcm_context;
 

@@ -1,34 +1,10 @@
 /*
- * X25519 in doubles: two numbers modulo p = 2^255 - 19 at once, one in each lane, as five signed digits of 51
- * bits, each digit an integer in a double. It needs multiply-adds that round once.
- *
- * Product of two digits, |a b| <= 2^102. HIGH = 1.5 * 2^103: doubles from 2^103 to 2^104 are the multiples of
- * 2^51, so
- *     h = fma(a, b, HIGH)                    is HIGH + 2^51 hi,   hi = a b / 2^51 to the nearest integer;
- *     l = fma(a, b, (HIGH + LOW) - h)        is LOW + lo,         lo = a b - 2^51 hi,   |lo| <= 2^50.
- * LOW = 1.5 * 2^52: doubles from 2^52 to 2^53 are the integers, so l is exact; so is HIGH + LOW - h, a
- * multiple of 2^51 below 2^104. In both ranges the next double is the next larger word of 64 bits, so as
- * integers
- *     h = bits(HIGH) + hi    and    l = bits(LOW) + lo,
- * and columns are sums of these words, less the known sum of the constants (modulo 2^64).
- *
- * Columns. |hi| <= 2^51. Column k sums lo of the digits with i + j = k and hi of those with i + j = k - 1, at
- * most five of one and four of the other: below 7 * 2^51. With 2^255 = 19, column k + 5 adds to column k, 19
- * times: a sum T is below 134 * 2^51 in size.
- *
- * Carry. T + 2^60 + 2^50 is positive and below 2^61. Its low 51 bits less 2^50 are the digit, from -2^50 to
- * 2^50; the rest less 2^9 is the carry to the next digit, at most 134, and from the last, 19 times, to the
- * first: at most 2546. So a product is "short": digits are at most 2^50 + 2^12. A sum or difference of two
- * short numbers is "long": at most 2^51 + 2^13. Multiplied may be short by short and long by short (2^101 +
- * 2^65), not long by long; a square doubles digits, so only short ones are squared (2^101 + 2^65). `shorten()`
- * makes long short again.
+ * X25519 by multiply-adds of doubles that round once: x in one lane, z in the other.
  */
-#include "inline.h"
 #include "x25519.h"
 
 #include <stdint.h>
 #include <string.h>
-#include <wasm_simd128.h>
 
 #include "mbedtls/platform_util.h"
 
@@ -46,11 +22,7 @@ void tlsio_x25519_fma(unsigned char out[32], const unsigned char scalar[32], con
 
 #else
 
-#define FMA(a, b, c) wasm_f64x2_relaxed_madd(a, b, c)
-#define HIGH (1.5 * 0x1p103)
-#define LOW (1.5 * 0x1p52)
-#define HIGH_BITS 0x4668000000000000u
-#define LOW_BITS 0x4338000000000000u
+#include "x25519_doubles.h"
 
 int tlsio_fma_is_fused(void)
 {
@@ -58,130 +30,6 @@ int tlsio_fma_is_fused(void)
     volatile double a = 1 + 0x1p-30, c = -(1 + 0x1p-29); /* volatile: the engine is asked, not the compiler */
     const v128_t x = wasm_f64x2_splat(a), r = FMA(x, x, wasm_f64x2_splat(c));
     return wasm_i64x2_all_true(wasm_f64x2_eq(r, wasm_f64x2_const_splat(0x1p-60)));
-}
-
-/* Two numbers. A pair is written [first lane, second lane]. */
-typedef struct {
-    v128_t d[5];
-} pair;
-
-/* ---- Arithmetic modulo p --------------------------------------------------------------------------- */
-
-INLINE v128_t times_19(v128_t x)
-{
-    v128_t twice = wasm_i64x2_add(x, x);
-    __asm__("" : "+r"(twice)); /* or the compiler makes it a multiplication, which machines lack for 64 bits */
-    return wasm_i64x2_add(wasm_i64x2_add(x, twice), wasm_i64x2_shl(x, 4));
-}
-
-/* Adds a product of digits to the columns: lo to the first, hi to the second. */
-INLINE void add_product(v128_t columns[2], v128_t a, v128_t b)
-{
-    const v128_t h = FMA(a, b, wasm_f64x2_const_splat(HIGH));
-    const v128_t l = FMA(a, b, wasm_f64x2_sub(wasm_f64x2_const_splat(HIGH + LOW), h));
-    columns[0] = wasm_i64x2_add(columns[0], l);
-    columns[1] = wasm_i64x2_add(columns[1], h);
-}
-
-/* How many products digits i and j with i + j = k make. */
-INLINE uint64_t products_of(int k, int squared)
-{
-    const int all = k < 0 || k > 8 ? 0 : k < 5 ? k + 1 : 9 - k;
-    return (uint64_t) (squared ? (all + 1) / 2 : all);
-}
-
-/* What column k has to begin with, so that the constants in the words come to nothing. */
-INLINE uint64_t start_of(int k, int squared)
-{
-    return 0 - products_of(k, squared) * LOW_BITS - products_of(k - 1, squared) * HIGH_BITS;
-}
-
-/* Makes a short number of ten columns. */
-INLINE void carry(pair *r, const v128_t columns[10], int squared)
-{
-    const v128_t mask = wasm_i64x2_const_splat(((int64_t) 1 << 51) - 1);
-    const v128_t one = wasm_f64x2_const_splat(0x1p52); /* or-ed to an integer below 2^52: 2^52 more, as a double */
-    v128_t digit[5], over[5];
-    UNROLL for (int k = 0; k < 5; k++) {
-        const uint64_t start = start_of(k, squared) + 19 * start_of(k + 5, squared);
-        const int64_t positive = (int64_t) (start + ((uint64_t) 1 << 60) + ((uint64_t) 1 << 50));
-        v128_t t = wasm_i64x2_add(columns[k], times_19(columns[k + 5]));
-        t = wasm_i64x2_add(t, wasm_i64x2_splat(positive));
-        digit[k] = wasm_v128_or(wasm_v128_and(t, mask), one);
-        digit[k] = wasm_f64x2_sub(digit[k], wasm_f64x2_const_splat(0x1p52 + 0x1p50));
-        over[k] = wasm_v128_or(wasm_u64x2_shr(t, 51), one);
-        over[k] = wasm_f64x2_sub(over[k], wasm_f64x2_const_splat(0x1p52 + 0x1p9));
-    }
-    r->d[0] = wasm_f64x2_add(digit[0], wasm_f64x2_mul(over[4], wasm_f64x2_const_splat(19)));
-    UNROLL for (int k = 1; k < 5; k++) r->d[k] = wasm_f64x2_add(digit[k], over[k - 1]);
-}
-
-INLINE void multiply(pair *r, const pair *a, const pair *b)
-{
-    v128_t columns[10] = { 0 };
-    UNROLL for (int k = 0; k < 9; k++) {
-        UNROLL for (int i = k < 5 ? 0 : k - 4; i <= k && i < 5; i++) {
-            add_product(columns + k, a->d[i], b->d[k - i]);
-        }
-    }
-    carry(r, columns, 0);
-}
-
-INLINE void square(pair *r, const pair *a)
-{
-    v128_t columns[10] = { 0 }, twice[5];
-    UNROLL for (int i = 0; i < 5; i++) twice[i] = wasm_f64x2_add(a->d[i], a->d[i]);
-    UNROLL for (int k = 0; k < 9; k++) {
-        UNROLL for (int i = k < 5 ? 0 : k - 4; 2 * i < k; i++) {
-            add_product(columns + k, twice[i], a->d[k - i]);
-        }
-        if (k % 2 == 0) add_product(columns + k, a->d[k / 2], a->d[k / 2]);
-    }
-    carry(r, columns, 1);
-}
-
-/* Makes digits of up to 2^52 short: at most 2^50 + 2 * 19. */
-INLINE void shorten(pair *r)
-{
-    /* x + 1.5 * 2^103 - 1.5 * 2^103 is x to the nearest multiple of 2^51. */
-    const v128_t round = wasm_f64x2_const_splat(HIGH), one = wasm_f64x2_const_splat(0x1p-51);
-    v128_t over[5];
-    UNROLL for (int i = 0; i < 5; i++) {
-        over[i] = wasm_f64x2_sub(wasm_f64x2_add(r->d[i], round), round);
-        r->d[i] = wasm_f64x2_sub(r->d[i], over[i]);
-    }
-    r->d[0] = wasm_f64x2_add(r->d[0], wasm_f64x2_mul(over[4], wasm_f64x2_const_splat(19 * 0x1p-51)));
-    UNROLL for (int i = 1; i < 5; i++) r->d[i] = wasm_f64x2_add(r->d[i], wasm_f64x2_mul(over[i - 1], one));
-}
-
-/* The pair of lane `i` of a and lane `j` of b. */
-#define PICK(r, a, i, b, j)                                                                                  \
-    do {                                                                                                     \
-        UNROLL for (int n_ = 0; n_ < 5; n_++) {                                                              \
-            (r)->d[n_] = wasm_i64x2_shuffle((a)->d[n_], (b)->d[n_], i, 2 + (j));                             \
-        }                                                                                                    \
-    } while (0)
-
-/* [x, z] to [x + z, x - z]: long, from short. */
-INLINE void sum_and_difference(pair *r, const pair *a)
-{
-    const v128_t sign = wasm_f64x2_const(0.0, -0.0);
-    UNROLL for (int i = 0; i < 5; i++) {
-        const v128_t x = wasm_i64x2_shuffle(a->d[i], a->d[i], 0, 0);
-        const v128_t z = wasm_i64x2_shuffle(a->d[i], a->d[i], 1, 1);
-        r->d[i] = wasm_f64x2_add(x, wasm_v128_xor(z, sign));
-    }
-}
-
-/* Swaps where `bit` is 1, and does as much where it is 0. */
-INLINE void swap_if(pair *a, pair *b, unsigned bit)
-{
-    const v128_t mask = wasm_i64x2_splat(-(int64_t) bit);
-    UNROLL for (int i = 0; i < 5; i++) {
-        const v128_t change = wasm_v128_and(mask, wasm_v128_xor(a->d[i], b->d[i]));
-        a->d[i] = wasm_v128_xor(a->d[i], change);
-        b->d[i] = wasm_v128_xor(b->d[i], change);
-    }
 }
 
 static NOINLINE void multiply_call(pair *r, const pair *a, const pair *b)

@@ -1,6 +1,6 @@
 // The P-256 kernel against stock mbedTLS: the same answers and codes for whatever comes in.
 import { assert, assertEquals } from "@std/assert";
-import type { Bytes } from "../lib/bytes.ts";
+import type { Bytes } from "../../lib/bytes.ts";
 import {
   agree,
   checkPoint,
@@ -12,10 +12,10 @@ import {
   signDer,
   verify,
   verifyDer,
-} from "./crypto/asymmetric.ts";
-import { type Harness, loadHarnesses, streamOf } from "./crypto/harness.ts";
-import { Random } from "./crypto/random.ts";
-import { FILES } from "../wasm/crypto/p256_table.ts";
+} from "./asymmetric.ts";
+import { type Harness, loadHarnesses, streamOf } from "./harness.ts";
+import { Random } from "./random.ts";
+import { FILES } from "../../wasm/crypto/p256_table.ts";
 
 const P = 2n ** 256n - 2n ** 224n + 2n ** 192n + 2n ** 96n - 1n;
 const N = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
@@ -27,7 +27,7 @@ const [kernel, stock] = await loadHarnesses("test", "stock");
 
 Deno.test("P-256: the tables are what their generator writes", async () => {
   for (const [name, text] of Object.entries(FILES)) {
-    const there = await Deno.readTextFile(new URL(`../wasm/crypto/${name}`, import.meta.url));
+    const there = await Deno.readTextFile(new URL(`../../wasm/crypto/${name}`, import.meta.url));
     assertEquals(there, text(), name);
   }
 });
@@ -268,6 +268,52 @@ Deno.test("P-256: a signature whose point has x between n and p is accepted", ()
     assert(same((core) => verify(core, "P-256", other), "x above n, changed") !== 0);
   }
 });
+
+Deno.test("P-256: no secret is left in memory, in limbs or words either", () => {
+  const random = new Random("wipe");
+  for (let i = 0; i < 5; i++) {
+    const [d, k, blind] = [
+      random.bytes(32).fill(1, 0, 1),
+      random.bytes(32).fill(2, 0, 1),
+      random.bytes(32).fill(3, 0, 1),
+    ];
+    const peer = multiply(kernel, "P-256", scalar(random)).output;
+    const secrets = {
+      d,
+      k,
+      blind,
+      "-d": bytes(N - number(d)),
+      "-k": bytes(N - number(k)),
+      "1/k": bytes(inverse(number(k))),
+    };
+    const forget = (what: string) => {
+      for (const [name, secret] of Object.entries(secrets)) {
+        for (const form of [secret, limbsOf(secret)]) {
+          assert(!kernel.holds(form), `${what} leaves ${name}`);
+        }
+      }
+    };
+    kernel.random = streamOf("", Uint8Array.of(...k, ...blind));
+    sign(kernel, "P-256", d, random.bytes(32), 0);
+    forget("sign");
+    kernel.random = streamOf("", blind);
+    const shared = agree(kernel, "ecdh_shared", "P-256", d, peer).output;
+    forget("ecdh_shared");
+    assert(!kernel.holds(shared) && !kernel.holds(limbsOf(shared)), "ecdh_shared leaves the secret");
+    kernel.random = streamOf("", Uint8Array.of(...k, ...blind));
+    keygen(kernel, "P-256");
+    forget("keygen");
+  }
+});
+
+/** The first 20 bytes of a number as the kernel holds it: limbs of 29 bits in 32. */
+function limbsOf(secret: Uint8Array): Uint8Array {
+  const limbs = Uint32Array.from(
+    { length: 5 },
+    (_, i) => Number(number(secret) >> BigInt(29 * i) & 0x1fffffffn),
+  );
+  return new Uint8Array(limbs.buffer);
+}
 
 /** Asserts that both cores answer alike, from the same randomness. Returns the answer. */
 function same<T>(ask: (core: Harness) => T, what: string, random?: Random): T {

@@ -76,7 +76,7 @@ void p256_inverse(limbs *r, const limbs *a, const limbs *m, uint32_t m_inverse);
 
 /* ---- p256_scalar.c --------------------------------------------------------------------------------- */
 
-/* a b mod n. For a below 2^258 and b below 2^256. */
+/* a b mod n, for a below 2^258 with limbs below 2^30, and b below 2^256 with limbs below 2^29. */
 void p256_scalar_mul(scalar *r, const limbs *a, const limbs *b);
 
 /* 256 digits of -1 or +1, as bits of 0 or 1, and a byte of zeros for those who read two at once. */

@@ -3,18 +3,18 @@
 #define P256_CONSTANTS_H
 
 /* The field's modulus, the group's order, and their inverses modulo 2^29. */
-static const limbs P __attribute__((unused)) = { {
+static const limbs FIELD_P __attribute__((unused)) = { {
     0x1fffffff, 0x1fffffff, 0x1fffffff, 0x000001ff, 0x00000000,
     0x00000000, 0x00040000, 0x1fe00000, 0x00ffffff
 } };
 
-static const limbs N __attribute__((unused)) = { {
+static const limbs GROUP_N __attribute__((unused)) = { {
     0x1c632551, 0x1dce5617, 0x05e7a13c, 0x0df55b4e, 0x1ffffbce,
     0x1fffffff, 0x0003ffff, 0x1fe00000, 0x00ffffff
 } };
 
-#define P_INVERSE 0x1fffffff
-#define N_INVERSE 0x11ff43b1
+#define FIELD_P_INVERSE 0x1fffffff
+#define GROUP_N_INVERSE 0x11ff43b1
 
 /* Modulo p: the generator times R; R^2; b R for the b of y^2 = x^3 - 3 x + b. */
 static const limbs BASE_X __attribute__((unused)) = { {

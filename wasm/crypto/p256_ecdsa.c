@@ -32,7 +32,7 @@ static int make_r(scalar *r, const scalar *k, rng *f_rng, void *p_rng)
     if (ret == 0) {
         p256_mul_base(&product, k, &blind);
         ret = p256_to_affine(r, NULL, &product) ? 0 : MBEDTLS_ERR_ERROR_CORRUPTION_DETECTED;
-        p256_canonical(r, &N); /* p < 2 n */
+        p256_canonical(r, &GROUP_N); /* p < 2 n */
         WIPE(product);
     }
     WIPE(blind);
@@ -45,7 +45,7 @@ static void make_s(scalar *s, const limbs *e, const scalar *r, const scalar *d, 
     limbs sum, inverse;
     p256_scalar_mul(&sum, r, d);
     for (int i = 0; i < LIMBS; i++) sum.limb[i] += e->limb[i]; /* below 2^257, of limbs below 2^30 */
-    p256_inverse(&inverse, k, &N, N_INVERSE);
+    p256_inverse(&inverse, k, &GROUP_N, GROUP_N_INVERSE);
     p256_scalar_mul(s, &sum, &inverse);
     WIPE(sum);
     WIPE(inverse);
@@ -106,8 +106,8 @@ static int has_r(const jacobian *point, const scalar *r)
     if (p256_has_x(point, r)) return 1;
     if (!p256_is_below(r, &P_MINUS_N)) return 0;
     limbs x;
-    for (int i = 0; i < LIMBS; i++) x.limb[i] = r->limb[i] + N.limb[i];
-    p256_canonical(&x, &P);
+    for (int i = 0; i < LIMBS; i++) x.limb[i] = r->limb[i] + GROUP_N.limb[i];
+    p256_canonical(&x, &FIELD_P);
     return (int) p256_has_x(point, &x);
 }
 
@@ -125,7 +125,7 @@ int mbedtls_ecdsa_verify_restartable(mbedtls_ecp_group *grp, const unsigned char
     if (!p256_read_scalar(&r, r_in) || !p256_read_scalar(&s, s_in)) return MBEDTLS_ERR_ECP_VERIFY_FAILED;
     if (!p256_read_ecp_point(&q, q_in)) return MBEDTLS_ERR_ECP_INVALID_KEY;
     read_hash(&e, hash, len);
-    p256_inverse(&s, &s, &N, N_INVERSE);
+    p256_inverse(&s, &s, &GROUP_N, GROUP_N_INVERSE);
     p256_scalar_mul(&u, &e, &s);
     p256_scalar_mul(&v, &r, &s);
     p256_mul_add(&point, &u, &v, &q);

@@ -35,7 +35,7 @@ int p256_write_mpi(mbedtls_mpi *r, const limbs *a)
 
 uint32_t p256_read_scalar(scalar *r, const mbedtls_mpi *a)
 {
-    return p256_read_mpi(r, a) && (p256_is_below(r, &N) & (1 ^ p256_is_zero(r)));
+    return p256_read_mpi(r, a) && (p256_is_below(r, &GROUP_N) & (1 ^ p256_is_zero(r)));
 }
 
 uint32_t p256_read_ecp_point(affine *r, const mbedtls_ecp_point *p)
@@ -53,7 +53,7 @@ int p256_random_blind(limbs *r, rng *f_rng, void *p_rng)
         ret = f_rng(p_rng, bytes, sizeof(bytes));
         if (ret != 0) break;
         p256_from_bytes(r, bytes);
-        if (p256_is_below(r, &P) & (1 ^ p256_is_zero(r))) break;
+        if (p256_is_below(r, &FIELD_P) & (1 ^ p256_is_zero(r))) break;
         ret = MBEDTLS_ERR_ECP_RANDOM_FAILED;
     }
     WIPE(bytes);
@@ -63,7 +63,7 @@ int p256_random_blind(limbs *r, rng *f_rng, void *p_rng)
 /* ---- mbedTLS's functions --------------------------------------------------------------------------- */
 
 int tlsio_p256_mul(const mbedtls_ecp_group *grp, mbedtls_ecp_point *R, const mbedtls_mpi *m,
-                   const mbedtls_ecp_point *P_, rng *f_rng, void *p_rng)
+                   const mbedtls_ecp_point *P, rng *f_rng, void *p_rng)
 {
     if (grp->id != MBEDTLS_ECP_DP_SECP256R1) return TLSIO_NOT_MINE;
 
@@ -72,7 +72,7 @@ int tlsio_p256_mul(const mbedtls_ecp_group *grp, mbedtls_ecp_point *R, const mbe
     affine p;
     limbs blind, x, y;
     jacobian product;
-    if (!p256_read_scalar(&k, m) || !p256_read_ecp_point(&p, P_)) goto cleanup;
+    if (!p256_read_scalar(&k, m) || !p256_read_ecp_point(&p, P)) goto cleanup;
     MBEDTLS_MPI_CHK(p256_random_blind(&blind, f_rng, p_rng));
     if (p256_is_base(&p)) p256_mul_base(&product, &k, &blind);
     else p256_mul(&product, &k, &p, &blind);

@@ -63,7 +63,8 @@ INLINE wide times(int64_t n, wide a)
 
 /* ---- Products -------------------------------------------------------------------------------------- */
 
-/* sum + term; LLVM may not turn sums around: from the last term to the first they need all registers, 6 % slower. */
+/* sum + term. The barrier keeps LLVM from adding a column's products from the last one to the first: so all of them
+ * would have to be kept, which takes 6 % longer. */
 INLINE int64_t plus(int64_t sum, int64_t term)
 {
     sum += term;
@@ -92,7 +93,7 @@ INLINE int64_t square_column(const wide *a, const wide *twice, int k)
     return sum;
 }
 
-/* Column k of  m (p + 1 - ... ): what the Montgomery steps add, beside what cancels the low limbs. */
+/* Column k of (p + 1) m: what Montgomery's steps add, beside the -m that cancels the lower columns. */
 INLINE int64_t shifts(const int64_t m[LIMBS], int k)
 {
     int64_t sum = 0;

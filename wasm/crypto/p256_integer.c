@@ -19,14 +19,15 @@ void p256_from_words(limbs *r, const uint64_t words[4])
 
 void p256_to_words(uint64_t words[4], const limbs *a)
 {
-    uint64_t r[5] = { 0 };
-    EACH_LIMB {
-        const int word = LIMB_BITS * i / 64, shift = LIMB_BITS * i % 64;
-        const uint64_t bits = (uint32_t) a->limb[i];
-        r[word] |= bits << shift;
-        if (shift > 64 - LIMB_BITS) r[word + 1] |= bits >> (64 - shift);
+    UNROLL for (int word = 0; word < 4; word++) {
+        uint64_t bits = 0;
+        EACH_LIMB {
+            const int shift = LIMB_BITS * i - 64 * word;
+            if (shift >= 0 && shift < 64) bits |= (uint64_t) (uint32_t) a->limb[i] << shift;
+            else if (shift < 0 && shift > -LIMB_BITS) bits |= (uint64_t) (uint32_t) a->limb[i] >> -shift;
+        }
+        words[word] = bits;
     }
-    memcpy(words, r, 32);
 }
 
 void p256_from_bytes(limbs *r, const unsigned char bytes[32])

@@ -7,8 +7,8 @@
 /* ---- Products -------------------------------------------------------------------------------------- */
 
 /*
- * a b / 2^261 modulo n, by Montgomery's method, between 0 and n + a b / 2^261. A column has at most 9 products a_i b_j
- * and 9 products m_i n_j of limbs below 2^29, which with the carry is less than 2^63.
+ * a b / 2^261 modulo n, by Montgomery's method: between 0 and n + a b / 2^261. For limbs of a below 2^30 and of b below
+ * 2^29, a column with its carry is less than 9 (2^59 + 2^58) + 2^34 < 2^63.
  */
 static void montgomery(limbs *r, const limbs *a, const limbs *b)
 {
@@ -17,11 +17,11 @@ static void montgomery(limbs *r, const limbs *a, const limbs *b)
     UNROLL for (int k = 0; k < 2 * LIMBS - 1; k++) {
         UNROLL for (int i = k < LIMBS ? 0 : k - LIMBS + 1; i < LIMBS && i <= k; i++) {
             carry += (int64_t) a->limb[i] * b->limb[k - i];
-            if (i < k || k >= LIMBS) carry += (int64_t) m[i] * N.limb[k - i];
+            if (i < k || k >= LIMBS) carry += (int64_t) m[i] * GROUP_N.limb[k - i];
         }
         if (k < LIMBS) {
-            m[k] = (int32_t) (-N_INVERSE * (uint32_t) carry & LIMB_MASK);
-            carry += (int64_t) m[k] * N.limb[0];
+            m[k] = (int32_t) (-GROUP_N_INVERSE * (uint32_t) carry & LIMB_MASK);
+            carry += (int64_t) m[k] * GROUP_N.limb[0];
         } else {
             r->limb[k - LIMBS] = (int32_t) (carry & LIMB_MASK);
         }
@@ -35,7 +35,7 @@ void p256_scalar_mul(scalar *r, const limbs *a, const limbs *b)
     limbs t;
     montgomery(&t, a, &SCALAR_R2); /* a R, below n + 2^253 */
     montgomery(&t, &t, b);
-    p256_canonical(&t, &N);
+    p256_canonical(&t, &GROUP_N);
     *r = t;
     WIPE(t);
 }
@@ -55,7 +55,7 @@ void p256_digits(digits *r, const scalar *k)
     const int32_t even = mask_of(1 ^ ((uint32_t) k->limb[0] & 1));
     int32_t carry = 0;
     for (int i = 0; i < LIMBS; i++) { /* k, or n - k */
-        carry += (k->limb[i] ^ even) - even + (N.limb[i] & even);
+        carry += (k->limb[i] ^ even) - even + (GROUP_N.limb[i] & even);
         odd.limb[i] = carry & LIMB_MASK;
         carry >>= LIMB_BITS;
     }

@@ -81,9 +81,11 @@ export function constants(): string {
   return [
     HEADER + "#ifndef P256_CONSTANTS_H\n#define P256_CONSTANTS_H\n",
     "/* The field's modulus, the group's order, and their inverses modulo 2^29. */",
-    constant("P", p),
-    constant("N", n),
-    `#define P_INVERSE ${hex(inverse(p, low), 8)}\n#define N_INVERSE ${hex(inverse(n, low), 8)}\n`,
+    constant("FIELD_P", p),
+    constant("GROUP_N", n),
+    `#define FIELD_P_INVERSE ${hex(inverse(p, low), 8)}\n#define GROUP_N_INVERSE ${
+      hex(inverse(n, low), 8)
+    }\n`,
     "/* Modulo p: the generator times R; R^2; b R for the b of y^2 = x^3 - 3 x + b. */",
     constant("BASE_X", mod(G[0] * R, p)),
     constant("BASE_Y", mod(G[1] * R, p)),

@@ -63,8 +63,10 @@ INLINE wide times(int64_t n, wide a)
 
 /* ---- Products -------------------------------------------------------------------------------------- */
 
-/* sum + term. The barrier keeps LLVM from adding a column's products from the last one to the first: so all of them
- * would have to be kept, which takes 6 % longer. */
+/*
+ * sum + term. The barrier keeps LLVM from adding up a column from its last product to its first: all of them would
+ * have to be kept until then, and everything would take 6 % longer.
+ */
 INLINE int64_t plus(int64_t sum, int64_t term)
 {
     sum += term;
@@ -128,10 +130,10 @@ INLINE wide fold(wide a)
 {
     const int64_t q = a.limb[8] >> 24;
     a.limb[0] += q;
-    a.limb[3] -= q << 9;
-    a.limb[6] -= q << 18;
-    a.limb[7] += q << 21;
-    a.limb[8] -= q << 24;
+    a.limb[3] -= q * (1 << 9);
+    a.limb[6] -= q * (1 << 18);
+    a.limb[7] += q * (1 << 21);
+    a.limb[8] -= q * (1 << 24);
     return a;
 }
 

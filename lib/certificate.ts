@@ -4,7 +4,6 @@
  * @module
  */
 
-import { X509Certificate } from "node:crypto";
 import { type Bytes, decodeText, encodeText } from "./bytes.ts";
 import { Core, IO_SIZE } from "./core.ts";
 
@@ -173,9 +172,4 @@ function subjectOf(core: Core, pem: string): string {
 
 function timestamp(ms: number): string {
   return new Date(ms).toISOString().replace(/[-:T]/g, "").slice(0, 14);
-}
-
-/** The SHA-256 of a certificate, as people compare it: `"AB:CD:..."`. */
-export function fingerprint(pem: string): string {
-  return new X509Certificate(pem).fingerprint256;
 }

@@ -4,11 +4,11 @@
  * @module
  */
 
-import { createHash, X509Certificate } from "node:crypto";
 import { assertBytes, type Bytes, concat, EMPTY, encodeText, typeName } from "./bytes.ts";
 import { Core } from "./core.ts";
 import { credentialError, loadRoots, loadTrust, parseLength, type Source } from "./credentials.ts";
 import { CODE, SSLError } from "./errors.ts";
+import { readCertificate } from "./peer_certificate.ts";
 import {
   defaultSuites,
   groupIds,
@@ -198,20 +198,26 @@ export class TLSConfig {
 
   #hashTrust(): string {
     const { trust, checkHostname, allowCommonName, sigalgs } = this.options;
-    const hash = createHash("sha256");
-    hash.update(JSON.stringify([this.serverSide, this.certReqs, checkHostname, allowCommonName, sigalgs]));
+    const core = this.#core ?? Core.shared();
+    const facts = JSON.stringify([this.serverSide, this.certReqs, checkHostname, allowCommonName, sigalgs]);
+    const parts = [encodeText(facts)];
     if (this.certReqs !== CERT_NONE) {
-      if (trust === undefined) hash.update(ROOTS);
-      for (const { bytes } of trust ?? []) hash.update(`${bytes.length}:`).update(bytes);
+      if (trust === undefined) parts.push(encodeText(ROOTS));
+      for (const { bytes } of trust ?? []) parts.push(encodeText(`${bytes.length}:`), bytes);
     }
-    if (this.options.credential !== undefined) hash.update(identityOf(this.options.credential.chain.bytes));
+    if (this.options.credential !== undefined) {
+      parts.push(encodeText(identityOf(core, this.options.credential.chain.bytes)));
+    }
     const { psk } = this.options;
     if (psk !== undefined) {
       const identity = typeof psk.identity === "string" ? encodeText(psk.identity) : psk.identity;
-      hash.update(`psk ${identity.length}:`).update(identity);
-      if (this.serverSide) hash.update(psk.key); // a client's hash leaves the process with its sessions
+      parts.push(encodeText(`psk ${identity.length}:`), identity as Bytes);
+      if (this.serverSide) parts.push(psk.key as Bytes); // a client's hash leaves the process with its sessions
     }
-    return hash.digest("hex");
+    const all = concat(parts);
+    const hash = core.sha256(all).toHex();
+    all.fill(0);
+    return hash;
   }
 
   #build(): void {
@@ -394,10 +400,10 @@ function assertNames(option: string, list: unknown, atLeast: number): void {
  * Whom a certificate is for. A server must not resume what another one began, or a client could be led from the one to the
  * other without noticing (Delignat-Lavaud and Bhargavan, "Virtual host confusion"); a renewed certificate goes on.
  */
-function identityOf(chain: Bytes): string {
+function identityOf(core: Core, chain: Bytes): string {
   try {
-    const { subject, subjectAltName } = new X509Certificate(chain);
-    return `${subject} ${subjectAltName}`;
+    const { subject, subjectAltName = [] } = readCertificate(core, chain);
+    return JSON.stringify([subject, subjectAltName]);
   } catch {
     return ""; // not a certificate: #setCredential() says so, naming the option
   }

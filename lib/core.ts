@@ -18,6 +18,7 @@ export const CORE_EXPORTS = {
   core_free: 1,
   core_allocated: 0,
   core_peak: 0,
+  core_sha256: 3,
   core_suite: 1,
   core_suite_name: 1,
   core_suite_bits: 1,
@@ -287,6 +288,14 @@ export class Core {
     } finally {
       this.free(at);
     }
+  }
+
+  /** The SHA-256 of `bytes`. */
+  sha256(bytes: Bytes): Bytes {
+    return this.with([bytes], (at) => {
+      this.check("hash", this.call.core_sha256(at!, bytes.length, this.io));
+      return this.memory.slice(this.io, this.io + 32);
+    });
   }
 
   /** The C string at `at`; `""` for a null pointer. */

@@ -1,6 +1,5 @@
 /** Certificates and keys on their way into the core: what to parse, and what to say when it does not. */
 
-import { rootCertificates } from "node:tls";
 import { type Bytes, encodeText } from "./bytes.ts";
 import type { Core } from "./core.ts";
 import { CODE, codeText, SSLError } from "./errors.ts";
@@ -71,8 +70,14 @@ export function loadTrust(core: Core, sources: readonly Source[]): number {
 /** Deno's copy of the Mozilla roots. One that mbedTLS cannot read is left out: it then verifies nothing. */
 export function loadRoots(core: Core): number {
   const trust = newTrust(core);
+  const { rootCertificates } = loadNodeTls();
   const pem = encodeText(`${rootCertificates.join("\n")}\n`);
   const code = core.with([pem], (at) => core.call.trust_add(trust, at!, pem.length + 1));
   core.check("load the default caCerts", code);
   return trust;
+}
+
+/** Not by `import`: that takes longer than a handshake, and who names a CA does without. */
+function loadNodeTls(): typeof import("node:tls") {
+  return globalThis.process.getBuiltinModule("node:tls");
 }

@@ -1,6 +1,5 @@
 /** Certificates and keys from wherever they are: a path, PEM text, or bytes. */
 
-import { readFile } from "node:fs/promises";
 import { type Bytes, encodeText, typeName } from "./bytes.ts";
 import type { Source } from "./credentials.ts";
 
@@ -26,7 +25,7 @@ export async function loadSource(option: string, value: unknown): Promise<Source
   }
   const name = `${option} "${value}"`;
   try {
-    return { name, bytes: new Uint8Array(await readFile(value)) };
+    return { name, bytes: await Deno.readFile(value) };
   } catch (error) {
     throw named(name, error);
   }
@@ -35,21 +34,15 @@ export async function loadSource(option: string, value: unknown): Promise<Source
 /** The platform's own class of error (NotFound, PermissionDenied ...), with the option and path in its message. */
 function named(name: string, error: unknown): unknown {
   if (!(error instanceof Error)) return error;
-  const { code } = error as { code?: string };
-  const classes: Record<string, new (message: string, options?: ErrorOptions) => Error> = {
-    ENOENT: Deno.errors.NotFound,
-    EACCES: Deno.errors.PermissionDenied,
-    EISDIR: Deno.errors.IsADirectory,
-  };
-  const state: Record<string, string> = {
-    ENOENT: "no such file",
-    EACCES: "permission denied",
-    EISDIR: "it is a directory",
-  };
-  const Known = classes[code ?? ""];
-  if (Known === undefined) {
-    error.message = `Cannot load ${name}: ${error.message}`;
-    return error;
+  const { NotFound, PermissionDenied, IsADirectory } = Deno.errors;
+  const states = [
+    [NotFound, "no such file"],
+    [PermissionDenied, "permission denied"],
+    [IsADirectory, "it is a directory"],
+  ] as const;
+  for (const [Known, state] of states) {
+    if (error instanceof Known) return new Known(`Cannot load ${name}: ${state}`, { cause: error });
   }
-  return new Known(`Cannot load ${name}: ${state[code!]}`, { cause: error });
+  error.message = `Cannot load ${name}: ${error.message}`;
+  return error;
 }

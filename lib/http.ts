@@ -6,7 +6,7 @@
  * @module
  */
 
-import { type HostOptions, type HttpHandler, HttpHost } from "./_http_host.ts";
+import type { HostOptions, HttpHandler, HttpHost } from "./_http_host.ts";
 import { assertSeconds, typeName } from "./bytes.ts";
 import { inTime } from "./deadline.ts";
 import { listen, type ListenOptions } from "./net.ts";
@@ -142,6 +142,7 @@ export class HttpServer implements AsyncDisposable {
     const limits = limitsOf(options);
     assertSeconds("shutdownTimeout", shutdownTimeout);
     signal?.throwIfAborted();
+    const { HttpHost } = await import("./_http_host.ts"); // here: it loads node:http, longer than a handshake takes
     const host = new HttpHost(handler, { ...limits, onError: onError ?? internalServerError });
     const starting = Server.start((duplex) => host.serve(duplex), () => listen({ ...rest, port }), {
       ...rest,

@@ -6,6 +6,7 @@
 
 import { assertBytes, type Bytes, decodeText } from "./bytes.ts";
 import { Core } from "./core.ts";
+import { parseLength } from "./credentials.ts";
 
 /** An attribute of a name: `["commonName", "example.com"]`. */
 export type NameAttribute = readonly [type: string, value: string];
@@ -66,13 +67,18 @@ interface Field {
 /**
  * Reads a certificate.
  *
- * @param der The certificate, DER.
+ * @param der The certificate, DER, or PEM, of which it reads the first.
  * @returns Its fields, as CPython names them.
  * @throws {SSLError} If the bytes are not a certificate.
  */
 export function peerCertificate(der: Uint8Array): PeerCertificate {
   assertBytes("der", der);
-  const fields = readFields(der);
+  return readCertificate(Core.shared(), der);
+}
+
+/** The first certificate of `chain`, DER or PEM. */
+export function readCertificate(core: Core, chain: Bytes): PeerCertificate {
+  const fields = readFields(core, chain);
   const find = (kind: number) => fields.find((field) => field.kind === kind)!.value;
   const altNames = fields.filter(({ kind, tag }) => kind === FIELD.ALT_NAME && ALT_NAME_TYPES[tag]);
   return {
@@ -90,11 +96,10 @@ export function peerCertificate(der: Uint8Array): PeerCertificate {
   };
 }
 
-function readFields(der: Bytes): Field[] {
-  const core = Core.shared();
-  const room = new Uint8Array(2 * der.length + 1024); // each field is in the certificate once, with other headers
-  const bytes = core.with([der, room], (at, out) => {
-    const length = core.call.certificate_fields(at!, der.length, out!, room.length);
+function readFields(core: Core, chain: Bytes): Field[] {
+  const room = new Uint8Array(2 * chain.length + 1024); // each field is in the certificate once, with other headers
+  const bytes = core.with([chain, room], (at, out) => {
+    const length = core.call.certificate_fields(at!, parseLength(chain), out!, room.length);
     core.check("read the certificate", length);
     return core.memory.slice(out!, out! + length);
   });

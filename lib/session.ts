@@ -5,8 +5,8 @@
  * @module
  */
 
-import { createHash } from "node:crypto";
 import { assertBytes, type Bytes, concat, decodeText, encodeText, equalBytes } from "./bytes.ts";
+import { Core } from "./core.ts";
 
 /** What an {@linkcode SSLSession} knows besides its secrets. */
 export interface SessionFacts {
@@ -122,5 +122,5 @@ function readFacts(json: Bytes): SessionFacts {
 }
 
 function checksum(bytes: Bytes): Bytes {
-  return new Uint8Array(createHash("sha256").update(bytes).digest().subarray(0, CHECKSUM));
+  return Core.shared().sha256(bytes).subarray(0, CHECKSUM);
 }

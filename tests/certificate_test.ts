@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { X509Certificate } from "node:crypto";
 import { type Bytes, encodeText } from "../lib/bytes.ts";
-import { type CertificateOptions, createCertificate, fingerprint, parseAddress } from "../lib/certificate.ts";
+import { type CertificateOptions, createCertificate, parseAddress } from "../lib/certificate.ts";
 import { peerCertificate } from "../lib/peer_certificate.ts";
 import { Core } from "../lib/core.ts";
 import { SSLError } from "../lib/errors.ts";
@@ -277,10 +277,4 @@ Deno.test("peerCertificate() refuses what is no certificate", () => {
     TypeError,
     "Cannot use der: expected a Uint8Array, got string",
   );
-});
-
-Deno.test("fingerprint() is openssl's SHA-256 fingerprint", async () => {
-  const pem = new TextDecoder().decode(source("ec.pem").bytes);
-  const line = await openssl(pem, "x509", "-noout", "-fingerprint", "-sha256");
-  assertEquals(fingerprint(pem), line.trim().split("=")[1]);
 });

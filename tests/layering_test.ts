@@ -5,9 +5,9 @@ import { CORE_EXPORTS } from "../lib/core.ts";
 /** The files of lib/ from the bottom up: a file imports from its own layer and from those below. */
 const LAYERS: readonly string[][] = [
   ["_std", "errors", "bytes", "deadline"],
-  ["duplex", "byte_queue", "session", "tickets", "engine_state", "core_module"],
+  ["duplex", "byte_queue", "tickets", "engine_state", "core_module"],
   ["core"],
-  ["suites", "credentials", "certificate", "peer_certificate"],
+  ["session", "suites", "credentials", "certificate", "peer_certificate"],
   ["config", "profile", "files"],
   ["wire", "connection", "engine"],
   ["pump", "nonblocking", "object"],
@@ -30,6 +30,13 @@ const MAY_CALL_CORE = [
   "config",
   "connection",
 ];
+
+interface Import {
+  readonly specifier: string;
+  readonly typeOnly: boolean;
+  /** Whether it is loaded when its turn comes, not with the file. */
+  readonly later: boolean;
+}
 
 interface File {
   /** The name in {@linkcode LAYERS}: without its extension; a folder's files have the folder's. */
@@ -56,7 +63,7 @@ function nameOf(path: string): string {
 }
 
 /** What a file imports or re-exports: specifiers, and whether only types. */
-function importsOf({ code }: File): { specifier: string; typeOnly: boolean }[] {
+function importsOf({ code }: File): Import[] {
   const statements = code.matchAll(
     /^(?:import(?=[\s{*])|export)\s+([^"';=(]*?)(?:\sfrom\s+|(?<=^import\s+))"([^"\n]+)"/gm,
   );
@@ -65,8 +72,9 @@ function importsOf({ code }: File): { specifier: string; typeOnly: boolean }[] {
     ...[...statements].map(([, clause, specifier]) => ({
       specifier: specifier!,
       typeOnly: isTypeOnly(clause!),
+      later: false,
     })),
-    ...[...dynamic].map(([, specifier]) => ({ specifier: specifier!, typeOnly: false })),
+    ...[...dynamic].map(([, specifier]) => ({ specifier: specifier!, typeOnly: false, later: true })),
   ];
 }
 
@@ -92,6 +100,7 @@ Deno.test("layering: this test finds the imports", () => {
   assertEquals(socket.find(({ specifier }) => specifier === "./engine.ts"), {
     specifier: "./engine.ts",
     typeOnly: false,
+    later: false,
   });
   assertEquals(socket.find(({ specifier }) => specifier === "./session.ts")?.typeOnly, true);
   assertEquals(FILES.filter((file) => importsOf(file).length > 0).length > FILES.length / 2, true);
@@ -141,6 +150,24 @@ Deno.test("layering: what a URL import loads needs no import map", () => {
       .map(({ specifier }) => `${file.path} imports ${specifier}`)
   );
   assertEquals(bare, []);
+});
+
+Deno.test("layering: importing mod.ts loads nothing of Node, which takes longer than a handshake", () => {
+  const mod = { name: "mod", path: "mod.ts", code: Deno.readTextFileSync(new URL("mod.ts", ROOT)) };
+  const found: string[] = [];
+  const loaded = new Set([mod.path]);
+  const load = (file: File) => {
+    for (const { specifier } of importsOf(file).filter(({ typeOnly, later }) => !typeOnly && !later)) {
+      if (specifier.startsWith("node:")) found.push(`${file.path} imports ${specifier}`);
+      const next = FILES.find(({ path }) => path === target(file.path, specifier));
+      if (next === undefined || loaded.has(next.path)) continue;
+      loaded.add(next.path);
+      load(next);
+    }
+  };
+  load(mod);
+  assertEquals(found, []);
+  assertEquals(loaded.has("lib/socket.ts"), true);
 });
 
 Deno.test("layering: only the outer layers say Deno. at run time", () => {

@@ -34,7 +34,7 @@ const MEMBERS: Record<string, string> = {
     verifiedChain verifyFlags verifyMessage version wantsRecords write`,
   TicketKeyRing: ".from .shared generation keys rotate size toBytes",
   Core:
-    `.shared alloc allocated check collect connect defaultTrust disconnect free int32s memory retired text verifyText
+    `.shared alloc allocated check collect connect defaultTrust disconnect free int32s memory retired sha256 text verifyText
     version with`,
   Server: ".start abortClients abortHandshakes close closeClients isServing serveForever sockets waitClosed",
 };

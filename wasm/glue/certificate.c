@@ -69,13 +69,13 @@ static void put_time(writer *w, int kind, const mbedtls_x509_time *t)
     put_field(w, kind, 0, "", parts, sizeof(parts));
 }
 
-/* Writes the fields of a DER certificate. Returns how many bytes, or a negative code. */
-int EXPORT(certificate_fields)(const unsigned char *der, size_t len, unsigned char *out, size_t size)
+/* Writes the fields of a certificate: DER, or the first of PEM. Returns how many bytes, or a negative code. */
+int EXPORT(certificate_fields)(const unsigned char *chain, size_t len, unsigned char *out, size_t size)
 {
     mbedtls_x509_crt crt;
     mbedtls_x509_crt_init(&crt);
-    int ret = mbedtls_x509_crt_parse_der_nocopy(&crt, der, len);
-    if (ret == 0) {
+    int ret = mbedtls_x509_crt_parse(&crt, chain, len);
+    if (ret >= 0 && crt.raw.p != NULL) { /* above 0: another one of the chain did not parse */
         writer w = { out, out + size, 0 };
         put_name(&w, FIELD_SUBJECT, &crt.subject);
         put_name(&w, FIELD_ISSUER, &crt.issuer);

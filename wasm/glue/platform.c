@@ -6,6 +6,7 @@
 #include <malloc.h>
 #include <stdlib.h>
 
+#include "mbedtls/sha256.h"
 #include "mbedtls/version.h"
 #include "psa/crypto.h"
 
@@ -89,6 +90,11 @@ mbedtls_time_t tlsio_time(mbedtls_time_t *out)
 int EXPORT(core_init)(void)
 {
     return psa_crypto_init() == PSA_SUCCESS ? 0 : MBEDTLS_ERR_PLATFORM_HW_ACCEL_FAILED;
+}
+
+int EXPORT(core_sha256)(const unsigned char *bytes, size_t len, unsigned char hash[32])
+{
+    return mbedtls_sha256(bytes, len, hash, 0);
 }
 
 /* The version of mbedTLS with a hash of all that was compiled, as a C string. */

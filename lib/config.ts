@@ -40,7 +40,7 @@ export interface PolicyOptions {
   certReqs?: CertReqs;
   /** One version, or the lowest and highest. @default {TLS 1.2 to TLS 1.3} */
   sslVersion?: TLSVersion | { minimum?: TLSVersion; maximum?: TLSVersion };
-  /** Cipher suites by name, best first, IANA's or mbedTLS's spelling. */
+  /** Cipher suites by name, best first, IANA's or mbedTLS's spelling. @default {forward secret ones, by the core's speed} */
   ciphers?: readonly string[];
   /** Groups of the key exchange by name, best first: `"x25519"`, `"secp256r1"` ... */
   groups?: readonly string[];
@@ -65,7 +65,11 @@ export interface PolicyOptions {
   sessionCacheSize?: number;
   /** TLS 1.2: follow a peer that asks to renegotiate. @default {false} */
   renegotiation?: boolean;
-  /** Server, TLS 1.2: let the client's order of suites decide; in TLS 1.3 it always does. @default {false} */
+  /**
+   * Server, TLS 1.2: let the client's order of suites decide, as it always does in TLS 1.3: one without AES instructions asks
+   * for ChaCha20-Poly1305 first, others for AES-GCM. `false`: ours decides, which is that of {@linkcode ciphers} or of the
+   * core's speed, ChaCha20-Poly1305 before AES-GCM before CBC. @default {true}
+   */
   preferClientOrder?: boolean;
   /** Takes each secret as a line of an NSS key log: who has it can read the traffic. */
   keyLog?: (line: string) => void;
@@ -254,7 +258,7 @@ export class TLSConfig {
       (options.renegotiation ? OPTION.RENEGOTIATION : 0) |
       (usesSha1(sigalgs) ? OPTION.SHA1 : 0) |
       (options.keyLog ? OPTION.KEY_LOG : 0) |
-      (options.preferClientOrder ? OPTION.CLIENT_ORDER : 0);
+      (options.preferClientOrder ?? true ? OPTION.CLIENT_ORDER : 0);
     const fragment = FRAGMENT_CODES.get(options.maxFragmentLength)!;
     core.check(
       "set the TLS policy",

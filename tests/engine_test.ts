@@ -21,7 +21,7 @@ for (const [version, sslVersion] of VERSIONS) {
           const engine = pair[end];
           assertEquals([engine.state, engine.handshakeDone, engine.version], ["open", true, version]);
           assertEquals(engine.cipher, { ...pair.client.cipher!, version, bits: 256 });
-          assertEquals([engine.group, engine.sessionReused], ["secp256r1", false]);
+          assertEquals([engine.group, engine.sessionReused], ["x25519", false]);
           for (const length of [1, 100, 16384, 16385, 40_000]) {
             const data = bytesFrom(length, length);
             assertEquals(pair.send(end, data), data);

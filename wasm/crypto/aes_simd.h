@@ -56,7 +56,7 @@ INLINE vec high_nibbles(vec bytes)
 
 /* In a file of their own, where the compiler of the code does not see them: it would write them into the code as
  * constants, and an engine makes those anew in general registers for each use. */
-extern const table aes_inverse[2], aes_enter[2], aes_sbox[2], aes_sbox2[2], aes_sbox_leave[2];
+extern const table aes_inverse[2], aes_enter[2], aes_sbox2[2], aes_sbox3[2], aes_sbox_leave[2];
 extern const table aes_unenter[2], aes_unsbox[8], aes_unsbox_leave[2], aes_shift[4], aes_unshift[4];
 
 /* Two tables for the two nibbles of bytes, or for the two results of invert(). */

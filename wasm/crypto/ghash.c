@@ -12,16 +12,17 @@
  *   X P = sum over k of x^8k (high[k][u] + low[k][v]),
  *
  * where multiplying by x^8 moves a vector up by one byte, into a second vector of which 15 bytes fill. Those are reduced
- * once, at the end. Four blocks share both the moves and the reduction: (Y + A) P^4 + B P^3 + C P^2 + D P.
+ * once, at the end. Some blocks share both the moves and the reduction, as four do: (Y + A) P^4 + B P^3 + C P^2 + D P.
  */
 #include "ghash.h"
 
 #include "aes_simd.h"
 #include "mbedtls/platform_util.h"
 
-/* How many powers of h there can be tables of, and from how many blocks on they are worth making. */
-#define POWERS 4
-#define POWERS_MIN 28
+/* How many powers of h there can be tables of: 1, 4 or 8, and from how many blocks on those are worth making. */
+#define POWERS 8
+#define FOUR_MIN 28
+#define EIGHT_MIN 256
 
 /* Here, not on the stack, since V8 leaves out bounds checks for constant addresses. */
 static struct {
@@ -107,35 +108,46 @@ INLINE vec multiply(const vec *blocks, const int count)
     return reduce(lower);
 }
 
-__attribute__((noinline)) static vec one_by_one(vec y, const uint8_t *in, size_t count)
+/* `count` groups of `size` blocks, which must be a constant. */
+INLINE vec groups(vec y, const uint8_t *in, size_t count, const int size)
 {
-    for (; count > 0; count--, in += 16) {
+    for (; count > 0; count--, in += 16 * size) {
         FORGET_LOADS;
-        y ^= load(in);
-        y = multiply(&y, 1);
+        vec blocks[POWERS];
+        UNROLL for (int n = 0; n < size; n++) blocks[n] = load(in + 16 * n);
+        blocks[0] ^= y;
+        y = multiply(blocks, size);
     }
     return y;
 }
 
+__attribute__((noinline)) static vec one_by_one(vec y, const uint8_t *in, size_t count)
+{
+    return groups(y, in, count, 1);
+}
+
 __attribute__((noinline)) static vec fours(vec y, const uint8_t *in, size_t count)
 {
-    for (; count > 0; count--, in += 16 * POWERS) {
-        FORGET_LOADS;
-        vec blocks[POWERS];
-        UNROLL for (int n = 0; n < POWERS; n++) blocks[n] = load(in + 16 * n);
-        blocks[0] ^= y;
-        y = multiply(blocks, POWERS);
-    }
-    return y;
+    return groups(y, in, count, 4);
+}
+
+__attribute__((noinline)) static vec eights(vec y, const uint8_t *in, size_t count)
+{
+    return groups(y, in, count, 8);
 }
 
 void ghash_blocks(uint8_t y[16], const uint8_t *blocks, size_t count)
 {
     vec sum = load(y);
-    if (powers == POWERS) {
-        sum = fours(sum, blocks, count / POWERS);
-        blocks += 16 * (count - count % POWERS);
-        count %= POWERS;
+    if (powers == 8) {
+        sum = eights(sum, blocks, count / 8);
+        blocks += 16 * (count - count % 8);
+        count %= 8;
+    }
+    if (powers >= 4) {
+        sum = fours(sum, blocks, count / 4);
+        blocks += 16 * (count - count % 4);
+        count %= 4;
     }
     store(y, one_by_one(sum, blocks, count));
 }
@@ -195,7 +207,7 @@ void ghash_begin(const uint8_t h[16], size_t blocks)
 {
     vec factor = load(h);
     make_table(0, factor);
-    powers = blocks < POWERS_MIN ? 1 : POWERS;
+    powers = blocks < FOUR_MIN ? 1 : blocks < EIGHT_MIN ? 4 : 8;
     for (size_t n = 1; n < powers; n++) {
         factor = multiply(&factor, 1);
         make_table(n, factor);

@@ -70,18 +70,18 @@ INLINE void middle_round(const int from, const uint8_t *key)
     }
 }
 
-__attribute__((noinline)) static void odd_round(const uint8_t *key)
+NOINLINE static void odd_round(const uint8_t *key)
 {
     middle_round(0, key);
 }
 
-__attribute__((noinline)) static void even_round(const uint8_t *key)
+NOINLINE static void even_round(const uint8_t *key)
 {
     middle_round(1, key);
 }
 
 /* From state 1 to state 0. */
-__attribute__((noinline)) static void last_round(const uint8_t *key)
+NOINLINE static void last_round(const uint8_t *key)
 {
     const vec2 inverse = load2(aes_inverse), leave = load2(aes_sbox_leave);
     store(scratch.key, load(key));
@@ -138,7 +138,7 @@ INLINE void add_row(const vec *column, int r, vec bytes, vec *out)
 }
 
 /* Rounds 1 and 2, for these bytes 15 (after AddRoundKey). */
-__attribute__((noinline)) static void first_rounds(vec byte15)
+NOINLINE static void first_rounds(vec byte15)
 {
     vec column[4], *out = scratch.state[0];
     add_row(head.first, 3, byte15, column);
@@ -152,21 +152,8 @@ __attribute__((noinline)) static void first_rounds(vec byte15)
 
 static const uint8_t zeros[16 * LANES];
 
-/* Makes byte p of block l byte l of vector p. Four times the interleaving of both halves is a transposition. */
-INLINE void transpose(vec rows[16])
-{
-    vec next[16];
-    UNROLL for (int turn = 0; turn < 4; turn++) {
-        UNROLL for (int n = 0; n < 8; n++) {
-            next[2 * n] = wasm_i8x16_shuffle(rows[n], rows[n + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-            next[2 * n + 1] = wasm_i8x16_shuffle(rows[n], rows[n + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14,
-                                                 30, 15, 31);
-        }
-        UNROLL for (int n = 0; n < 16; n++) rows[n] = next[n];
-    }
-}
-
-__attribute__((noinline)) static void add_stream(const uint8_t *in, uint8_t *out)
+/* Turns vectors of bytes p back into blocks, and adds those to 16 blocks. */
+NOINLINE static void add_stream(const uint8_t *in, uint8_t *out)
 {
     vec rows[16];
     UNROLL for (int n = 0; n < 16; n++) rows[n] = scratch.state[0][n];

@@ -121,17 +121,17 @@ INLINE vec groups(vec y, const uint8_t *in, size_t count, const int size)
     return y;
 }
 
-__attribute__((noinline)) static vec one_by_one(vec y, const uint8_t *in, size_t count)
+NOINLINE static vec one_by_one(vec y, const uint8_t *in, size_t count)
 {
     return groups(y, in, count, 1);
 }
 
-__attribute__((noinline)) static vec fours(vec y, const uint8_t *in, size_t count)
+NOINLINE static vec fours(vec y, const uint8_t *in, size_t count)
 {
     return groups(y, in, count, 4);
 }
 
-__attribute__((noinline)) static vec eights(vec y, const uint8_t *in, size_t count)
+NOINLINE static vec eights(vec y, const uint8_t *in, size_t count)
 {
     return groups(y, in, count, 8);
 }
@@ -159,22 +159,8 @@ INLINE vec reversed(vec bytes)
     return wasm_i8x16_shuffle(bytes, bytes, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
 }
 
-/* Makes rows of columns. Four times the interleaving of both halves is a transposition. */
-INLINE void transpose(vec rows[16])
-{
-    vec next[16];
-    UNROLL for (int turn = 0; turn < 4; turn++) {
-        UNROLL for (int n = 0; n < 8; n++) {
-            next[2 * n] = wasm_i8x16_shuffle(rows[n], rows[n + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-            next[2 * n + 1] = wasm_i8x16_shuffle(rows[n], rows[n + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14,
-                                                 30, 15, 31);
-        }
-        UNROLL for (int n = 0; n < 16; n++) rows[n] = next[n];
-    }
-}
-
 /* The rows for nibbles whose bits, the high one first, stand for these polynomials. */
-__attribute__((noinline)) static void make_rows(table *rows, vec bit3, vec bit2, vec bit1, vec bit0)
+NOINLINE static void make_rows(table *rows, vec bit3, vec bit2, vec bit1, vec bit0)
 {
     vec multiple[16] = { [0] = splat(0) };
     UNROLL for (int n = 1; n < 16; n++) {

@@ -44,7 +44,8 @@ function ivFor(harness: Harness, key: Uint8Array, first: Uint8Array): Uint8Array
 Deno.test("AES-GCM: counters begin anywhere, and wrap without touching the bytes above", () => {
   const random = new Random("counters");
   const [stock] = HARNESSES as [Harness];
-  // 0xfd: the data's second block begins a group; 0xff: it is the next 256; then: the count goes to 0.
+  // Such an IV makes the counter a secret, for which there are no groups. From 0xfff5 on the count goes on to the next
+  // byte, from 0xffffff00 on to 0.
   for (const low of [0, 1, 14, 15, 0xfd, 0xff, 0xfff5, 0xffffff00, 0xffffffee, 0xfffffffe, 0xffffffff]) {
     for (const length of [1, 40, 16 * 15, 16 * 40 + 5, 5000]) {
       const key = random.bytes(random.pick([16, 24, 32]));
@@ -70,6 +71,28 @@ Deno.test("AES-GCM: counters begin anywhere, and wrap without touching the bytes
         assertEquals([output, tag], [wanted.output, wanted.tag], `from ${low}, ${cuts}`);
         const sealed = { ...message, input: wanted.output };
         assertEquals(open(harness, "gcm", sealed, wanted.tag).output, message.input);
+      }
+    }
+  }
+});
+
+Deno.test("AES-GCM: groups of counters begin anywhere in a message", () => {
+  const random = new Random("groups");
+  const [stock] = HARNESSES as [Harness];
+  const message = {
+    key: random.bytes(16),
+    iv: random.bytes(12),
+    aad: random.bytes(5),
+    input: random.bytes(9000),
+  };
+  const wanted = seal(stock, "gcm", message, 16);
+  // The first block's count is 2; 14 blocks on is a multiple of 16, 254 blocks on one of 256.
+  for (const blocks of [...Array(18).keys(), 30, 31, 46, 239, 240, 241, 250, 253, 254, 255, 270]) {
+    for (const bytes of [0, 5]) {
+      for (const harness of KERNEL_HARNESSES) {
+        const cuts = [16 * blocks + bytes];
+        const { output, tag } = stream(harness, "gcm", "encrypt", message, 16, { cuts });
+        assertEquals([output, tag], [wanted.output, wanted.tag], `${cuts}`);
       }
     }
   }

@@ -81,10 +81,14 @@ export class Harness {
     return this.#view;
   }
 
+  /** The memory but for the buffers of calls: what is below them, what is above. Not to be kept over a call. */
+  get remains(): [below: Bytes, above: Bytes] {
+    return [this.memory.subarray(0, this.#arena), this.memory.subarray(this.#arena + ARENA)];
+  }
+
   /** Whether `bytes` are anywhere in memory, in this order or the other, but for the buffers of calls. */
   holds(bytes: Uint8Array): boolean {
-    const whole = Buffer.from(this.memory.buffer);
-    const parts = [whole.subarray(0, this.#arena), whole.subarray(this.#arena + ARENA)];
+    const parts = this.remains.map((part) => Buffer.from(part.buffer, part.byteOffset, part.length));
     return parts.some((part) => part.indexOf(bytes) >= 0 || part.indexOf(bytes.toReversed()) >= 0);
   }
 

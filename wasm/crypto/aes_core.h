@@ -20,7 +20,7 @@
  */
 INLINE void aes_encrypt(const mbedtls_aes_context *aes, vec *blocks, const int count)
 {
-    const vec2 inverse = load2(aes_inverse), sbox = load2(aes_sbox), sbox2 = load2(aes_sbox2);
+    const vec2 inverse = load2(aes_inverse), sbox2 = load2(aes_sbox2), sbox3 = load2(aes_sbox3);
     const vec shift0 = load(aes_shift[0]), shift1 = load(aes_shift[1]);
     const vec shift2 = load(aes_shift[2]), shift3 = load(aes_shift[3]);
 
@@ -30,8 +30,8 @@ INLINE void aes_encrypt(const mbedtls_aes_context *aes, vec *blocks, const int c
         key = load(aes->round_key[round]);
         UNROLL for (int n = 0; n < count; n++) {
             const vec2 inverted = invert(inverse, blocks[n]);
-            const vec s = look2(sbox, inverted), s2 = look2(sbox2, inverted);
-            blocks[n] = look(s2, shift0) ^ look(s2 ^ s, shift1) ^ look(s, shift2) ^ look(s, shift3) ^ key;
+            const vec s2 = look2(sbox2, inverted), s3 = look2(sbox3, inverted), s = s2 ^ s3;
+            blocks[n] = look(s2, shift0) ^ look(s3, shift1) ^ look(s, shift2) ^ look(s, shift3) ^ key;
         }
     }
     key = load(aes->round_key[aes->rounds]);

@@ -17,15 +17,15 @@
 #define GROUP_MIN 9
 #define FIRST_GROUP_MIN 13
 
-/* S and 2 S of one byte of all blocks. */
+/* 2 S and 3 S of one byte of all blocks. */
 typedef struct {
-    vec s, s2;
+    vec s2, s3;
 } sub;
 
 INLINE sub substitute(vec bytes)
 {
     const vec2 inverted = invert(load2(aes_inverse), bytes);
-    return (sub) { look2(load2(aes_sbox), inverted), look2(load2(aes_sbox2), inverted) };
+    return (sub) { look2(load2(aes_sbox2), inverted), look2(load2(aes_sbox3), inverted) };
 }
 
 INLINE vec key_byte(const uint8_t *key, int at)
@@ -33,14 +33,18 @@ INLINE vec key_byte(const uint8_t *key, int at)
     return wasm_v128_load8_splat(key + at);
 }
 
-/* A column of MixColumns and AddRoundKey: row r is 2 S(r) + 3 S(r+1) + S(r+2) + S(r+3). */
+/*
+ * A column of MixColumns and AddRoundKey: row r is 2 S(r) + 3 S(r+1) + S(r+2) + S(r+3). With q(r) = 3 S(r) + 2 S(r+1) that
+ * is q(r+1) + q(r+2) + q(r+3).
+ */
 INLINE void mix(sub a, sub b, sub c, sub d, const uint8_t *key, vec out[4])
 {
-    const vec ab = a.s ^ b.s, cd = c.s ^ d.s;
-    out[0] = cd ^ b.s ^ (a.s2 ^ b.s2) ^ key_byte(key, 0);
-    out[1] = cd ^ a.s ^ (b.s2 ^ c.s2) ^ key_byte(key, 1);
-    out[2] = ab ^ d.s ^ (c.s2 ^ d.s2) ^ key_byte(key, 2);
-    out[3] = ab ^ c.s ^ (d.s2 ^ a.s2) ^ key_byte(key, 3);
+    const vec q0 = a.s3 ^ b.s2, q1 = b.s3 ^ c.s2, q2 = c.s3 ^ d.s2, q3 = d.s3 ^ a.s2;
+    const vec q01 = q0 ^ q1, q23 = q2 ^ q3;
+    out[0] = q1 ^ q23 ^ key_byte(key, 0);
+    out[1] = q0 ^ q23 ^ key_byte(key, 1);
+    out[2] = q3 ^ q01 ^ key_byte(key, 2);
+    out[3] = q2 ^ q01 ^ key_byte(key, 3);
 }
 
 /* After ShiftRows, row r of column c is what was in column c + r. */
@@ -66,18 +70,18 @@ INLINE void middle_round(const int from, const uint8_t *key)
     }
 }
 
-__attribute__((noinline)) static void odd_round(const uint8_t *key)
+NOINLINE static void odd_round(const uint8_t *key)
 {
     middle_round(0, key);
 }
 
-__attribute__((noinline)) static void even_round(const uint8_t *key)
+NOINLINE static void even_round(const uint8_t *key)
 {
     middle_round(1, key);
 }
 
 /* From state 1 to state 0. */
-__attribute__((noinline)) static void last_round(const uint8_t *key)
+NOINLINE static void last_round(const uint8_t *key)
 {
     const vec2 inverse = load2(aes_inverse), leave = load2(aes_sbox_leave);
     store(scratch.key, load(key));
@@ -126,14 +130,15 @@ static void make_head(const mbedtls_aes_context *aes, const uint8_t counter[16])
 INLINE void add_row(const vec *column, int r, vec bytes, vec *out)
 {
     const sub late = substitute(bytes);
+    const vec s = late.s2 ^ late.s3;
     out[r] = column[r] ^ late.s2;
-    out[(r + 3) & 3] = column[(r + 3) & 3] ^ late.s ^ late.s2;
-    out[(r + 1) & 3] = column[(r + 1) & 3] ^ late.s;
-    out[(r + 2) & 3] = column[(r + 2) & 3] ^ late.s;
+    out[(r + 3) & 3] = column[(r + 3) & 3] ^ late.s3;
+    out[(r + 1) & 3] = column[(r + 1) & 3] ^ s;
+    out[(r + 2) & 3] = column[(r + 2) & 3] ^ s;
 }
 
 /* Rounds 1 and 2, for these bytes 15 (after AddRoundKey). */
-__attribute__((noinline)) static void first_rounds(vec byte15)
+NOINLINE static void first_rounds(vec byte15)
 {
     vec column[4], *out = scratch.state[0];
     add_row(head.first, 3, byte15, column);
@@ -147,21 +152,8 @@ __attribute__((noinline)) static void first_rounds(vec byte15)
 
 static const uint8_t zeros[16 * LANES];
 
-/* Makes byte p of block l byte l of vector p. Four times the interleaving of both halves is a transposition. */
-INLINE void transpose(vec rows[16])
-{
-    vec next[16];
-    UNROLL for (int turn = 0; turn < 4; turn++) {
-        UNROLL for (int n = 0; n < 8; n++) {
-            next[2 * n] = wasm_i8x16_shuffle(rows[n], rows[n + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-            next[2 * n + 1] = wasm_i8x16_shuffle(rows[n], rows[n + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14,
-                                                 30, 15, 31);
-        }
-        UNROLL for (int n = 0; n < 16; n++) rows[n] = next[n];
-    }
-}
-
-__attribute__((noinline)) static void add_stream(const uint8_t *in, uint8_t *out)
+/* Turns vectors of bytes p back into blocks, and adds those to 16 blocks. */
+NOINLINE static void add_stream(const uint8_t *in, uint8_t *out)
 {
     vec rows[16];
     UNROLL for (int n = 0; n < 16; n++) rows[n] = scratch.state[0][n];

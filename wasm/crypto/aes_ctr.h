@@ -14,8 +14,8 @@
  * Adds the stream of the blocks that follow it to `len` bytes, and leaves the last of them in `counter`. With `mask`, the
  * block that `counter` began as is encrypted into that. `out` may be `in`, or lie before it.
  *
- * A secret counter takes the slower way, which is the same for all of them: low bits of one that GHASH has made of a known
- * IV are linear equations in the bits of h.
+ * A secret counter takes the slower way, which is the same for all of them: each bit of one that GHASH has made of a known
+ * IV is an equation in the bits of h, and for an IV of up to 16 bytes a linear one.
  */
 void aes_ctr32(const mbedtls_aes_context *aes, uint8_t counter[16], int counter_secret, uint8_t mask[16],
                const uint8_t *in, uint8_t *out, size_t len);

@@ -7,16 +7,14 @@
 #ifndef AES_SIMD_H
 #define AES_SIMD_H
 
+#include "inline.h"
+
 #include <stdint.h>
 #include <string.h>
 #include <wasm_simd128.h>
 
 typedef v128_t vec;
 typedef uint8_t table[16] __attribute__((aligned(16)));
-
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("clang loop unroll(full)")
-#define KEEP_LOOP _Pragma("clang loop unroll(disable)")
 
 INLINE vec load(const void *from)
 {
@@ -52,11 +50,25 @@ INLINE vec high_nibbles(vec bytes)
     return wasm_u32x4_shr(wasm_v128_andnot(bytes, splat(0x0f)), 4);
 }
 
+/* Makes byte p of vector l byte l of vector p. Four times the interleaving of both halves is a transposition. */
+INLINE void transpose(vec rows[16])
+{
+    vec next[16];
+    UNROLL for (int turn = 0; turn < 4; turn++) {
+        UNROLL for (int n = 0; n < 8; n++) {
+            next[2 * n] = wasm_i8x16_shuffle(rows[n], rows[n + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            next[2 * n + 1] = wasm_i8x16_shuffle(rows[n], rows[n + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14,
+                                                 30, 15, 31);
+        }
+        UNROLL for (int n = 0; n < 16; n++) rows[n] = next[n];
+    }
+}
+
 /* ---- AES ------------------------------------------------------------------------------------------- */
 
 /* In a file of their own, where the compiler of the code does not see them: it would write them into the code as
  * constants, and an engine makes those anew in general registers for each use. */
-extern const table aes_inverse[2], aes_enter[2], aes_sbox[2], aes_sbox2[2], aes_sbox_leave[2];
+extern const table aes_inverse[2], aes_enter[2], aes_sbox2[2], aes_sbox3[2], aes_sbox_leave[2];
 extern const table aes_unenter[2], aes_unsbox[8], aes_unsbox_leave[2], aes_shift[4], aes_unshift[4];
 
 /* Two tables for the two nibbles of bytes, or for the two results of invert(). */

@@ -12,16 +12,17 @@
  *   X P = sum over k of x^8k (high[k][u] + low[k][v]),
  *
  * where multiplying by x^8 moves a vector up by one byte, into a second vector of which 15 bytes fill. Those are reduced
- * once, at the end. Four blocks share both the moves and the reduction: (Y + A) P^4 + B P^3 + C P^2 + D P.
+ * once, at the end. Some blocks share both the moves and the reduction, as four do: (Y + A) P^4 + B P^3 + C P^2 + D P.
  */
 #include "ghash.h"
 
 #include "aes_simd.h"
 #include "mbedtls/platform_util.h"
 
-/* How many powers of h there can be tables of, and from how many blocks on they are worth making. */
-#define POWERS 4
-#define POWERS_MIN 28
+/* How many powers of h there can be tables of: 1, 4 or 8, and from how many blocks on those are worth making. */
+#define POWERS 8
+#define FOUR_MIN 28
+#define EIGHT_MIN 256
 
 /* Here, not on the stack, since V8 leaves out bounds checks for constant addresses. */
 static struct {
@@ -107,35 +108,46 @@ INLINE vec multiply(const vec *blocks, const int count)
     return reduce(lower);
 }
 
-__attribute__((noinline)) static vec one_by_one(vec y, const uint8_t *in, size_t count)
+/* `count` groups of `size` blocks, which must be a constant. */
+INLINE vec groups(vec y, const uint8_t *in, size_t count, const int size)
 {
-    for (; count > 0; count--, in += 16) {
+    for (; count > 0; count--, in += 16 * size) {
         FORGET_LOADS;
-        y ^= load(in);
-        y = multiply(&y, 1);
+        vec blocks[POWERS];
+        UNROLL for (int n = 0; n < size; n++) blocks[n] = load(in + 16 * n);
+        blocks[0] ^= y;
+        y = multiply(blocks, size);
     }
     return y;
 }
 
-__attribute__((noinline)) static vec fours(vec y, const uint8_t *in, size_t count)
+NOINLINE static vec one_by_one(vec y, const uint8_t *in, size_t count)
 {
-    for (; count > 0; count--, in += 16 * POWERS) {
-        FORGET_LOADS;
-        vec blocks[POWERS];
-        UNROLL for (int n = 0; n < POWERS; n++) blocks[n] = load(in + 16 * n);
-        blocks[0] ^= y;
-        y = multiply(blocks, POWERS);
-    }
-    return y;
+    return groups(y, in, count, 1);
+}
+
+NOINLINE static vec fours(vec y, const uint8_t *in, size_t count)
+{
+    return groups(y, in, count, 4);
+}
+
+NOINLINE static vec eights(vec y, const uint8_t *in, size_t count)
+{
+    return groups(y, in, count, 8);
 }
 
 void ghash_blocks(uint8_t y[16], const uint8_t *blocks, size_t count)
 {
     vec sum = load(y);
-    if (powers == POWERS) {
-        sum = fours(sum, blocks, count / POWERS);
-        blocks += 16 * (count - count % POWERS);
-        count %= POWERS;
+    if (powers == 8) {
+        sum = eights(sum, blocks, count / 8);
+        blocks += 16 * (count - count % 8);
+        count %= 8;
+    }
+    if (powers >= 4) {
+        sum = fours(sum, blocks, count / 4);
+        blocks += 16 * (count - count % 4);
+        count %= 4;
     }
     store(y, one_by_one(sum, blocks, count));
 }
@@ -147,22 +159,8 @@ INLINE vec reversed(vec bytes)
     return wasm_i8x16_shuffle(bytes, bytes, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
 }
 
-/* Makes rows of columns. Four times the interleaving of both halves is a transposition. */
-INLINE void transpose(vec rows[16])
-{
-    vec next[16];
-    UNROLL for (int turn = 0; turn < 4; turn++) {
-        UNROLL for (int n = 0; n < 8; n++) {
-            next[2 * n] = wasm_i8x16_shuffle(rows[n], rows[n + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-            next[2 * n + 1] = wasm_i8x16_shuffle(rows[n], rows[n + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14,
-                                                 30, 15, 31);
-        }
-        UNROLL for (int n = 0; n < 16; n++) rows[n] = next[n];
-    }
-}
-
 /* The rows for nibbles whose bits, the high one first, stand for these polynomials. */
-__attribute__((noinline)) static void make_rows(table *rows, vec bit3, vec bit2, vec bit1, vec bit0)
+NOINLINE static void make_rows(table *rows, vec bit3, vec bit2, vec bit1, vec bit0)
 {
     vec multiple[16] = { [0] = splat(0) };
     UNROLL for (int n = 1; n < 16; n++) {
@@ -195,7 +193,7 @@ void ghash_begin(const uint8_t h[16], size_t blocks)
 {
     vec factor = load(h);
     make_table(0, factor);
-    powers = blocks < POWERS_MIN ? 1 : POWERS;
+    powers = blocks < FOUR_MIN ? 1 : blocks < EIGHT_MIN ? 4 : 8;
     for (size_t n = 1; n < powers; n++) {
         factor = multiply(&factor, 1);
         make_table(n, factor);

@@ -1,6 +1,6 @@
 /*
  * What every kernel says to the compiler: these functions are pieces of their callers, and these loops are
- * written out, so that what they work on stays in registers.
+ * written out, so that what they work on stays in registers; and those are not, where code would only grow.
  */
 #ifndef INLINE_H
 #define INLINE_H
@@ -8,5 +8,6 @@
 #define INLINE static inline __attribute__((always_inline))
 #define NOINLINE __attribute__((noinline))
 #define UNROLL _Pragma("clang loop unroll(full)")
+#define KEEP_LOOP _Pragma("clang loop unroll(disable)")
 
 #endif

@@ -102,7 +102,7 @@ INLINE struct poly_number poly_carry(struct poly_number n)
 
 /* h = (h + first block) r^2 + second block r. */
 INLINE struct poly_number poly_step(struct poly_number h, const struct poly_factor *r,
-                                         const struct poly_factor *r2, const unsigned char *blocks)
+                                    const struct poly_factor *r2, const unsigned char *blocks)
 {
     struct poly_number columns = { { 0 } };
     poly_multiply(&columns, poly_add(h, poly_block(blocks)), r2);
@@ -112,7 +112,7 @@ INLINE struct poly_number poly_step(struct poly_number h, const struct poly_fact
 
 /* h = (h + block) r. */
 INLINE struct poly_number poly_single(struct poly_number h, const struct poly_factor *r,
-                                           struct poly_number block)
+                                      struct poly_number block)
 {
     struct poly_number columns = { { 0 } };
     poly_multiply(&columns, poly_add(h, block), r);

@@ -7,6 +7,8 @@
  * - `pointer`: an i32 as it was loaded, or with a constant added: `key->limbs` is one, so may be a secret word;
  * - `data`: everything else that came out of memory or a call.
  *
+ * A `select` is counted, too: engines make a conditional move of it on some machines, and a branch on others.
+ *
  * Loops on a counter, and addresses that are parameters or pointers, say nothing about secrets. What else there is, a person
  * must have looked at: an index into a table by a loaded byte is `data`, and so is a branch on a loaded word. It is a lint,
  * not a proof; it takes what a compiler did as it is, which the C source does not show.
@@ -28,6 +30,8 @@ export interface Findings {
   parameterBranches: number;
   /** Branches on what came out of memory or a call. */
   dataBranches: number;
+  /** Choices between two values (`select`) by anything but constants: an engine may make a branch of one. */
+  choices: number;
   /** Loads, stores and copies whose address or length was computed from data. */
   dataAddresses: number;
   /** Divisions and square roots of anything but constants. */
@@ -89,6 +93,7 @@ class Analysis {
     this.#findings = {
       parameterBranches: 0,
       dataBranches: 0,
+      choices: 0,
       dataAddresses: 0,
       divisions: 0,
       indirectCalls: 0,
@@ -179,6 +184,9 @@ class Analysis {
       }
       case "memory":
         if (most === DATA) this.#findings.dataAddresses++;
+        break;
+      case "select":
+        if (operands[2]! > CONSTANT) this.#findings.choices++;
         break;
       case "divide":
         if (most > CONSTANT) this.#findings.divisions++;

@@ -64,10 +64,11 @@ export function compare(core: string, found: ReadonlyMap<string, Findings>, allo
 const UNEXPLAINED = "?";
 
 function words(counts: Partial<Findings>): string {
-  const { parameterBranches, dataBranches, dataAddresses, divisions, indirectCalls } = counts;
+  const { parameterBranches, dataBranches, choices, dataAddresses, divisions, indirectCalls } = counts;
   const parts: [number | undefined, string][] = [
     [parameterBranches, "branches on parameters"],
     [dataBranches, "branches on data"],
+    [choices, "choices"],
     [dataAddresses, "addresses from data"],
     [divisions, "divisions"],
     [indirectCalls, "calls that memory chooses"],
@@ -99,7 +100,8 @@ function update(core: string, found: ReadonlyMap<string, Findings>, allowed: All
     const present = Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0));
     // The first core's counts are for all; another's that differ get an entry of their own.
     const differs = core !== CORES[0] && words(counts) !== words(allowed[name] ?? {});
-    const key = differs ? `${name}@${core}` : name;
+    const own = `${name}@${core}`;
+    const key = differs || allowed[own] !== undefined ? own : name;
     if (differs && allowed[name] !== undefined) updated[name] = allowed[name];
     if (Object.keys(present).length > 0 || differs) {
       updated[key] = { ...present, why: allowed[key]?.why ?? allowed[name]?.why ?? UNEXPLAINED };

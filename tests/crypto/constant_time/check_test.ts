@@ -10,12 +10,13 @@ import { readObject } from "./wasm_object.ts";
 const NOTHING: Findings = {
   parameterBranches: 0,
   dataBranches: 0,
+  choices: 0,
   dataAddresses: 0,
   divisions: 0,
   indirectCalls: 0,
 };
 
-Deno.test("the analysis tells branches, addresses and divisions by where they come from", async () => {
+Deno.test("the analysis tells branches, choices, addresses and divisions by where they come from", async () => {
   using compiler = new Compiler();
   const source = await Deno.readTextFile(new URL("fixture.c", import.meta.url));
   compiler.share({ "fixture.c": source });
@@ -32,6 +33,7 @@ Deno.test("the analysis tells branches, addresses and divisions by where they co
   const expected: Record<string, Findings> = {
     choose: NOTHING,
     same: { ...NOTHING, dataBranches: found.get("same")!.dataBranches },
+    pick: { ...NOTHING, choices: 1 },
     look_up: { ...NOTHING, dataAddresses: 1 },
     look_up_word: { ...NOTHING, dataAddresses: 1 },
     look_up_beside: { ...NOTHING, dataAddresses: 1 },

@@ -27,6 +27,12 @@ int same(const uint8_t *a, const uint8_t *b)
     return 1;
 }
 
+/* A loaded word chooses between two numbers, which the compiler does by `select`. */
+uint32_t pick(const uint32_t *secret, uint32_t a, uint32_t b)
+{
+    return *secret != 0 ? a : b;
+}
+
 /* A loaded byte chooses the address, as in AES by tables. */
 uint8_t look_up(const uint8_t *secret)
 {

@@ -24,7 +24,10 @@ const DATA = 3;
 
 /** What there is to look at in a function. */
 export interface Findings {
-  /** Branches (`if`, `br_if`, `br_table`) on what the caller gave, as loops over a length are. */
+  /**
+   * Branches (`if`, `br_if`, `br_table`) on what the caller gave, as loops over a length are; and `select`, of which an
+   * engine may make a branch.
+   */
   parameterBranches: number;
   /** Branches on what came out of memory or a call. */
   dataBranches: number;
@@ -179,6 +182,9 @@ class Analysis {
       }
       case "memory":
         if (most === DATA) this.#findings.dataAddresses++;
+        break;
+      case "select":
+        this.#branch(operands[2]!);
         break;
       case "divide":
         if (most > CONSTANT) this.#findings.divisions++;

@@ -32,6 +32,7 @@ Deno.test("the analysis tells branches, addresses and divisions by where they co
   const expected: Record<string, Findings> = {
     choose: NOTHING,
     same: { ...NOTHING, dataBranches: found.get("same")!.dataBranches },
+    pick: { ...NOTHING, dataBranches: 1 },
     look_up: { ...NOTHING, dataAddresses: 1 },
     look_up_word: { ...NOTHING, dataAddresses: 1 },
     look_up_beside: { ...NOTHING, dataAddresses: 1 },

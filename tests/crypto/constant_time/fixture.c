@@ -27,6 +27,12 @@ int same(const uint8_t *a, const uint8_t *b)
     return 1;
 }
 
+/* A choice by a loaded word: of wasm's `select` an engine may make a branch. */
+uint32_t pick(const uint32_t *secret, uint32_t a, uint32_t b)
+{
+    return *secret ? a : b;
+}
+
 /* A loaded byte chooses the address, as in AES by tables. */
 uint8_t look_up(const uint8_t *secret)
 {

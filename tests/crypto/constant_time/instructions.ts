@@ -30,6 +30,7 @@ export type Kind =
   | "load32"
   | "store"
   | "memory"
+  | "select"
   | "divide"
   | "add"
   | "other";
@@ -166,10 +167,10 @@ function readOther(reader: Reader, opcode: number): Instruction {
     case 0x1a:
       return make("other", 1, 0); // drop
     case 0x1b:
-      return make("other", 3, 1); // select
+      return make("select", 3, 1);
     case 0x1c:
       reader.vector(() => reader.byte());
-      return make("other", 3, 1);
+      return make("select", 3, 1);
     case 0x20:
       return make("local.get", 0, 1, reader.number());
     case 0x21:

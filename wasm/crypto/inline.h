@@ -9,4 +9,10 @@
 #define NOINLINE __attribute__((noinline))
 #define UNROLL _Pragma("clang loop unroll(full)")
 
+/*
+ * Makes the compiler forget what it knows of a value: of a mask, that it is all zeros or all ones. It would choose by it,
+ * and what an engine makes of a choice may be a branch.
+ */
+#define OPAQUE(value) __asm__("" : "+r"(value))
+
 #endif

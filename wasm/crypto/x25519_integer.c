@@ -26,7 +26,7 @@ INLINE void carry_one(int64_t h[10], int from)
 {
     const int bits = from % 2 == 0 ? 26 : 25;
     const int64_t carry = (h[from] + ((int64_t) 1 << (bits - 1))) >> bits; /* rounded, so that digits are signed */
-    h[from] -= carry << bits;
+    h[from] -= carry * ((int64_t) 1 << bits); /* C says nothing of shifts of negative numbers */
     h[(from + 1) % 10] += (from == 9 ? 19 : 1) * carry;
 }
 

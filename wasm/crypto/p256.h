@@ -89,7 +89,9 @@ void p256_digits(digits *r, const scalar *k);
 /* ---- p256_point.c ---------------------------------------------------------------------------------- */
 
 #define COMB_POINTS (10 * 32 + 8)
+#define BASE_WINDOW 8 /* bits of a public scalar at once */
 extern const affine P256_COMB[COMB_POINTS]; /* p256_table.c */
+extern const affine P256_ODD[1 << (BASE_WINDOW - 2)]; /* 1 G, 3 G, 5 G, ... */
 
 /* A public point from canonical coordinates. Returns 0 if it is not on the curve. */
 uint32_t p256_read_point(affine *r, const limbs *x, const limbs *y);

@@ -1,5 +1,5 @@
 /*
- * Where multiplication enters mbedTLS: ECDH, key generation and ECDSA come here, from PSA too.
+ * mbedtls_ecp_mul() and mbedtls_ecp_check_pubkey() for P-256, and mbedTLS's numbers to and from limbs.
  */
 #include "ecp_mul.h"
 #include "p256_mbedtls.h"

@@ -87,7 +87,9 @@ async function main(): Promise<void> {
         if (what !== "") console.log(`  ${name}: ${what}`);
       }
       for (const fault of compare(core, found, allowed)) console.log(`  NOT ALLOWED: ${fault}`);
-      if (write) await writeAllowed(source, update(core, found, allowed));
+      const updated = update(core, found, allowed);
+      const changes = JSON.stringify(updated) !== JSON.stringify(allowed); // no list is as good as an empty one
+      if (write && changes) await writeAllowed(source, updated);
     }
   }
 }
@@ -99,8 +101,9 @@ function update(core: string, found: ReadonlyMap<string, Findings>, allowed: All
     const present = Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0));
     // The first core's counts are for all; another's that differ get an entry of their own.
     const differs = core !== CORES[0] && words(counts) !== words(allowed[name] ?? {});
-    const key = differs ? `${name}@${core}` : name;
-    if (differs && allowed[name] !== undefined) updated[name] = allowed[name];
+    const only = `${name}@${core}`;
+    const key = differs || allowed[only] !== undefined ? only : name;
+    if (key === only && allowed[name] !== undefined) updated[name] = allowed[name];
     if (Object.keys(present).length > 0 || differs) {
       updated[key] = { ...present, why: allowed[key]?.why ?? allowed[name]?.why ?? UNEXPLAINED };
     }

@@ -59,6 +59,14 @@ export function multiply(
   });
 }
 
+/** The code of `scalar` times the generator for a caller without a source of randomness. */
+export function multiplyUnblinded(harness: Harness, curve: Curve, scalar: Uint8Array): number {
+  return harness.frame(
+    {},
+    (frame) => harness.call.ecp_mul_unblinded(CURVES[curve], frame.input(scalar), scalar.length),
+  );
+}
+
 /** m P + n Q; an empty point is the generator. */
 export function multiplyAdd(
   harness: Harness,
@@ -96,6 +104,14 @@ export function sign(
     const [k, h] = [frame.input(key), frame.input(digest)];
     const code = harness.call.ecdsa_sign(CURVES[curve], k, key.length, bits, h, digest.length, out);
     return { code, output: frame.read(out, code === 0 ? size : 0) };
+  });
+}
+
+/** The code of a signature with RFC 6979's k for a caller without a source of randomness. */
+export function signUnblinded(harness: Harness, curve: Curve, key: Uint8Array, digest: Uint8Array): number {
+  return harness.frame({}, (frame) => {
+    const [k, h] = [frame.input(key), frame.input(digest)];
+    return harness.call.ecdsa_sign_unblinded(CURVES[curve], k, key.length, h, digest.length);
   });
 }
 

@@ -4,7 +4,7 @@ import { encodeText } from "../../lib/bytes.ts";
 import { agree, checkPoint, exchange, keygen, multiply, multiplyAdd, publicOf } from "./asymmetric.ts";
 import { COORDINATE, sign, signDer, verify, verifyDer } from "./asymmetric.ts";
 import { decode, encode, multiple, negative, type NistCurve, PARAMETERS } from "./curve_reference.ts";
-import { streamOf } from "./harness.ts";
+import { NoRandomness, streamOf } from "./harness.ts";
 import { hex, pkcs1, power, rsaNumbers, spki, toBytes, toNumber } from "./numbers.ts";
 import { isPrime, modExp, RsaKey } from "./rsa.ts";
 import { RSA_KEYS } from "./rsa_keys.ts";
@@ -140,6 +140,59 @@ testEach("X25519: RFC 7748, and a thousand times over", (harness) => {
     if (i === 1) assertEquals(k.toHex(), X25519_ITERATED[1]);
   }
   assertEquals(k.toHex(), X25519_ITERATED[1000]);
+});
+
+testEach("X25519: a point of small order is refused, however it is written", (harness) => {
+  const p = 2n ** 255n - 19n;
+  // Bernstein, "Curve25519: new Diffie-Hellman speed records", section 3; the list of https://cr.yp.to/ecdh.html#validate.
+  const order8 = [
+    325606250916557431795983626356110631294008115727848805560023387167927233504n,
+    39382357235489614581723060781553021112529911719440698176882885853963445705823n,
+  ];
+  const key = hex(X25519[0]!.scalar);
+  for (const reduced of [0n, 1n, ...order8, p - 1n]) {
+    for (const u of [reduced, reduced + p].filter((u) => u < 2n ** 255n)) {
+      for (const written of [u, u + 2n ** 255n]) {
+        const point = toBytes(written, 32).reverse();
+        for (const how of ["ecdh_shared", "psa_shared"] as const) {
+          const { code, output } = agree(harness, how, "X25519", key, point);
+          assert(code < 0 && output.length === 0, `${how} with ${written}`);
+        }
+        for (const how of ["ecdh", "psa"] as const) {
+          assert(exchange(harness, how, "X25519", point).code < 0, `${how} with ${written}`);
+        }
+      }
+    }
+  }
+});
+
+testEach("X25519: a point's highest bit does not count, and the rest counts modulo p", (harness) => {
+  const p = 2n ** 255n - 19n;
+  const key = hex(X25519[0]!.scalar);
+  for (const u of [2n, 3n, 9n, 18n, p - 2n]) {
+    const written = [u, u + p, u + 2n ** 255n, u + p + 2n ** 255n];
+    const ways = written.filter((w) => w < 2n ** 256n && w % 2n ** 255n % p === u);
+    for (const how of ["ecdh_shared", "psa_shared"] as const) {
+      const answers = ways.map((w) => agree(harness, how, "X25519", key, toBytes(w, 32).reverse()));
+      for (const answer of answers) assertEquals(answer, { code: 32, output: answers[0]!.output }, `${u}`);
+    }
+  }
+});
+
+testEach("ECDH: no new key, no exchange where randomness fails", (harness) => {
+  for (const curve of ["P-256", "X25519"] as const) {
+    harness.random = streamOf("peer");
+    const peer = keygen(harness, curve).output;
+    harness.random = () => {
+      throw new NoRandomness();
+    };
+    assert(keygen(harness, curve).code < 0, curve);
+    for (const how of ["ecdh", "psa"] as const) {
+      const { code, output } = exchange(harness, how, curve, peer);
+      assert(code < 0 && output.length === 0, `${how} ${curve}`);
+    }
+    harness.random = streamOf("");
+  }
 });
 
 function keyNamed(name: string) {

@@ -20,6 +20,11 @@ const ARENA = 2 << 20;
 const GUARD = 32;
 const GUARD_BYTE = 0xa5;
 
+const ENTROPY_FAILED = -0x3c; // MBEDTLS_ERR_ENTROPY_SOURCE_FAILED, as lib/core.ts says it
+
+/** What {@linkcode Harness.random} throws where there is no randomness. */
+export class NoRandomness extends Error {}
+
 /** Where buffers lie. */
 export interface Layout {
   /** Bytes by which they miss 16-byte alignment, 0 to 15. @default {0} */
@@ -40,7 +45,7 @@ export class Harness {
   readonly core: TestCore;
   /** The module's functions. Pointers and lengths are numbers. */
   readonly call: TestCoreExports;
-  /** Where the core's randomness comes from. Tests set it to what they need. */
+  /** Where the core's randomness comes from. Tests set it to what they need; {@linkcode NoRandomness} reports failure. */
   random: (bytes: Uint8Array) => void;
   readonly #memory: WebAssembly.Memory;
   readonly #arena: number;
@@ -51,8 +56,13 @@ export class Harness {
     this.random = streamOf("");
     const imports = {
       entropy: (at: number, length: number) => {
-        this.random(this.memory.subarray(at, at + length));
-        return 0;
+        try {
+          this.random(this.memory.subarray(at, at + length));
+          return 0;
+        } catch (error) {
+          if (error instanceof NoRandomness) return ENTROPY_FAILED;
+          throw error;
+        }
       },
       clock_ms: () => 0,
       bio_send: () => 0,
@@ -90,6 +100,16 @@ export class Harness {
   holds(bytes: Uint8Array): boolean {
     const parts = this.remains.map((part) => Buffer.from(part.buffer, part.byteOffset, part.length));
     return parts.some((part) => part.indexOf(bytes) >= 0 || part.indexOf(bytes.toReversed()) >= 0);
+  }
+
+  /** Where two cores differ in memory, but for the buffers of calls: addresses of bytes. */
+  differences(other: Harness): number[] {
+    const [ours, theirs] = [this.memory, other.memory];
+    const differ: number[] = [];
+    for (let at = 0; at < Math.max(ours.length, theirs.length); at++) {
+      if (ours[at] !== theirs[at] && (at < this.#arena || at >= this.#arena + ARENA)) differ.push(at);
+    }
+    return differ;
   }
 
   /** Bytes in live blocks of the core's heap. */

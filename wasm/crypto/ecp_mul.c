@@ -1,6 +1,7 @@
 /*
  * Takes the place of mbedtls_ecp_mul_restartable(), through which all multiplications by one scalar go: key
- * generation, ECDH, and PSA's. Each kernel says whether the curve is its own; the rest stays with mbedTLS.
+ * generation, ECDH, and PSA's. Each kernel says whether the curve is its own; the rest stays with mbedTLS, and so
+ * does mbedtls_ecp_muladd(), whose scalars are public. ECDSA with P-256 is in p256_ecdsa.c.
  */
 #include "common.h"
 #include "ecp_mul.h"

@@ -8,7 +8,7 @@
 #define MBEDTLS_ALLOW_PRIVATE_ACCESS
 #include "mbedtls/ecp.h"
 
-#define TLSIO_NOT_MINE 1
+#define TLSIO_NOT_MINE 1 /* codes are negative */
 
 int tlsio_p256_mul(const mbedtls_ecp_group *group, mbedtls_ecp_point *result, const mbedtls_mpi *scalar,
                    const mbedtls_ecp_point *point, int (*rng)(void *, unsigned char *, size_t), void *rng_context);

@@ -10,4 +10,10 @@
 #define UNROLL _Pragma("clang loop unroll(full)")
 #define KEEP_LOOP _Pragma("clang loop unroll(disable)")
 
+/*
+ * Makes the compiler forget what it knows of a value: of a mask, that it is all zeros or all ones. It would choose by it,
+ * and what an engine makes of a choice may be a branch.
+ */
+#define OPAQUE(value) __asm__("" : "+r"(value))
+
 #endif

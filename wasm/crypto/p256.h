@@ -19,6 +19,7 @@
 
 #include <stdint.h>
 
+#include "inline.h"
 #include "mbedtls/platform_util.h"
 
 #define LIMBS 9
@@ -43,17 +44,15 @@ typedef struct {
     fe x, y, z;
 } jacobian;
 
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("clang loop unroll(full)")
 #define EACH_LIMB UNROLL for (int i = 0; i < LIMBS; i++)
 
 #define WIPE(object) mbedtls_platform_zeroize(&(object), sizeof(object))
 
-/* -1 where bit is 1, 0 where it is 0, such that the compiler no longer knows that those are all. */
+/* -1 where bit is 1, 0 where it is 0. */
 INLINE int32_t mask_of(uint32_t bit)
 {
     int32_t mask = -(int32_t) bit;
-    __asm__("" : "+r"(mask));
+    OPAQUE(mask);
     return mask;
 }
 
@@ -90,7 +89,9 @@ void p256_digits(digits *r, const scalar *k);
 /* ---- p256_point.c ---------------------------------------------------------------------------------- */
 
 #define COMB_POINTS (10 * 32 + 8)
+#define BASE_WINDOW 8 /* bits of a public scalar at once */
 extern const affine P256_COMB[COMB_POINTS]; /* p256_table.c */
+extern const affine P256_ODD[1 << (BASE_WINDOW - 2)]; /* 1 G, 3 G, 5 G, ... */
 
 /* A public point from canonical coordinates. Returns 0 if it is not on the curve. */
 uint32_t p256_read_point(affine *r, const limbs *x, const limbs *y);

@@ -1,5 +1,5 @@
 /*
- * Where multiplication enters mbedTLS: ECDH, key generation and ECDSA come here, from PSA too.
+ * mbedtls_ecp_mul() and mbedtls_ecp_check_pubkey() for P-256, and mbedTLS's numbers to and from limbs.
  */
 #include "ecp_mul.h"
 #include "p256_mbedtls.h"
@@ -49,6 +49,7 @@ int p256_random_blind(limbs *r, rng *f_rng, void *p_rng)
 {
     unsigned char bytes[32];
     int ret = 0;
+    if (f_rng == NULL) return MBEDTLS_ERR_ECP_BAD_INPUT_DATA; /* ECDSA's f_rng_blind, which callers may leave out */
     for (int tries = 30; tries > 0; tries--) { /* as many as mbedTLS has for a random number */
         ret = f_rng(p_rng, bytes, sizeof(bytes));
         if (ret != 0) break;

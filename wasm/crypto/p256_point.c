@@ -267,10 +267,13 @@ void p256_mul(jacobian *r, const scalar *k, const affine *p, const limbs *blind)
 
 /* ---- Multiplication by what is public ---------------------------------------------------------------- */
 
-/* Digits of v, 0 or odd and between -15 and 15, each with at least four zeros behind it: a non-adjacent form. */
 #define NAF_DIGITS 257
 
-static void naf_of(signed char naf[NAF_DIGITS], const scalar *v)
+/*
+ * Digits of v, each 0 or odd and below 2^(width - 1) in size, the odd ones with at least width - 1 zeros behind them: a
+ * non-adjacent form.
+ */
+static void naf_of(signed char naf[NAF_DIGITS], const scalar *v, int width)
 {
     uint64_t words[5] = { 0 };
     int carry = 0;
@@ -279,54 +282,48 @@ static void naf_of(signed char naf[NAF_DIGITS], const scalar *v)
     for (int at = 0; at < NAF_DIGITS;) {
         const int word = at / 64, shift = at % 64;
         uint64_t bits = words[word] >> shift;
-        if (shift > 64 - WINDOW && word < 4) bits |= words[word + 1] << (64 - shift);
-        const int value = (int) (bits & ((1 << WINDOW) - 1)) + carry;
+        if (shift > 64 - width && word < 4) bits |= words[word + 1] << (64 - shift);
+        const int value = (int) (bits & ((1u << width) - 1)) + carry;
         if (value % 2 == 0) { /* 0, or a carry into a 1: the carry, if any, goes on */
             at++;
             continue;
         }
-        carry = value >> (WINDOW - 1);
-        naf[at] = (signed char) (value - (carry << WINDOW));
-        at += WINDOW;
+        carry = value >> (width - 1);
+        naf[at] = (signed char) (value - (carry << width));
+        at += width;
     }
 }
 
-/* r + one point of a table, or its opposite. The first of all begins the sum. */
-static void plus_entry(jacobian *r, int *empty, const affine *entry, int negative)
+/* Adds `digit` times the point whose odd multiples the table has. The first of all begins the sum. */
+static void plus_digit(jacobian *r, int *empty, const affine *table, int digit)
 {
     fe x, y, h;
-    unpack(&x, &y, entry);
-    negate_masked(&y, negative);
+    if (digit == 0) return;
+    unpack(&x, &y, &table[(digit < 0 ? -digit : digit) / 2]);
+    negate_masked(&y, -(digit < 0));
     if (*empty) begin(r, &x, &y, &ONE);
     else plus_affine(r, &h, r, &x, &y);
     *empty = 0;
 }
 
 /*
- * Once down the bits of v, adding odd multiples of Q; the last four bits are also the stages of u's comb. Equal points,
- * opposite ones and infinity can come up, by chance never, and from then on Z is 0.
+ * Once down the bits of both scalars, adding odd multiples of G and Q. Equal points, opposite ones and infinity can come
+ * up, by chance never, and from then on Z is 0.
  */
 void p256_mul_add(jacobian *r, const scalar *u, const scalar *v, const affine *q)
 {
-    digits d;
-    signed char naf[NAF_DIGITS];
+    signed char u_naf[NAF_DIGITS], v_naf[NAF_DIGITS];
     affine table[1 << (WINDOW - 2)];
     int empty = 1;
-    const int with_base = !p256_is_zero(u);
-    if (with_base) p256_digits(&d, u);
-    naf_of(naf, v);
+    naf_of(u_naf, u, BASE_WINDOW);
+    naf_of(v_naf, v, WINDOW);
     odd_multiples(table, 1 << (WINDOW - 2), q);
 
     memset(r, 0, sizeof(*r));
     for (int at = NAF_DIGITS - 1; at >= 0; at--) {
         if (!empty) twice(r, r);
-        if (naf[at] != 0) plus_entry(r, &empty, &table[(naf[at] < 0 ? -naf[at] : naf[at]) / 2], -(naf[at] < 0));
-        if (at > 3 || !with_base) continue;
-        for (int block = 0; block < BLOCKS; block++) {
-            int32_t negative;
-            const uint32_t index = index_of(teeth_of(&d, block, at), block < BLOCKS - 1 ? 6 : 4, &negative);
-            plus_entry(r, &empty, &P256_COMB[32 * block + (int) index], negative);
-        }
+        plus_digit(r, &empty, P256_ODD, u_naf[at]);
+        plus_digit(r, &empty, table, v_naf[at]);
     }
 }
 

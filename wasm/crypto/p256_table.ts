@@ -21,6 +21,8 @@ const R = 2n ** 261n;
 // The comb: 256 digits of +-1, of which each stage takes every fourth. p256_point.c says why so.
 const STAGES = 4;
 const TEETH = [6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 4];
+// How many odd multiples: those below 2^7, for windows of 8 bits.
+const ODD_MULTIPLES = 64;
 
 type Point = readonly [x: bigint, y: bigint];
 
@@ -58,6 +60,14 @@ function* comb(): Generator<{ block: number; points: Point[] }> {
     }
     yield { block, points };
   }
+}
+
+/** 1 G, 3 G, 5 G, ... */
+function oddMultiples(): Point[] {
+  const points = [G];
+  const two = sum(G, G);
+  while (points.length < ODD_MULTIPLES) points.push(sum(points.at(-1)!, two));
+  return points;
 }
 
 const hex = (a: bigint, digits: number) => `0x${a.toString(16).padStart(digits, "0")}`;
@@ -100,6 +110,7 @@ export function constants(): string {
 
 /** The text of `p256_table.c`. */
 export function table(): string {
+  const entry = ([x, y]: Point) => `    { { ${words(mod(x * R, p))} },\n      { ${words(mod(y * R, p))} } },`;
   const lines = [
     HEADER + '#include "p256.h"\n',
     "/* x and y of each point, times R. Block i begins at point 32 i. */",
@@ -107,10 +118,9 @@ export function table(): string {
   ];
   for (const { block, points } of comb()) {
     lines.push(`    /* block ${block} */`);
-    for (const [x, y] of points) {
-      lines.push(`    { { ${words(mod(x * R, p))} },\n      { ${words(mod(y * R, p))} } },`);
-    }
+    lines.push(...points.map(entry));
   }
+  lines.push("};\n", "const affine P256_ODD[1 << (BASE_WINDOW - 2)] = {", ...oddMultiples().map(entry));
   return [...lines, "};", ""].join("\n");
 }
 

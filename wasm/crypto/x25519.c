@@ -4,7 +4,8 @@
  * zero.
  *
  * mbedTLS multiplies the point's coordinates by a random number, since its arithmetic takes time that depends
- * on them. Here no time depends on any secret, so there is nothing to hide, and the generator is not called.
+ * on them. Here no time depends on any secret, so there is nothing to hide, and nothing random is drawn: where
+ * randomness fails, a known key still works. A new key does not: mbedTLS draws it.
  */
 #include "common.h"
 #include "ecp_mul.h"

@@ -151,7 +151,8 @@ INLINE void sum_and_difference(pair *r, const pair *a)
 /* Swaps where `bit` is 1, and does as much where it is 0. */
 INLINE void swap_if(pair *a, pair *b, unsigned bit)
 {
-    const v128_t mask = wasm_i64x2_splat(-(int64_t) bit);
+    v128_t mask = wasm_i64x2_splat(-(int64_t) bit);
+    OPAQUE(mask);
     UNROLL for (int i = 0; i < 5; i++) {
         const v128_t change = wasm_v128_and(mask, wasm_v128_xor(a->d[i], b->d[i]));
         a->d[i] = wasm_v128_xor(a->d[i], change);

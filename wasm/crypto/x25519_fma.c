@@ -103,7 +103,8 @@ static void write(unsigned char bytes[32], const pair *a)
     (void) add_up(h, 19 * over);
     /* h >= p exactly when h + 19 >= 2^255, and then h - p is h + 19 without that bit. */
     memcpy(plus_19, h, sizeof(h));
-    const int64_t mask = -add_up(plus_19, 19);
+    int64_t mask = -add_up(plus_19, 19);
+    OPAQUE(mask);
     uint64_t d[5];
     for (int i = 0; i < 5; i++) d[i] = (uint64_t) (h[i] ^ (mask & (h[i] ^ plus_19[i])));
     const uint64_t w[4] = { d[0] | d[1] << 51, d[1] >> 13 | d[2] << 38, d[2] >> 26 | d[3] << 25,

@@ -26,7 +26,7 @@ INLINE void carry_one(int64_t h[10], int from)
 {
     const int bits = from % 2 == 0 ? 26 : 25;
     const int64_t carry = (h[from] + ((int64_t) 1 << (bits - 1))) >> bits; /* rounded, so that digits are signed */
-    h[from] -= carry << bits;
+    h[from] -= carry * ((int64_t) 1 << bits); /* C says nothing of shifts of negative numbers */
     h[(from + 1) % 10] += (from == 9 ? 19 : 1) * carry;
 }
 
@@ -93,7 +93,8 @@ INLINE void subtract(number *r, const number *f, const number *g)
 /* Swaps where `bit` is 1, and does as much where it is 0. */
 INLINE void swap_if(number *f, number *g, unsigned bit)
 {
-    const int64_t mask = -(int64_t) bit;
+    int64_t mask = -(int64_t) bit;
+    OPAQUE(mask);
     UNROLL for (int i = 0; i < 10; i++) {
         const int64_t change = mask & (f->d[i] ^ g->d[i]);
         f->d[i] ^= change;
@@ -172,7 +173,8 @@ static void write(unsigned char bytes[32], const number *f)
     /* h >= p exactly when h + 19 >= 2^255, and then h - p is h + 19 without that bit. */
     int64_t plus_19[10];
     memcpy(plus_19, h, sizeof(h));
-    const int64_t mask = -add_up(plus_19, 19);
+    int64_t mask = -add_up(plus_19, 19);
+    OPAQUE(mask);
     for (int i = 0; i < 10; i++) {
         const uint64_t digit = (uint64_t) (h[i] ^ (mask & (h[i] ^ plus_19[i])));
         const int word = FIRST_BIT[i] / 64, shift = FIRST_BIT[i] % 64;

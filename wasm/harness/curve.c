@@ -109,6 +109,23 @@ cleanup:
     return ret;
 }
 
+/* mbedtls_ecp_mul() of the generator for a caller who has no random numbers: the code, which is for bad input. */
+int EXPORT(ecp_mul_unblinded)(int curve, const unsigned char *scalar, size_t scalar_len)
+{
+    int ret;
+    mbedtls_ecp_group *group = group_of(curve);
+    mbedtls_mpi m;
+    mbedtls_ecp_point r;
+    mbedtls_mpi_init(&m);
+    mbedtls_ecp_point_init(&r);
+    MBEDTLS_MPI_CHK(read_scalar(group, &m, scalar, scalar_len));
+    MBEDTLS_MPI_CHK(mbedtls_ecp_mul(group, &r, &m, &group->G, NULL, NULL));
+cleanup:
+    mbedtls_mpi_free(&m);
+    mbedtls_ecp_point_free(&r);
+    return ret;
+}
+
 /* mbedtls_ecp_muladd(): m P + n Q, where a point of length 0 is the generator. Returns the result's length. */
 int EXPORT(ecp_muladd)(int curve, const unsigned char *m_bytes, size_t m_len, const unsigned char *p_bytes,
                        size_t p_len, const unsigned char *n_bytes, size_t n_len, const unsigned char *q_bytes,

@@ -7,13 +7,15 @@ import {
   exchange,
   keygen,
   multiply,
+  multiplyUnblinded,
   publicOf,
   sign,
   signDer,
+  signUnblinded,
   verify,
   verifyDer,
 } from "./asymmetric.ts";
-import { type Harness, loadHarnesses, streamOf } from "./harness.ts";
+import { type Harness, loadHarnesses, NoRandomness, streamOf } from "./harness.ts";
 import { Random } from "./random.ts";
 import { FILES } from "../../wasm/crypto/p256_table.ts";
 
@@ -182,6 +184,45 @@ Deno.test("P-256: a generator that fails or is stuck is reported as stock does",
     both((core) => sign(core, "P-256", key, new Uint8Array(32), 0).code, `sign with ${value}`);
     both((core) => sign(core, "P-256", key, new Uint8Array(32), 256).code, `sign blinded by ${value}`);
   }
+});
+
+Deno.test("P-256: nothing comes out where randomness fails, at first or later", () => {
+  const ENTROPY_FAILED = -0x3c;
+  const random = new Random("no randomness");
+  stock.random = streamOf("");
+  const [key, digest, [peer]] = [scalar(random), random.bytes(32), pointsOf(random, 0)];
+  const operations: [name: string, draws: number, ask: (core: Harness) => { code: number; output: Bytes }][] =
+    [
+      ["keygen", 2, (core) => keygen(core, "P-256")],
+      ["k G", 1, (core) => multiply(core, "P-256", key)],
+      ["k P", 1, (core) => multiply(core, "P-256", key, peer)],
+      ["sign with a random k", 2, (core) => sign(core, "P-256", key, digest, 0)],
+      ["sign with a k of RFC 6979", 1, (core) => sign(core, "P-256", key, digest, 256)],
+      ["ECDH", 1, (core) => agree(core, "ecdh_shared", "P-256", key, peer!)],
+    ];
+  for (const [name, draws, ask] of operations) {
+    for (let good = 0; good < draws; good++) {
+      for (const core of [kernel, stock]) {
+        const stream = streamOf("good");
+        let left = good;
+        core.random = (out) => {
+          if (left-- === 0) throw new NoRandomness();
+          stream(out);
+        };
+      }
+      const { code, output } = both(ask, `${name} after ${good}`);
+      assertEquals([code, output.length], [ENTROPY_FAILED, 0], `${name} after ${good}`);
+    }
+  }
+});
+
+Deno.test("P-256: without a source of randomness for blinding neither k G nor a signature is made", () => {
+  const BAD_INPUT = -0x4f80; // MBEDTLS_ERR_ECP_BAD_INPUT_DATA
+  assertEquals(both((core) => multiplyUnblinded(core, "P-256", bytes(5n)), "5 G"), BAD_INPUT);
+  assertEquals(
+    both((core) => signUnblinded(core, "P-256", bytes(5n), new Uint8Array(32)), "sign"),
+    BAD_INPUT,
+  );
 });
 
 Deno.test("P-256: signatures are accepted and refused as by stock, whole and with any part changed", () => {

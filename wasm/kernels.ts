@@ -47,6 +47,10 @@ export const KERNELS: Readonly<Record<string, Kernel>> = {
     sources: ["sha256.c", "sha512.c"],
     defines: ["MBEDTLS_SHA256_PROCESS_ALT", "MBEDTLS_SHA512_PROCESS_ALT"],
   },
+  "hkdf": {
+    sources: ["hkdf_label.c"],
+    renames: { "mbedtls/library/ssl_tls13_keys.c": ["mbedtls_ssl_tls13_hkdf_expand_label"] },
+  },
   "curves": {
     sources: [
       "ecp_mul.c",

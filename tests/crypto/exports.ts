@@ -13,6 +13,7 @@ export const HARNESS_EXPORTS = {
   hash_fork: 7,
   hmac: 8,
   hkdf: 9,
+  hkdf_label: 9,
   aes_new: 0,
   aes_free: 1,
   aes_setkey: 4,

@@ -7,7 +7,17 @@
 import { type Cipher, open, seal, stream } from "./aead.ts";
 import type { Primitive } from "./fuzz_primitive.ts";
 import type { Random } from "./random.ts";
-import { aesCbc, aesEcb, type Bits, chacha20, type Direction, hash, hashFork, hkdf } from "./symmetric.ts";
+import {
+  aesCbc,
+  aesEcb,
+  type Bits,
+  chacha20,
+  type Direction,
+  hash,
+  hashFork,
+  hkdf,
+  hkdfLabel,
+} from "./symmetric.ts";
 import { hmac, type Overlap, poly1305 } from "./symmetric.ts";
 
 /** Longer than a record (2^14), so that every loop has had its last round. */
@@ -145,6 +155,21 @@ export const SYMMETRIC: readonly Primitive[] = [
       };
       const at = layout(random);
       return { about: { bits, ...parts, ...at }, run: (core) => hkdf(core, bits, parts, at) };
+    },
+  },
+  {
+    name: "hkdf label",
+    cost: 40,
+    make(random) {
+      const bits = random.pick([256, 384] as const);
+      const parts = {
+        secret: random.data(random.oneIn(4) ? random.length(150) : bits / 8),
+        label: random.data(random.below(35)),
+        context: random.data(random.oneIn(4) ? random.below(68) : random.pick([0, bits / 8])),
+        length: random.oneIn(4) ? random.below(300) : random.pick([12, 16, 32, bits / 8]),
+      };
+      const at = layout(random);
+      return { about: { bits, ...parts, ...at }, run: (core) => hkdfLabel(core, bits, parts, at) };
     },
   },
   {

@@ -92,6 +92,22 @@ export function hkdf(
   });
 }
 
+/** HKDF-Expand-Label (RFC 8446 section 7.1): `length` bytes. */
+export function hkdfLabel(
+  harness: Harness,
+  bits: Bits,
+  parts: { secret: Uint8Array; label: Uint8Array; context: Uint8Array; length: number },
+  layout: Layout = {},
+): Answer {
+  const { secret, label, context, length } = parts;
+  return harness.frame(layout, (frame) => {
+    const inputs = [secret, label, context].flatMap((part) => [frame.input(part), part.length]);
+    const out = frame.output(length);
+    const code = apply(harness.call.hkdf_label, [bits, ...inputs, out, length]);
+    return { code, output: frame.read(out, length) };
+  });
+}
+
 /** Which way a cipher goes: mbedTLS's numbers. */
 export type Direction = "encrypt" | "decrypt";
 

@@ -4,7 +4,7 @@ import { encodeText } from "../../lib/bytes.ts";
 import { open, seal, stream } from "./aead.ts";
 import { TEST_CORE_EXPORTS } from "./exports.ts";
 import { hex } from "./numbers.ts";
-import { aesCbc, aesEcb, chacha20, hash, hashFork, hkdf, hmac, poly1305 } from "./symmetric.ts";
+import { aesCbc, aesEcb, chacha20, hash, hashFork, hkdf, hkdfLabel, hmac, poly1305 } from "./symmetric.ts";
 import { testEach } from "./each_core.ts";
 import { AEADS } from "./vectors_aead.ts";
 import { AES_BLOCKS, CBCS, CHACHA20, HASHES, HKDFS, HMACS, POLY1305 } from "./vectors_symmetric.ts";
@@ -54,6 +54,27 @@ testEach("HKDF: RFC 5869", (harness) => {
   for (const { bits, ikm, salt, info, okm } of HKDFS) {
     const parts = { ikm: hex(ikm), salt: hex(salt), info: hex(info), length: okm.length / 2 };
     assertEquals(hkdf(harness, bits, parts), { code: 0, output: hex(okm) });
+  }
+});
+
+testEach("HKDF-Expand-Label: RFC 8448 section 3", (harness) => {
+  const nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"; // the hash of no bytes
+  const early = "33ad0a1c607ec03b09e6cd9893680ce210adf300aa1f2660e1b22e10f170f92a";
+  const server = "b67b7d690cc16c4e75e54213cb2d37b4e9c912bcded9105d42befd59d391ad38";
+  for (
+    const [secret, label, context, out] of [
+      [early, "derived", nothing, "6f2615a108c702c5678f54fc9dbab69716c076189c48250cebeac3576c3611ba"],
+      [server, "key", "", "3fce516009c21727d0f2e4e86ee403bc"],
+      [server, "iv", "", "5d313eb2671276ee13000b30"],
+    ] as const
+  ) {
+    const parts = {
+      secret: hex(secret),
+      label: encodeText(label),
+      context: hex(context),
+      length: out.length / 2,
+    };
+    assertEquals(hkdfLabel(harness, 256, parts), { code: 0, output: hex(out) });
   }
 });
 

@@ -4,8 +4,11 @@
 #include "harness.h"
 
 #include "mbedtls/hkdf.h"
+#include "mbedtls/psa_util.h"
 #include "mbedtls/sha256.h"
 #include "mbedtls/sha512.h"
+#include "ssl_misc.h" /* ssl_tls13_keys.h wants it first */
+#include "ssl_tls13_keys.h"
 
 /* ---- One face for both families ---------------------------------------------------------------------- */
 
@@ -128,4 +131,13 @@ int EXPORT(hkdf)(int bits, const unsigned char *salt, size_t salt_len, const uns
 {
     return mbedtls_hkdf(mbedtls_md_info_from_type(md_of(bits)), salt, salt_len, ikm, ikm_len, info, info_len, okm,
                         okm_len);
+}
+
+/* mbedtls_ssl_tls13_hkdf_expand_label(). */
+int EXPORT(hkdf_label)(int bits, const unsigned char *secret, size_t secret_len, const unsigned char *label,
+                       size_t label_len, const unsigned char *context, size_t context_len, unsigned char *out,
+                       size_t out_len)
+{
+    return mbedtls_ssl_tls13_hkdf_expand_label(mbedtls_md_psa_alg_from_type(md_of(bits)), secret, secret_len, label,
+                                               label_len, context, context_len, out, out_len);
 }

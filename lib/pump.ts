@@ -10,16 +10,22 @@ import { inTime } from "./deadline.ts";
 import type { Duplex } from "./duplex.ts";
 import type { TLSEngine } from "./engine.ts";
 import { CODE, SSLEOFError, SSLError } from "./errors.ts";
+import { Wire } from "./wire.ts";
 
 const LINGER = 1; // seconds that a fatal alert has to reach the peer before the connection is dropped
-const SMALLEST_READ = 4096; // bytes; an idle connection keeps this buffer
+const FIRST_READ = 4096; // bytes; a flight of a handshake
+const SMALLEST_READ = 1024; // bytes; an idle connection keeps this buffer
 const LARGEST_READ = 65536; // bytes; a read of this size is the fastest per byte (Deno 2.9)
+const STEP = 4; // from one size to the next
 
 /** Bytes read and thrown away while waiting for the peer to close. */
 export const DRAIN_MAX = 1 << 20;
 
 /** Names of the errors by which a platform says that the peer is gone. */
 const PEER_GONE = ["ConnectionReset", "ConnectionAborted", "BrokenPipe", "UnexpectedEof", "NotConnected"];
+
+/** Stands for a read that is not made. */
+const NOTHING = Promise.resolve(null);
 
 /** The two ends of a connection, and what moves between them. */
 export class Pump {
@@ -33,8 +39,9 @@ export class Pump {
   #released: Promise<void> | undefined;
   #releasing = false;
   #failure: Error | undefined;
-  readonly #waiting = new Set<() => void>();
-  #inbox: Bytes = new Uint8Array(SMALLEST_READ);
+  #retired: string | undefined;
+  #waiting: Set<() => void> | undefined;
+  #inbox: Bytes = new Uint8Array(FIRST_READ);
 
   constructor(duplex: Duplex, engine: TLSEngine) {
     this.duplex = duplex;
@@ -48,28 +55,38 @@ export class Pump {
 
   /** Reads once from the transport. */
   fill(): Promise<void> {
-    return this.#filling ??= this.#readTransport().finally(() => {
-      this.#filling = undefined;
-      this.#wake();
-    });
+    return this.#filling ??= this.#readTransport();
   }
 
   async #readTransport(): Promise<void> {
-    if (!this.engine.wantsRecords) return; // woken too early, or at the end of the stream
     let n: number | null;
     try {
-      n = await this.duplex.read(this.#inbox);
+      // Woken too early, or at the end of the stream, there is nothing to read.
+      const reading = this.engine.wantsRecords ? this.duplex.read(this.#inbox) : NOTHING;
+      n = await reading;
+      if (reading === NOTHING) return;
       if (n !== null) assertCount("read", n, this.#inbox.length);
     } catch (error) {
+      await null; // if read() threw, `#filling` is still to be set
       throw this.fail(transportError("read from", error));
+    } finally {
+      this.#filling = undefined;
+      this.#wake();
     }
     if (this.engine.state === "freed") return;
     if (n === null) return this.engine.receiveEof();
     this.engine.receive(this.#inbox.subarray(0, n));
-    // The engine uses up what it was given before the next read; then a larger buffer may take over.
-    if (n === this.#inbox.length && n < LARGEST_READ) {
-      this.#inbox = new Uint8Array(Math.min(4 * n, LARGEST_READ));
-    }
+    this.#fitInbox(n);
+  }
+
+  /**
+   * Chooses the buffer of the next read by how much came in this one: large ones for bulk, a small one for a connection
+   * that will wait. The engine uses up what it was given before the next read.
+   */
+  #fitInbox(n: number): void {
+    const { length } = this.#inbox;
+    if (n === length && n < LARGEST_READ) this.#inbox = new Uint8Array(STEP * n);
+    else if (n < length / (2 * STEP) && length > SMALLEST_READ) this.#inbox = new Uint8Array(length / STEP);
   }
 
   /** Writes all waiting records to the transport; `undefined` when there are none. */
@@ -81,12 +98,14 @@ export class Pump {
   async #writeTransport(): Promise<void> {
     try {
       while (this.engine.hasRecords) {
-        let records = this.engine.takeRecords();
-        while (records.length > 0) {
-          const n = await this.duplex.write(records);
-          assertCount("write", n, records.length);
-          records = records.subarray(n);
+        const records = this.engine.takeRecords();
+        for (let at = 0; at < records.length;) {
+          const rest = at === 0 ? records : records.subarray(at);
+          const n = await this.duplex.write(rest);
+          assertCount("write", n, rest.length);
+          at += n;
         }
+        Wire.reuse(records);
       }
     } catch (error) {
       throw this.fail(transportError("write to", error));
@@ -117,16 +136,17 @@ export class Pump {
    */
   async changed(seconds: number, late?: () => Error): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiting.add(resolve);
+    const waiting = this.#waiting ??= new Set();
+    waiting.add(resolve);
     try {
       await inTime(promise, seconds, late);
     } finally {
-      this.#waiting.delete(resolve);
+      waiting.delete(resolve);
     }
   }
 
   #wake(): void {
-    for (const wake of this.#waiting) wake();
+    this.#waiting?.forEach((wake) => wake());
   }
 
   /** Ends our direction of the transport, at most once, after all waiting records. */
@@ -155,17 +175,24 @@ export class Pump {
 
   /** Keeps the first failure, and returns it. */
   fail(error: Error): Error {
-    return this.#failure ??= error;
+    return this.failure ?? (this.#failure = error);
   }
 
-  /** Why the connection failed or was closed. */
+  /** Ends the use of the connection, as its user asked: `how` says how it ended. */
+  retire(how: string): void {
+    if (this.#failure === undefined) this.#retired ??= how;
+  }
+
+  /** Why the connection failed or was closed. An error takes long to make, and most connections are closed but once. */
   get failure(): Error | undefined {
-    return this.#failure;
+    if (this.#retired === undefined) return this.#failure;
+    return this.#failure ??= new SSLError(`Cannot use the socket: it ${this.#retired}`, { kind: "closed" });
   }
 
   /** Throws if the connection has failed. */
   assertUsable(): void {
-    if (this.#failure !== undefined) throw this.#failure;
+    const { failure } = this;
+    if (failure !== undefined) throw failure;
   }
 
   /**
@@ -182,7 +209,7 @@ export class Pump {
   async #drain(): Promise<void> {
     await this.closeWrite();
     await this.#filling;
-    const scratch = new Uint8Array(SMALLEST_READ);
+    const scratch = new Uint8Array(FIRST_READ);
     for (let total = 0; total < DRAIN_MAX;) {
       const n = await this.duplex.read(scratch);
       if (n === null) return;
@@ -192,26 +219,31 @@ export class Pump {
 
   /** Closes the transport; drops it when its own goodbye takes longer than `seconds`. */
   async close(seconds = LINGER): Promise<void> {
-    await inTime(this.release(() => this.duplex.close()), seconds).catch(() => void this.abort());
+    const released = this.release(() => this.duplex.close());
+    if (!this.#releasing) return await released; // it had no goodbye to say, as TCP has none
+    await inTime(released, seconds).catch(() => void this.abort());
   }
 
   /** Frees the engine and gives the transport up by `close`, at most once. */
   release(close: () => void | Promise<void>): Promise<void> {
-    return this.#released ??= (async () => {
-      this.#releasing = true;
-      try {
-        this.engine[Symbol.dispose]();
-      } catch {
-        // the core failed while it saved the session: that must not keep the transport open
-      }
-      try {
-        await close();
-      } catch {
-        // it was closed already: by the peer, by the user, or by a failure that was reported
-      } finally {
-        this.#releasing = false;
-      }
-    })();
+    return this.#released ??= this.#release(close);
+  }
+
+  async #release(close: () => void | Promise<void>): Promise<void> {
+    this.#releasing = true;
+    try {
+      this.engine[Symbol.dispose]();
+    } catch {
+      // the core failed while it saved the session: that must not keep the transport open
+    }
+    try {
+      const closing = close();
+      if (closing !== undefined) await closing;
+    } catch {
+      // it was closed already: by the peer, by the user, or by a failure that was reported
+    } finally {
+      this.#releasing = false;
+    }
   }
 
   /** Frees the engine and drops the transport, also while an earlier release waits for its goodbye. */

@@ -1,0 +1,37 @@
+/** BytePool: arrays that are used again and again, by whoever needs one for a moment. */
+
+import type { Bytes } from "./bytes.ts";
+
+/**
+ * A new array of more than 64 bytes costs the engine a block of zeroed memory, and its collector another look at it: more
+ * than most records cost to encrypt. An array that is given back is not wiped: it is for what anybody may see.
+ */
+export class BytePool {
+  /** Bytes in each array. */
+  readonly size: number;
+  readonly #kept: number;
+  readonly #free: Bytes[] = [];
+
+  /**
+   * Makes an empty pool.
+   *
+   * @param size Bytes in each array.
+   * @param kept Arrays that it holds on to, at most.
+   */
+  constructor(size: number, kept: number) {
+    this.size = size;
+    this.#kept = kept;
+  }
+
+  /** An array; what is in it is left over from its last use. */
+  take(): Bytes {
+    return this.#free.pop() ?? new Uint8Array(this.size);
+  }
+
+  /** Takes back the array that `bytes` is in, if it is one of this size. Nobody may use it any more. */
+  give({ buffer }: Bytes): void {
+    if (buffer.byteLength === this.size && this.#free.length < this.#kept) {
+      this.#free.push(new Uint8Array(buffer));
+    }
+  }
+}

@@ -84,9 +84,10 @@ export class Pump {
    * that will wait. The engine uses up what it was given before the next read.
    */
   #fitInbox(n: number): void {
-    const { length } = this.#inbox;
-    if (n === length && n < LARGEST_READ) this.#inbox = new Uint8Array(STEP * n);
-    else if (n < length / (2 * STEP) && length > SMALLEST_READ) this.#inbox = new Uint8Array(length / STEP);
+    let size = this.#inbox.length;
+    if (n === size) size = Math.min(STEP * size, LARGEST_READ);
+    while (n < size / STEP && size > SMALLEST_READ) size /= STEP;
+    if (size !== this.#inbox.length) this.#inbox = new Uint8Array(size);
   }
 
   /** Writes all waiting records to the transport; `undefined` when there are none. */

@@ -98,7 +98,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     if (this.#engine.handshakeDone) return;
     this.#assertUsable("complete TLS handshake");
     try {
-      await inTime(this.#driveHandshake(), this.#handshakeTimeout, this.#handshakeTimedOut, this.#signal);
+      await inTime(this.#driveHandshake(), this.#handshakeTimeout, () => this.#late(), this.#signal);
     } catch (error) {
       const first = this.#pump.fail(error as Error);
       await this.#pump.linger();
@@ -119,11 +119,11 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     }
   }
 
-  readonly #handshakeTimedOut = (): SSLError => {
+  #late(): SSLError {
     const peer = this.serverHostname === undefined ? "" : ` with ${JSON.stringify(this.serverHostname)}`;
     const text = `Cannot complete TLS handshake${peer}: timed out after ${this.#handshakeTimeout} seconds`;
     return new SSLError(text, { kind: "timeout", code: CODE.TIMEOUT });
-  };
+  }
 
   // ---- Reading and writing ----------------------------------------------------------------------------
 
@@ -254,7 +254,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
    */
   setBlocking(blocking: boolean): void {
     if (blocking) this.#nonBlocking = undefined;
-    else this.#nonBlocking ??= new NonBlocking(this.#pump, this.#handshakeTimeout, this.#handshakeTimedOut);
+    else this.#nonBlocking ??= new NonBlocking(this.#pump, this.#handshakeTimeout, () => this.#late());
   }
 
   #assertBlocking(action: string): void {

@@ -18,7 +18,7 @@ export class Turns {
     try {
       return await work;
     } finally {
-      this.#taken--;
+      if (--this.#taken === 0) this.#last = undefined;
     }
   }
 }

@@ -112,7 +112,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     for (;;) {
       const { state } = this.#pump.step(() => this.#engine.handshake());
       // The last flight may wait for a peer that waits for us to read: it is not waited for.
-      if (state === "done") return this.#pump.flushLater();
+      if (state === "done") return this.#pump.flushSoon();
       await this.#pump.flush();
       await this.#pump.fill();
       this.#pump.assertUsable();
@@ -148,8 +148,11 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
       for (;;) {
         this.#assertUsable("read");
         const outcome = this.#pump.step(() => this.#engine.read(p));
-        if (this.#engine.hasRecords) this.#pump.flushLater();
-        if (outcome.state === "data") return outcome.bytes;
+        if (outcome.state === "data") {
+          this.#pump.flushSoon();
+          return outcome.bytes;
+        }
+        this.#pump.flushLater();
         if (outcome.state === "eof") return null;
         if (timeout === null) await this.#pump.fill();
         else {

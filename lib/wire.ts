@@ -76,8 +76,9 @@ export class Wire implements ConnectionIO {
       this.starved = true;
       return CODE.WANT_READ;
     }
-    memory.set(this.input.subarray(0, n), at);
-    this.input = this.input.subarray(n);
+    const isAll = n === this.input.length;
+    memory.set(isAll ? this.input : this.input.subarray(0, n), at);
+    this.input = isAll ? EMPTY : this.input.subarray(n); // an empty view would hold on to a large array
     return n;
   }
 

@@ -35,3 +35,16 @@ export class BytePool {
     }
   }
 }
+
+/** For records, both ways: a flight or a message; a read in bulk; a long write, of which engine.ts lets 144 KiB wait. */
+const POOLS = [new BytePool(4096, 64), new BytePool(65536, 8), new BytePool(160 * 1024, 8)];
+
+/** An array for `size` bytes of records, or for more. */
+export function takeBytes(size: number): Bytes {
+  return POOLS.find((pool) => pool.size >= size)?.take() ?? new Uint8Array(size);
+}
+
+/** Takes back an array that {@linkcode takeBytes} gave, or a part of it. Nobody may use it any more. */
+export function giveBytes(bytes: Bytes): void {
+  for (const pool of POOLS) pool.give(bytes);
+}

@@ -5,18 +5,17 @@
  * synchronous, so nothing needs a lock. The first failure, of either side, is kept and thrown by every later call.
  */
 
-import type { Bytes } from "./bytes.ts";
+import { giveBytes, takeBytes } from "./byte_pool.ts";
+import { type Bytes, EMPTY } from "./bytes.ts";
 import { inTime } from "./deadline.ts";
 import type { Duplex } from "./duplex.ts";
 import type { TLSEngine } from "./engine.ts";
 import { CODE, SSLEOFError, SSLError } from "./errors.ts";
-import { Wire } from "./wire.ts";
 
 const LINGER = 1; // seconds that a fatal alert has to reach the peer before the connection is dropped
-const FIRST_READ = 4096; // bytes; a flight of a handshake
-const SMALLEST_READ = 1024; // bytes; an idle connection keeps this buffer
-const LARGEST_READ = 65536; // bytes; a read of this size is the fastest per byte (Deno 2.9)
-const STEP = 4; // from one size to the next
+/** Bytes of a read: what an idle connection keeps; a flight of a handshake; what is fastest per byte (Deno 2.9). */
+const READ_SIZES = [512, 4096, 65536] as const;
+const FLIGHT = 1; // index
 const TURNS = 24; // from a read or a handshake to what a program writes at once: 2 us, where a write takes 10
 
 /** Bytes read and thrown away while waiting for the peer to close. */
@@ -43,7 +42,9 @@ export class Pump {
   #retired: string | undefined;
   #soon = false; // a write is to start
   #waiting: Set<() => void> | undefined;
-  #inbox: Bytes = new Uint8Array(FIRST_READ);
+  #inbox: Bytes = EMPTY;
+  #readSize = FLIGHT; // index of the next read's
+  #filled = false; // by the last read
 
   constructor(duplex: Duplex, engine: TLSEngine) {
     this.duplex = duplex;
@@ -64,7 +65,7 @@ export class Pump {
     let n: number | null;
     try {
       // Woken too early, or at the end of the stream, there is nothing to read.
-      const reading = this.engine.wantsRecords ? this.duplex.read(this.#inbox) : NOTHING;
+      const reading = this.engine.wantsRecords ? this.duplex.read(this.#openInbox()) : NOTHING;
       n = await reading;
       if (reading === NOTHING) return;
       if (n !== null) assertCount("read", n, this.#inbox.length);
@@ -75,21 +76,36 @@ export class Pump {
       this.#filling = undefined;
       this.#wake();
     }
-    if (this.engine.state === "freed") return;
+    if (this.engine.state === "freed") return this.#closeInbox();
     if (n === null) return this.engine.receiveEof();
     this.engine.receive(this.#inbox.subarray(0, n));
     this.#fitInbox(n);
   }
 
+  /** The array for the next read. The engine has used up what came before. */
+  #openInbox(): Bytes {
+    const size = READ_SIZES[this.#readSize]!;
+    if (this.#inbox.length !== size) {
+      giveBytes(this.#inbox);
+      this.#inbox = this.#readSize === 0 ? new Uint8Array(size) : takeBytes(size);
+    }
+    return this.#inbox;
+  }
+
+  #closeInbox(): void {
+    giveBytes(this.#inbox);
+    this.#inbox = EMPTY;
+  }
+
   /**
-   * Chooses the buffer of the next read by how much came in this one: large ones for bulk, a small one for a connection
-   * that will wait. The engine uses up what it was given before the next read.
+   * Chooses the size of the next read by how much came in this one: large for bulk, small for a connection that will wait.
+   * What comes behind a full buffer does not say how long messages are.
    */
   #fitInbox(n: number): void {
-    let size = this.#inbox.length;
-    if (n === size) size = Math.min(STEP * size, LARGEST_READ);
-    while (n < size / STEP && size > SMALLEST_READ) size /= STEP;
-    if (size !== this.#inbox.length) this.#inbox = new Uint8Array(size);
+    const wasFilled = this.#filled;
+    this.#filled = n === this.#inbox.length;
+    if (this.#filled && this.#readSize < READ_SIZES.length - 1) this.#readSize++;
+    while (this.#readSize > (wasFilled ? FLIGHT : 0) && n < READ_SIZES[this.#readSize - 1]!) this.#readSize--;
   }
 
   /** Writes all waiting records to the transport; `undefined` when there are none. */
@@ -108,7 +124,7 @@ export class Pump {
           assertCount("write", n, rest.length);
           at += n;
         }
-        Wire.reuse(records);
+        giveBytes(records);
       }
     } catch (error) {
       throw this.fail(transportError("write to", error));
@@ -228,7 +244,7 @@ export class Pump {
   async #drain(): Promise<void> {
     await this.closeWrite();
     await this.#filling;
-    const scratch = new Uint8Array(FIRST_READ);
+    const scratch = new Uint8Array(READ_SIZES[FLIGHT]);
     for (let total = 0; total < DRAIN_MAX;) {
       const n = await this.duplex.read(scratch);
       if (n === null) return;
@@ -255,6 +271,7 @@ export class Pump {
     } catch {
       // the core failed while it saved the session: that must not keep the transport open
     }
+    if (this.#filling === undefined) this.#closeInbox();
     try {
       const closing = close();
       if (closing !== undefined) await closing;

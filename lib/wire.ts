@@ -1,6 +1,6 @@
 /** Wire: the records' side of an engine, as mbedTLS's BIO callbacks see it. */
 
-import { BytePool } from "./byte_pool.ts";
+import { giveBytes, takeBytes } from "./byte_pool.ts";
 import { type Bytes, concat, EMPTY } from "./bytes.ts";
 import type { ConnectionIO } from "./core.ts";
 import { CODE } from "./errors.ts";
@@ -15,9 +15,6 @@ const KEY_LOG_LABELS = [
   "CLIENT_TRAFFIC_SECRET_0",
   "SERVER_TRAFFIC_SECRET_0",
 ];
-
-/** What a flight or a message takes, and what a long write does: engine.ts lets 128 KiB wait, and a record more. */
-const POOLS = [new BytePool(4096, 64), new BytePool(160 * 1024, 8)];
 
 /** Records that have come and records that are to go. Each byte is copied once, into or out of the core's memory. */
 export class Wire implements ConnectionIO {
@@ -41,17 +38,12 @@ export class Wire implements ConnectionIO {
     this.input = this.input.length === 0 ? records : concat([this.input, records]);
   }
 
-  /** Gives up the bytes to send. */
+  /** Gives up the bytes to send. Who has sent them may call {@linkcode giveBytes}. */
   take(): Bytes {
     const records = this.#output.subarray(0, this.outputLength);
     this.#output = EMPTY;
     this.outputLength = 0;
     return records;
-  }
-
-  /** Takes back what {@linkcode Wire.take} gave, once it is sent: other records use the array then. */
-  static reuse(records: Bytes): void {
-    for (const pool of POOLS) pool.give(records);
   }
 
   send(memory: Bytes, at: number, length: number): void {
@@ -63,10 +55,9 @@ export class Wire implements ConnectionIO {
 
   #grow(needed: number): void {
     const smaller = this.#output;
-    const pool = POOLS.find(({ size }) => size >= needed);
-    this.#output = pool?.take() ?? new Uint8Array(Math.max(2 * smaller.length, needed));
+    this.#output = takeBytes(needed);
     this.#output.set(smaller.subarray(0, this.outputLength));
-    Wire.reuse(smaller);
+    giveBytes(smaller);
   }
 
   pull(memory: Bytes, at: number, length: number): number {

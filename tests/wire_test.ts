@@ -1,6 +1,6 @@
 /** Records that wait to be sent, in arrays that are used again. */
 import { assert, assertEquals } from "@std/assert";
-import { BytePool } from "../lib/byte_pool.ts";
+import { BytePool, giveBytes } from "../lib/byte_pool.ts";
 import { type Bytes, concat } from "../lib/bytes.ts";
 import { Wire } from "../lib/wire.ts";
 import { bytesFrom } from "./pair.ts";
@@ -34,10 +34,10 @@ Deno.test("Wire.take() gives what was sent, in order, at any size", () => {
 Deno.test("Wire.take(): what one wire gave changes only once it was given back", () => {
   const record = bytesFrom(1, 100);
   const held = sent([record]).take();
-  for (let i = 0; i < 200; i++) Wire.reuse(sent([bytesFrom(i, 100)]).take());
+  for (let i = 0; i < 200; i++) giveBytes(sent([bytesFrom(i, 100)]).take());
   assertEquals(held, record);
   const { buffer } = held;
-  Wire.reuse(held);
+  giveBytes(held);
   const arrays = Array.from({ length: 200 }, (_, i) => sent([bytesFrom(i, 100)]).take());
   assert(arrays.some((array) => array.buffer === buffer), "it is used again");
   assertEquals(new Set(arrays.map((array) => array.buffer)).size, 200, "by one at a time");

@@ -36,8 +36,8 @@ export class BytePool {
   }
 }
 
-/** For records, both ways: a flight or a message; a read in bulk; a long write, of which engine.ts lets 144 KiB wait. */
-const POOLS = [new BytePool(4096, 64), new BytePool(65536, 8), new BytePool(160 * 1024, 8)];
+/** For records, both ways: a flight or a message; 64 KiB of data; the most that engine.ts lets wait. */
+const POOLS = [new BytePool(4096, 64), new BytePool(68 * 1024, 8), new BytePool(160 * 1024, 8)];
 
 /** An array for `size` bytes of records, or for more. */
 export function takeBytes(size: number): Bytes {

@@ -7,7 +7,7 @@
 import { type Bytes, EMPTY, encodeText, typeName } from "./bytes.ts";
 
 /** Bytes that an empty queue holds on to: an idle connection's read asks for as many. */
-export const MIN_CHUNK = 4 * 1024;
+export const MIN_CHUNK = 1024;
 /** Default of `maxBuffered`, in bytes: 1024 times the high-water mark, out of reach for whoever awaits `drain()`. */
 export const MAX_BUFFERED = 64 * 1024 * 1024;
 

@@ -211,9 +211,7 @@ export class Core {
 
   /** The core's memory. Not to be kept over a call that can allocate: growth detaches it. */
   get memory(): Bytes {
-    if (this.#view.buffer !== this.#memory.buffer) {
-      this.#view = new Uint8Array(this.#memory.buffer as ArrayBuffer);
-    }
+    if (this.#view.length === 0) this.#view = new Uint8Array(this.#memory.buffer as ArrayBuffer); // new, or detached
     return this.#view;
   }
 

@@ -163,9 +163,9 @@ export class TLSEngine {
     if (this.#held !== 0) return this.#endOfRead(this.#held);
     let total = 0;
     while (total < buffer.length) {
-      const code = this.#run(() => this.#connection.read(buffer.subarray(total)));
+      const code = this.#run(() => this.#connection.read(total === 0 ? buffer : buffer.subarray(total)));
       if (code > 0) {
-        total += code;
+        if ((total += code) < buffer.length && this.wantsRecords) break; // this was all of a record, and the last
       } else if (code === CODE.NEW_SESSION_TICKET) {
         this.#session = undefined; // the newest ticket is the one to save
       } else if (code !== CODE.WANT_READ) {

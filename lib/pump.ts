@@ -5,21 +5,30 @@
  * synchronous, so nothing needs a lock. The first failure, of either side, is kept and thrown by every later call.
  */
 
-import type { Bytes } from "./bytes.ts";
+import { giveBytes, takeBytes } from "./byte_pool.ts";
+import { type Bytes, EMPTY } from "./bytes.ts";
 import { inTime } from "./deadline.ts";
 import type { Duplex } from "./duplex.ts";
 import type { TLSEngine } from "./engine.ts";
 import { CODE, SSLEOFError, SSLError } from "./errors.ts";
 
 const LINGER = 1; // seconds that a fatal alert has to reach the peer before the connection is dropped
-const SMALLEST_READ = 4096; // bytes; an idle connection keeps this buffer
-const LARGEST_READ = 65536; // bytes; a read of this size is the fastest per byte (Deno 2.9)
+/**
+ * Bytes of a read: what an idle connection keeps; a flight of a handshake; 64 KiB of data as records, since a read of about
+ * that size is the fastest per byte (Deno 2.9).
+ */
+const READ_SIZES = [512, 4096, 68 * 1024] as const;
+const FLIGHT = 1; // index
+const TURNS = 24; // from a read or a handshake to what a program writes at once: 2 us, where a write takes 10
 
 /** Bytes read and thrown away while waiting for the peer to close. */
 export const DRAIN_MAX = 1 << 20;
 
 /** Names of the errors by which a platform says that the peer is gone. */
 const PEER_GONE = ["ConnectionReset", "ConnectionAborted", "BrokenPipe", "UnexpectedEof", "NotConnected"];
+
+/** Stands for a read that is not made. */
+const NOTHING = Promise.resolve(null);
 
 /** The two ends of a connection, and what moves between them. */
 export class Pump {
@@ -33,8 +42,12 @@ export class Pump {
   #released: Promise<void> | undefined;
   #releasing = false;
   #failure: Error | undefined;
-  readonly #waiting = new Set<() => void>();
-  #inbox: Bytes = new Uint8Array(SMALLEST_READ);
+  #retired: string | undefined;
+  #soon = false; // a write is to start
+  #waiting: Set<() => void> | undefined;
+  #inbox: Bytes = EMPTY;
+  #readSize = FLIGHT; // index of the next read's
+  #filled = false; // by the last read
 
   constructor(duplex: Duplex, engine: TLSEngine) {
     this.duplex = duplex;
@@ -48,28 +61,54 @@ export class Pump {
 
   /** Reads once from the transport. */
   fill(): Promise<void> {
-    return this.#filling ??= this.#readTransport().finally(() => {
-      this.#filling = undefined;
-      this.#wake();
-    });
+    return this.#filling ??= this.#readTransport();
   }
 
   async #readTransport(): Promise<void> {
-    if (!this.engine.wantsRecords) return; // woken too early, or at the end of the stream
     let n: number | null;
     try {
-      n = await this.duplex.read(this.#inbox);
+      // Woken too early, or at the end of the stream, there is nothing to read.
+      const reading = this.engine.wantsRecords ? this.duplex.read(this.#openInbox()) : NOTHING;
+      n = await reading;
+      if (reading === NOTHING) return;
       if (n !== null) assertCount("read", n, this.#inbox.length);
     } catch (error) {
+      await null; // if read() threw, `#filling` is still to be set
       throw this.fail(transportError("read from", error));
+    } finally {
+      this.#filling = undefined;
+      this.#wake();
     }
-    if (this.engine.state === "freed") return;
+    if (this.engine.state === "freed") return this.#closeInbox();
     if (n === null) return this.engine.receiveEof();
     this.engine.receive(this.#inbox.subarray(0, n));
-    // The engine uses up what it was given before the next read; then a larger buffer may take over.
-    if (n === this.#inbox.length && n < LARGEST_READ) {
-      this.#inbox = new Uint8Array(Math.min(4 * n, LARGEST_READ));
+    this.#fitInbox(n);
+  }
+
+  /** The array for the next read. The engine has used up what came before. */
+  #openInbox(): Bytes {
+    const size = READ_SIZES[this.#readSize]!;
+    if (this.#inbox.length !== size) {
+      giveBytes(this.#inbox);
+      this.#inbox = this.#readSize === 0 ? new Uint8Array(size) : takeBytes(size);
     }
+    return this.#inbox;
+  }
+
+  #closeInbox(): void {
+    giveBytes(this.#inbox);
+    this.#inbox = EMPTY;
+  }
+
+  /**
+   * Chooses the size of the next read by how much came in this one: large for bulk, small for a connection that will wait.
+   * What comes behind a full buffer does not say how long messages are.
+   */
+  #fitInbox(n: number): void {
+    const wasFilled = this.#filled;
+    this.#filled = n === this.#inbox.length;
+    if (this.#filled && this.#readSize < READ_SIZES.length - 1) this.#readSize++;
+    while (this.#readSize > (wasFilled ? FLIGHT : 0) && n < READ_SIZES[this.#readSize - 1]!) this.#readSize--;
   }
 
   /** Writes all waiting records to the transport; `undefined` when there are none. */
@@ -81,12 +120,14 @@ export class Pump {
   async #writeTransport(): Promise<void> {
     try {
       while (this.engine.hasRecords) {
-        let records = this.engine.takeRecords();
-        while (records.length > 0) {
-          const n = await this.duplex.write(records);
-          assertCount("write", n, records.length);
-          records = records.subarray(n);
+        const records = this.engine.takeRecords();
+        for (let at = 0; at < records.length;) {
+          const rest = at === 0 ? records : records.subarray(at);
+          const n = await this.duplex.write(rest);
+          assertCount("write", n, rest.length);
+          at += n;
         }
+        giveBytes(records);
       }
     } catch (error) {
       throw this.fail(transportError("write to", error));
@@ -112,21 +153,38 @@ export class Pump {
   }
 
   /**
+   * Starts a write a few turns of the microtask queue later, so that what the program writes at once goes out with it: a
+   * ticket with the first answer, a client's last flight with its request. Who is about to wait calls
+   * {@linkcode Pump.flushLater}.
+   */
+  flushSoon(): void {
+    if (this.#flushing === undefined && this.engine.hasRecords && !this.#soon) this.#flushAfterTurns();
+  }
+
+  async #flushAfterTurns(): Promise<void> {
+    this.#soon = true;
+    for (let turn = 0; turn < TURNS; turn++) await null;
+    this.#soon = false;
+    if (this.#released === undefined) this.flushLater();
+  }
+
+  /**
    * Waits until a read or write of the transport ends, no longer than `seconds`. Unlike one for {@linkcode Pump.fill}, a
    * wait that ends sooner leaves nothing behind: a program may poll an idle connection for days.
    */
   async changed(seconds: number, late?: () => Error): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiting.add(resolve);
+    const waiting = this.#waiting ??= new Set();
+    waiting.add(resolve);
     try {
       await inTime(promise, seconds, late);
     } finally {
-      this.#waiting.delete(resolve);
+      waiting.delete(resolve);
     }
   }
 
   #wake(): void {
-    for (const wake of this.#waiting) wake();
+    this.#waiting?.forEach((wake) => wake());
   }
 
   /** Ends our direction of the transport, at most once, after all waiting records. */
@@ -155,17 +213,24 @@ export class Pump {
 
   /** Keeps the first failure, and returns it. */
   fail(error: Error): Error {
-    return this.#failure ??= error;
+    return this.failure ?? (this.#failure = error);
   }
 
-  /** Why the connection failed or was closed. */
+  /** Ends the use of the connection, as its user asked: `how` says how it ended. */
+  retire(how: string): void {
+    if (this.#failure === undefined) this.#retired ??= how;
+  }
+
+  /** Why the connection failed or was closed. An error takes long to make, and most connections are closed but once. */
   get failure(): Error | undefined {
-    return this.#failure;
+    if (this.#retired === undefined) return this.#failure;
+    return this.#failure ??= new SSLError(`Cannot use the socket: it ${this.#retired}`, { kind: "closed" });
   }
 
   /** Throws if the connection has failed. */
   assertUsable(): void {
-    if (this.#failure !== undefined) throw this.#failure;
+    const { failure } = this;
+    if (failure !== undefined) throw failure;
   }
 
   /**
@@ -182,7 +247,7 @@ export class Pump {
   async #drain(): Promise<void> {
     await this.closeWrite();
     await this.#filling;
-    const scratch = new Uint8Array(SMALLEST_READ);
+    const scratch = new Uint8Array(READ_SIZES[FLIGHT]);
     for (let total = 0; total < DRAIN_MAX;) {
       const n = await this.duplex.read(scratch);
       if (n === null) return;
@@ -192,26 +257,32 @@ export class Pump {
 
   /** Closes the transport; drops it when its own goodbye takes longer than `seconds`. */
   async close(seconds = LINGER): Promise<void> {
-    await inTime(this.release(() => this.duplex.close()), seconds).catch(() => void this.abort());
+    const released = this.release(() => this.duplex.close());
+    if (!this.#releasing) return await released; // it had no goodbye to say, as TCP has none
+    await inTime(released, seconds).catch(() => void this.abort());
   }
 
   /** Frees the engine and gives the transport up by `close`, at most once. */
   release(close: () => void | Promise<void>): Promise<void> {
-    return this.#released ??= (async () => {
-      this.#releasing = true;
-      try {
-        this.engine[Symbol.dispose]();
-      } catch {
-        // the core failed while it saved the session: that must not keep the transport open
-      }
-      try {
-        await close();
-      } catch {
-        // it was closed already: by the peer, by the user, or by a failure that was reported
-      } finally {
-        this.#releasing = false;
-      }
-    })();
+    return this.#released ??= this.#release(close);
+  }
+
+  async #release(close: () => void | Promise<void>): Promise<void> {
+    this.#releasing = true;
+    try {
+      this.engine[Symbol.dispose]();
+    } catch {
+      // the core failed while it saved the session: that must not keep the transport open
+    }
+    if (this.#filling === undefined) this.#closeInbox();
+    try {
+      const closing = close();
+      if (closing !== undefined) await closing;
+    } catch {
+      // it was closed already: by the peer, by the user, or by a failure that was reported
+    } finally {
+      this.#releasing = false;
+    }
   }
 
   /** Frees the engine and drops the transport, also while an earlier release waits for its goodbye. */

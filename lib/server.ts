@@ -17,7 +17,7 @@ import { type ContextOptions, SSLContext } from "./ssl.ts";
 export const HANDSHAKE_TIMEOUT = 60;
 /** Seconds to wait for a peer's close_notify; asyncio's SSL_SHUTDOWN_TIMEOUT. */
 export const SHUTDOWN_TIMEOUT = 30;
-const MAX_CONNECTIONS = 10_000; // at some 40 KiB each, 400 MiB
+const MAX_CONNECTIONS = 10_000; // at some 20 KiB each when idle, 200 MiB
 const MAX_HANDSHAKES = 1_000; // half-open: below the connections, so that a flood of them leaves room for the rest
 const ABORT_GRACE = 1; // seconds that a handler has to notice that its connection was dropped
 const ACCEPT_BACKOFF = 0.1; // seconds to wait when no connection can be accepted (out of file descriptors)

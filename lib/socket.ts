@@ -14,6 +14,7 @@ import { NonBlocking, type TryOutcome } from "./nonblocking.ts";
 import { SSLObject } from "./object.ts";
 import { DRAIN_MAX, Pump } from "./pump.ts";
 import type { SSLSession } from "./session.ts";
+import { Turns } from "./turns.ts";
 
 /** Options of one connection. */
 export interface SocketOptions {
@@ -38,6 +39,7 @@ export interface SocketOptions {
 const HANDSHAKE_TIMEOUT = 10; // seconds; Pycom's default
 const SHUTDOWN_TIMEOUT = 30; // seconds; asyncio's SSL_SHUTDOWN_TIMEOUT
 const STREAM_CHUNK = 16384; // bytes; a TLS record
+const SCRATCH = 1024; // bytes; for what is not wanted
 
 /** A TLS connection: a `Deno.Conn` by shape, a {@linkcode Duplex}, with the queries of CPython's `SSLSocket`. */
 export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
@@ -50,7 +52,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   #nonBlocking: NonBlocking | undefined;
   #handshaking: Promise<void> | undefined;
   #reading = false;
-  #lastTurn: Promise<void> | undefined; // of those who write, in the order of their calls
+  readonly #turns = new Turns(); // of those who write
   #closing: Promise<void> | undefined;
   #readable: ReadableStream<Bytes> | undefined;
   #writable: WritableStream<Uint8Array> | undefined;
@@ -96,7 +98,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     if (this.#engine.handshakeDone) return;
     this.#assertUsable("complete TLS handshake");
     try {
-      await inTime(this.#driveHandshake(), this.#handshakeTimeout, this.#handshakeTimedOut, this.#signal);
+      await inTime(this.#driveHandshake(), this.#handshakeTimeout, () => this.#late(), this.#signal);
     } catch (error) {
       const first = this.#pump.fail(error as Error);
       await this.#pump.linger();
@@ -110,18 +112,18 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     for (;;) {
       const { state } = this.#pump.step(() => this.#engine.handshake());
       // The last flight may wait for a peer that waits for us to read: it is not waited for.
-      if (state === "done") return this.#pump.flushLater();
+      if (state === "done") return this.#pump.flushSoon();
       await this.#pump.flush();
       await this.#pump.fill();
       this.#pump.assertUsable();
     }
   }
 
-  readonly #handshakeTimedOut = (): SSLError => {
+  #late(): SSLError {
     const peer = this.serverHostname === undefined ? "" : ` with ${JSON.stringify(this.serverHostname)}`;
     const text = `Cannot complete TLS handshake${peer}: timed out after ${this.#handshakeTimeout} seconds`;
     return new SSLError(text, { kind: "timeout", code: CODE.TIMEOUT });
-  };
+  }
 
   // ---- Reading and writing ----------------------------------------------------------------------------
 
@@ -146,8 +148,11 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
       for (;;) {
         this.#assertUsable("read");
         const outcome = this.#pump.step(() => this.#engine.read(p));
-        if (this.#engine.hasRecords) this.#pump.flushLater();
-        if (outcome.state === "data") return outcome.bytes;
+        if (outcome.state === "data") {
+          this.#pump.flushSoon();
+          return outcome.bytes;
+        }
+        this.#pump.flushLater();
         if (outcome.state === "eof") return null;
         if (timeout === null) await this.#pump.fill();
         else {
@@ -168,48 +173,43 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
    * @returns `p.length`.
    * @throws {SSLError} If the connection fails or is closed.
    */
-  async write(p: Uint8Array<ArrayBuffer>): Promise<number> {
-    assertBytes("p", p);
-    this.#assertBlocking("write");
-    this.#assertUsable("write");
-    using turn = this.#takeTurn();
-    if (!this.#engine.handshakeDone) await this.handshake();
-    const writing = this.#writeAll(p, turn.begins);
-    const timeout = this.#timeout;
-    if (timeout === null) return await writing;
+  write(p: Uint8Array<ArrayBuffer>): Promise<number> {
     try {
-      return await inTime(writing, timeout, timedOut("write", timeout));
+      assertBytes("p", p);
+      this.#assertBlocking("write");
+      this.#assertUsable("write");
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const timeout = this.#timeout;
+    return this.#turns.take((before) =>
+      timeout === null ? this.#writeAll(p, before) : this.#writeInTime(p, before, timeout)
+    );
+  }
+
+  async #writeInTime(p: Bytes, before: Promise<unknown> | undefined, timeout: number): Promise<number> {
+    if (!this.#engine.handshakeDone) await this.handshake();
+    try {
+      return await inTime(this.#writeAll(p, before), timeout, timedOut("write", timeout));
     } catch (error) {
       if (error instanceof SSLError && error.kind === "timeout") this.#pump.fail(error);
       throw error;
     }
   }
 
-  async #writeAll(p: Bytes, begins: Promise<void> | undefined): Promise<number> {
-    if (begins !== undefined) await begins;
+  async #writeAll(p: Bytes, before: Promise<unknown> | undefined): Promise<number> {
+    if (!this.#engine.handshakeDone) await this.handshake();
+    if (before !== undefined) await before;
     for (let total = 0; total < p.length;) {
       this.#pump.assertUsable();
-      const n = this.#pump.step(() => this.#engine.write(p.subarray(total)));
+      const rest = total === 0 ? p : p.subarray(total);
+      const n = this.#pump.step(() => this.#engine.write(rest));
       total += n;
       if (n > 0 || this.#engine.hasRecords) await this.#pump.flush();
       else await this.#pump.fill(); // a renegotiation waits for the peer
     }
     this.#pump.assertUsable();
     return p.length;
-  }
-
-  /** A place in the order of those who write; it is given up at the end of the caller's block. */
-  #takeTurn(): { begins: Promise<void> | undefined } & Disposable {
-    const begins = this.#lastTurn;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#lastTurn = promise;
-    return {
-      begins,
-      [Symbol.dispose]: () => {
-        if (this.#lastTurn === promise) this.#lastTurn = undefined;
-        resolve();
-      },
-    };
   }
 
   /** Sets how long a read or write may wait, in seconds; `null`, as at first: for ever. */
@@ -257,7 +257,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
    */
   setBlocking(blocking: boolean): void {
     if (blocking) this.#nonBlocking = undefined;
-    else this.#nonBlocking ??= new NonBlocking(this.#pump, this.#handshakeTimeout, this.#handshakeTimedOut);
+    else this.#nonBlocking ??= new NonBlocking(this.#pump, this.#handshakeTimeout, () => this.#late());
   }
 
   #assertBlocking(action: string): void {
@@ -328,18 +328,20 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     await this.#pump.closeWrite();
   }
 
-  async #sendCloseNotify(): Promise<void> {
-    using turn = this.#takeTurn();
-    if (!this.#engine.handshakeDone) await this.handshake();
-    if (turn.begins !== undefined) await turn.begins;
-    this.#pump.assertUsable();
-    this.#pump.step(() => this.#engine.closeNotify());
-    await this.#pump.flush();
+  #sendCloseNotify(): Promise<void> {
+    return this.#turns.take(async (before) => {
+      if (!this.#engine.handshakeDone) await this.handshake();
+      if (before !== undefined) await before;
+      this.#pump.assertUsable();
+      this.#pump.step(() => this.#engine.closeNotify());
+      await this.#pump.flush();
+    });
   }
 
   /** Reads, until the peer's close_notify, what it still sends; `onData` is told how much. */
   async #readToEnd(onData: (bytes: number) => void): Promise<void> {
-    const scratch = new Uint8Array(STREAM_CHUNK);
+    if (["read-closed", "closed"].includes(this.#engine.state)) return;
+    const scratch = new Uint8Array(SCRATCH);
     for (;;) {
       const outcome = this.#pump.step(() => this.#engine.read(scratch));
       if (outcome.state === "eof") return;
@@ -362,7 +364,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
       await inTime(this.#shutdown(), this.#shutdownTimeout).catch(() => {});
     }
     await this.#pump.linger();
-    this.#pump.fail(new SSLError("Cannot use the socket: it is closed", { kind: "closed" }));
+    this.#pump.retire("is closed");
     await this.#pump.close(this.#shutdownTimeout);
   }
 
@@ -371,7 +373,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     let left = Infinity;
     const said = this.#sendCloseNotify().then(() => {
       left = DRAIN_MAX;
-      return this.#pump.closeWrite(); // some peers answer only a FIN
+      if (this.#engine.state !== "closed") return this.#pump.closeWrite(); // some peers answer only a FIN
     });
     const drained = this.#readToEnd((bytes) => {
       if ((left -= bytes) < 0) {
@@ -383,7 +385,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
 
   /** Drops the connection at once: no close_notify, nothing waited for. Reads and writes under way fail. */
   abort(): void {
-    this.#pump.fail(new SSLError("Cannot use the socket: it was aborted", { kind: "closed" }));
+    this.#pump.retire("was aborted");
     const dropped = this.#pump.abort();
     this.#closing ??= dropped;
   }
@@ -404,7 +406,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
       throw this.#pump.fail(error as Error);
     }
     const rest = this.#engine.takeUnread().slice();
-    this.#pump.fail(new SSLError("Cannot use the socket: it was unwrapped", { kind: "closed" }));
+    this.#pump.retire("was unwrapped");
     await (this.#closing = this.#pump.release(() => {}));
     return rest.length === 0 ? this.#pump.duplex : withBytesFirst(this.#pump.duplex, rest);
   }

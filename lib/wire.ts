@@ -1,5 +1,6 @@
 /** Wire: the records' side of an engine, as mbedTLS's BIO callbacks see it. */
 
+import { giveBytes, takeBytes } from "./byte_pool.ts";
 import { type Bytes, concat, EMPTY } from "./bytes.ts";
 import type { ConnectionIO } from "./core.ts";
 import { CODE } from "./errors.ts";
@@ -37,7 +38,7 @@ export class Wire implements ConnectionIO {
     this.input = this.input.length === 0 ? records : concat([this.input, records]);
   }
 
-  /** Gives up the bytes to send. */
+  /** Gives up the bytes to send. Who has sent them may call {@linkcode giveBytes}. */
   take(): Bytes {
     const records = this.#output.subarray(0, this.outputLength);
     this.#output = EMPTY;
@@ -47,13 +48,16 @@ export class Wire implements ConnectionIO {
 
   send(memory: Bytes, at: number, length: number): void {
     const needed = this.outputLength + length;
-    if (needed > this.#output.length) {
-      const grown = new Uint8Array(Math.max(2 * this.#output.length, needed));
-      grown.set(this.#output.subarray(0, this.outputLength));
-      this.#output = grown;
-    }
+    if (needed > this.#output.length) this.#grow(needed);
     this.#output.set(memory.subarray(at, at + length), this.outputLength);
     this.outputLength = needed;
+  }
+
+  #grow(needed: number): void {
+    const smaller = this.#output;
+    this.#output = takeBytes(needed);
+    this.#output.set(smaller.subarray(0, this.outputLength));
+    giveBytes(smaller);
   }
 
   pull(memory: Bytes, at: number, length: number): number {
@@ -63,8 +67,9 @@ export class Wire implements ConnectionIO {
       this.starved = true;
       return CODE.WANT_READ;
     }
-    memory.set(this.input.subarray(0, n), at);
-    this.input = this.input.subarray(n);
+    const isAll = n === this.input.length;
+    memory.set(isAll ? this.input : this.input.subarray(0, n), at);
+    this.input = isAll ? EMPTY : this.input.subarray(n); // an empty view would hold on to a large array
     return n;
   }
 

@@ -138,6 +138,26 @@ Deno.test("Core: out of memory is an SSLError of its own kind, and what there wa
 });
 
 for (const [version, sslVersion] of VERSIONS) {
+  Deno.test(`Core: a connection that can get no buffers fails as "internal", the others go on (${version})`, () => {
+    const core = fullCore();
+    using both = configs(core, { sslVersion });
+    using one = new EnginePair(both.client, both.server).connect();
+    using other = new EnginePair(both.client, both.server).connect();
+    const message = bytesFrom(9, 500);
+    const buffer = new Uint8Array(1000);
+    one.server.write(message);
+    const records = one.server.takeRecords();
+    one.client.receive(records.slice(0, -100));
+    assertEquals(one.client.read(buffer).state, "need-records"); // it keeps the buffers, for the rest
+    const blocks = exhaust(core, 0);
+    const error = assertThrows(() => other.client.write(message), SSLError);
+    assertEquals([error.kind, error.code], ["internal", CODE.ALLOC_FAILED]);
+    one.client.receive(records.slice(-100));
+    assertEquals(one.client.read(buffer), { state: "data", bytes: 500 });
+    assertEquals(buffer.slice(0, 500), message);
+    for (const at of blocks) core.free(at);
+  });
+
   Deno.test(`Core: a handshake that runs out of memory anywhere fails as "internal", without a trap (${version})`, () => {
     const core = fullCore();
     using both = configs(core, { sslVersion });

@@ -17,13 +17,17 @@ class HeldDuplex implements Duplex {
   readonly #reads: ((bytes: Uint8Array) => void)[] = [];
   readonly #writes: (() => void)[] = [];
   readonly written: Uint8Array<ArrayBuffer>[] = [];
+  /** The very arrays that were written while held. */
+  readonly lent: Uint8Array<ArrayBuffer>[] = [];
   held = false;
+  onRead: ((size: number) => void) | undefined;
 
   constructor(below: PipeEnd) {
     this.#below = below;
   }
 
   read(p: Uint8Array<ArrayBuffer>): Promise<number | null> {
+    this.onRead?.(p.length);
     if (!this.held) return this.#below.read(p);
     return new Promise((resolve) =>
       this.#reads.push((bytes) => {
@@ -36,6 +40,7 @@ class HeldDuplex implements Duplex {
   write(p: Uint8Array<ArrayBuffer>): Promise<number> {
     if (!this.held) return this.#below.write(p);
     this.written.push(p.slice());
+    this.lent.push(p);
     return new Promise((resolve) => this.#writes.push(() => resolve(p.length)));
   }
 
@@ -74,7 +79,7 @@ async function connect() {
   }
   const client = await connecting;
   held.held = true;
-  return { client, held, engine };
+  return { client, held, engine, far };
 }
 
 test("Pump.close() closes the transport although the engine cannot be freed", async () => {
@@ -86,6 +91,55 @@ test("Pump.close() closes the transport although the engine cannot be freed", as
   };
   await new Pump(near, engine as unknown as TLSEngine).close();
   assertEquals(near.closed, true);
+});
+
+async function writeAll(end: PipeEnd, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+  for (let rest = bytes; rest.length > 0;) rest = rest.subarray(await end.write(rest));
+}
+
+test("SSLSocket reads into 68 KiB while bytes come in bulk, and waits with 512", async () => {
+  const sizes: number[] = [];
+  const { client, held, engine, far } = await connect();
+  held.onRead = (size) => sizes.push(size);
+  held.held = false;
+  const buffer = new Uint8Array(65536);
+  const bulk = new Uint8Array(120_000).fill(7);
+  /** Sends `data`, and reads it all; then the next read waits. */
+  const send = async (data: Uint8Array<ArrayBuffer>) => {
+    assertEquals(engine.write(data), data.length);
+    const sent = writeAll(far, engine.takeRecords());
+    for (let got = 0; got < data.length;) got += (await client.read(buffer))!;
+    await sent;
+  };
+  await send(bulk.subarray(0, 10));
+  await send(bulk.subarray(0, 10));
+  assertEquals(sizes.at(-1), 512);
+  await send(bulk);
+  await send(bulk);
+  assertEquals(Math.max(...sizes), 68 * 1024);
+  for (let i = 0; i < 2; i++) await send(bulk.subarray(0, 10));
+  assertEquals(sizes.at(-1), 512);
+  for (let i = 0; i < 3; i++) await send(bulk.subarray(0, 600));
+  assertEquals(sizes.slice(-2), [4096, 4096], "messages of 600 bytes come in one read");
+  client.abort();
+  engine[Symbol.dispose]();
+});
+
+test("SSLSocket.write() gives no array to another while the transport writes it", async () => {
+  const one = await connect();
+  const other = await connect();
+  const writing = one.client.write(new Uint8Array(100));
+  const [held] = one.held.lent;
+  const before = held!.slice();
+  other.held.held = false;
+  for (let i = 0; i < 100; i++) await other.client.write(new Uint8Array(100));
+  assertEquals(held, before);
+  one.held.endWrite();
+  await writing;
+  for (const { client, engine } of [one, other]) {
+    client.abort();
+    engine[Symbol.dispose]();
+  }
 });
 
 /** Turns of the microtask queue. */

@@ -41,6 +41,28 @@ test("wrapSocket() sends a flight as one write", async () => {
   assertEquals([near.writes.length, far.writes.length <= 2], [2, true]); // the server: its flight, its tickets
 });
 
+test("SSLSocket sends what is written at once with the last flight, and a ticket with the answer", async () => {
+  const [near, far] = pipe();
+  const serving = wrapSocket(far, SERVER).then(async (server) => {
+    await server.write(encodeText((await readText(server))!.toUpperCase()));
+    return server;
+  });
+  const client = await wrapSocket(near, CLIENT);
+  await client.write(encodeText("hello"));
+  const answer = await readText(client);
+  const server = await serving;
+  assertEquals([answer, near.writes.length, far.writes.length], ["HELLO", 2, 2]);
+  await closeBoth(client, server);
+});
+
+test("SSLSocket sends its last flight without being asked for anything", async () => {
+  const [near, far] = pipe();
+  const serving = wrapSocket(far, SERVER);
+  const client = await wrapSocket(near, CLIENT);
+  const server = await serving; // the client's Finished has come
+  await closeBoth(client, server);
+});
+
 test("wrapSocket() completes a handshake that comes byte by byte", async () => {
   const { client, server } = await pair({ pipe: { chunkSize: 1, capacity: 1 } });
   await assertTalk(client, server);

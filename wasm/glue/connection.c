@@ -110,6 +110,7 @@ connection *EXPORT(connection_new)(config *c)
 void EXPORT(connection_free)(connection *conn)
 {
     if (conn == NULL || conn->magic != CONNECTION_MAGIC) return;
+    forget(conn);
     mbedtls_ssl_free(&conn->ssl);
     mbedtls_free(conn->sni);
     mbedtls_free(conn->dns_name);
@@ -186,9 +187,27 @@ static void expect_fragment_length(mbedtls_ssl_context *ssl)
 }
 
 /* Remembers the alert that made mbedTLS give up. */
-static int note_alert(connection *conn, int ret)
+static void note_alert(connection *conn, int ret)
 {
     if (ret == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE) conn->facts[FACT_ALERT] = conn->ssl.in_msg[1];
+}
+
+/* Before a call of mbedTLS that reads or writes records. Returns 0, or a negative code: then it must not be made. */
+static int begin(connection *conn)
+{
+    int ret = wake(conn);
+    if (ret == 0) active = conn;
+    out_of_memory = 0;
+    return ret;
+}
+
+/* After it. Where mbedTLS ran out of memory, it can say that a message was bad. */
+static int end(connection *conn, int ret)
+{
+    active = NULL;
+    if (ret < 0 && ret != MBEDTLS_ERR_SSL_WANT_READ && out_of_memory) ret = MBEDTLS_ERR_SSL_ALLOC_FAILED;
+    note_alert(conn, ret);
+    rest(conn);
     return ret;
 }
 
@@ -196,16 +215,15 @@ static int note_alert(connection *conn, int ret)
 int EXPORT(connection_handshake)(connection *conn)
 {
     CHECK_CONNECTION(conn);
-    active = conn;
-    int ret = 0;
+    int ret = begin(conn);
     while (ret == 0 && conn->ssl.state != MBEDTLS_SSL_HANDSHAKE_OVER) {
         if (conn->ssl.state == MBEDTLS_SSL_HANDSHAKE_WRAPUP && conn->ssl.handshake != NULL) note_handshake(conn);
         use_alert_keys(&conn->ssl);
         expect_fragment_length(&conn->ssl);
         ret = mbedtls_ssl_handshake_step(&conn->ssl);
     }
-    active = NULL;
-    return note_alert(conn, ret);
+    if (ret == 0) end_handshake(conn);
+    return end(conn, ret);
 }
 
 #define EMPTY_RECORDS_MAX 32 /* in a row: each costs us a decryption and gives nothing; OpenSSL's */
@@ -234,38 +252,48 @@ static int reads_again(connection *conn, int *ret)
 int EXPORT(connection_read)(connection *conn, unsigned char *bytes, size_t len)
 {
     CHECK_CONNECTION(conn);
-    active = conn;
-    int ret;
+    int ret = begin(conn);
+    if (ret != 0) return ret;
     do {
         ret = mbedtls_ssl_read(&conn->ssl, bytes, len);
     } while (reads_again(conn, &ret));
-    active = NULL;
-    return note_alert(conn, ret);
+    return end(conn, ret);
 }
 
 /* Returns how many bytes were encrypted, at most those of one record; or a negative code. */
 int EXPORT(connection_write)(connection *conn, const unsigned char *bytes, size_t len)
 {
     CHECK_CONNECTION(conn);
-    active = conn;
-    int ret = key_is_worn(conn) ? connection_update_key(conn, 0) : 0;
+    int ret = begin(conn);
+    if (ret != 0) return ret;
+    if (key_is_worn(conn)) ret = update_sending_key(conn, 0);
     if (ret == 0) ret = mbedtls_ssl_write(&conn->ssl, bytes, len);
-    active = NULL;
-    return note_alert(conn, ret);
+    return end(conn, ret);
+}
+
+/* Moves our sending key on, as is due after 2^24.5 records of AES-GCM (RFC 8446 section 5.5). */
+int EXPORT(connection_update_key)(connection *conn, int request)
+{
+    CHECK_CONNECTION(conn);
+    int ret = begin(conn);
+    return ret != 0 ? ret : end(conn, update_sending_key(conn, request != 0));
 }
 
 int EXPORT(connection_close_notify)(connection *conn)
 {
     CHECK_CONNECTION(conn);
-    return mbedtls_ssl_close_notify(&conn->ssl);
+    int ret = begin(conn);
+    return ret != 0 ? ret : end(conn, mbedtls_ssl_close_notify(&conn->ssl));
 }
 
 /* Sends a fatal alert of our own, where mbedTLS reports an error without one. */
 int EXPORT(connection_alert)(connection *conn, int description)
 {
     CHECK_CONNECTION(conn);
-    return mbedtls_ssl_send_alert_message(&conn->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL,
-                                          (unsigned char) description);
+    int ret = begin(conn);
+    if (ret != 0) return ret;
+    ret = mbedtls_ssl_send_alert_message(&conn->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL, (unsigned char) description);
+    return end(conn, ret);
 }
 
 /* ---- Facts ----------------------------------------------------------------------------------------- */

@@ -14,6 +14,7 @@
 
 static size_t allocated; /* bytes in live blocks */
 static size_t peak;      /* the most that `allocated` has been */
+int out_of_memory;
 
 void *tlsio_calloc(size_t count, size_t size)
 {
@@ -21,6 +22,8 @@ void *tlsio_calloc(size_t count, size_t size)
     if (block != NULL) {
         allocated += malloc_usable_size(block);
         if (allocated > peak) peak = allocated;
+    } else {
+        out_of_memory = 1;
     }
     return block;
 }

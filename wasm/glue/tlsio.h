@@ -47,6 +47,9 @@ IMPORT(key_log) void key_log(connection *conn, int type, const unsigned char *se
 
 /* ---- platform.c ------------------------------------------------------------------------------------ */
 
+/* Set when there was no memory for a block. Who wants to know clears it before. */
+extern int out_of_memory;
+
 int tlsio_rng(void *unused, unsigned char *bytes, size_t len);
 
 /* ---- config.c -------------------------------------------------------------------------------------- */
@@ -148,6 +151,8 @@ struct connection {
     int key_updates;   /* received since the last data */
     int empty_records; /* likewise */
     int at_end;        /* the stream has ended */
+    /* The counter of received records, while the connection has no buffers: mbedTLS keeps it there. */
+    unsigned char in_ctr[MBEDTLS_SSL_SEQUENCE_NUMBER_LEN];
 };
 
 #define CONNECTION_MAGIC 0x434f4e31u
@@ -160,6 +165,17 @@ extern connection *active;
 /* A server's callback for a ClientHello that has been read. */
 int on_hello(mbedtls_ssl_context *ssl);
 
+/* ---- idle.c ---------------------------------------------------------------------------------------- */
+
+/* Sees to it that the connection has record buffers: before each call of mbedTLS that could use them. */
+int wake(connection *conn);
+/* Lends them if they hold nothing: after such a call. */
+void rest(connection *conn);
+/* The connection is about to be freed. */
+void forget(const connection *conn);
+/* Frees what a handshake that is over needs no more. */
+void end_handshake(connection *conn);
+
 /* ---- names.c --------------------------------------------------------------------------------------- */
 
 /* Whether the certificate is for the connection's host, by RFC 9525. */
@@ -171,8 +187,8 @@ int name_matches(const connection *conn, const mbedtls_x509_crt *crt);
 int is_key_update(const connection *conn);
 /* Takes the peer's next key, and our own if it asks for that. */
 int answer_key_update(connection *conn);
-/* Sends KeyUpdate. */
-int connection_update_key(connection *conn, int request);
+/* Sends KeyUpdate and moves our sending key on; `request` asks the peer to do the same. */
+int update_sending_key(connection *conn, int request);
 /* Whether our sending key should give way to its next. */
 int key_is_worn(const connection *conn);
 /* Makes an alert of the coming step readable for the peer. */

@@ -107,14 +107,12 @@ int answer_key_update(connection *conn)
     return ret;
 }
 
-/* Moves our sending key on, as is due after 2^24.5 records of AES-GCM (RFC 8446 section 5.5). */
-int EXPORT(connection_update_key)(connection *conn, int request)
+int update_sending_key(connection *conn, int request)
 {
-    CHECK_CONNECTION(conn);
     if (conn->ssl.tls_version != MBEDTLS_SSL_VERSION_TLS1_3 || conn->ssl.state != MBEDTLS_SSL_HANDSHAKE_OVER) {
         return MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
     }
-    return send_key_update(&conn->ssl, request != 0);
+    return send_key_update(&conn->ssl, request);
 }
 
 /* Whether the sending key has encrypted as much as it should. The counter is big-endian. */

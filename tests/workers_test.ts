@@ -1,0 +1,464 @@
+/** WorkerServer: several Workers on one port, their ticket keys, crashes, closing, and what cannot cross to a Worker. */
+
+import { assert, assertEquals, assertInstanceOf, assertRejects, assertStringIncludes } from "@std/assert";
+import { decodeText, encodeText } from "../lib/bytes.ts";
+import { startServer, type StartServerOptions } from "../lib/net.ts";
+import type { ConnectionFailure } from "../lib/server.ts";
+import type { SSLSession } from "../lib/session.ts";
+import { SSLContext, type WrapSocketOptions } from "../lib/ssl.ts";
+import { TicketKeyRing } from "../lib/tickets.ts";
+import type { WorkerOptions, WorkerServer } from "../lib/workers.ts";
+import { certFile, tempDir } from "./peers.ts";
+import {
+  assertKind,
+  CREDENTIAL,
+  dial,
+  dialTls,
+  eventually,
+  LONG,
+  readText,
+  SHORT,
+  test,
+  VERSIONS,
+} from "./sockets.ts";
+
+const STREAMS = new URL("./workers/streams.ts", import.meta.url);
+/** Seconds that a close takes at most when nothing hinders it: far below the deadline of the tests' servers. */
+const SOON = LONG / 4;
+
+/** Two workers on a port of 127.0.0.1. */
+function working(
+  options: Partial<StartServerOptions & WorkerOptions> = {},
+  module: string | URL = STREAMS,
+): Promise<WorkerServer> {
+  return startServer(module, {
+    hostname: "127.0.0.1",
+    port: 0,
+    workers: 2,
+    ssl: CREDENTIAL,
+    sslShutdownTimeout: LONG,
+    ...options,
+  });
+}
+
+/** Collects what a server reports. */
+function log() {
+  const entries: { error: unknown; failure: ConnectionFailure }[] = [];
+  return {
+    entries,
+    crashes: () =>
+      entries.filter(({ failure }) => failure.phase === "worker").map(({ error }) => String(error)),
+    onError: (error: unknown, failure: ConnectionFailure) => void entries.push({ error, failure }),
+  };
+}
+
+/** What a client knows of one exchange. */
+interface Exchange {
+  answer: string | null;
+  reused: boolean;
+  session: SSLSession | undefined;
+}
+
+/** Connects, sends one command, reads the answer, and closes. */
+async function ask(
+  server: WorkerServer,
+  command = "who",
+  options: WrapSocketOptions = {},
+): Promise<Exchange> {
+  const client = await dialTls(server, options);
+  try {
+    await client.write(encodeText(`${command}\n`));
+    const answer = await readText(client);
+    return { answer, reused: client.sessionReused, session: client.session };
+  } finally {
+    await client.close();
+  }
+}
+
+/** Asks one after the other. */
+async function askMany(
+  count: number,
+  server: WorkerServer,
+  options: (i: number) => WrapSocketOptions = () => ({}),
+) {
+  const exchanges: Exchange[] = [];
+  for (let i = 0; i < count; i++) exchanges.push(await ask(server, "who", options(i)));
+  return exchanges;
+}
+
+/** Makes a worker crash that way; the connection breaks off. */
+async function crash(server: WorkerServer, how: string): Promise<void> {
+  await assertKind(ask(server, how), "eof");
+}
+
+// ---- One port -------------------------------------------------------------------------------------------
+
+test("WorkerServer: connections are served by each of its workers, and counted over all", async () => {
+  await using server = await working({ workers: 3 });
+  const exchanges = await askMany(48, server);
+  assertEquals(new Set(exchanges.map(({ answer }) => answer)).size, 3);
+  const { workers, restarts, accepted, open, handshakeFailures } = await server.stats();
+  assertEquals({ workers, restarts, accepted, open, handshakeFailures }, {
+    workers: 3,
+    restarts: 0,
+    accepted: 48,
+    open: 0,
+    handshakeFailures: 0,
+  });
+});
+
+test("WorkerServer: serves plain bytes without ssl", async () => {
+  await using server = await startServer(STREAMS, { hostname: "127.0.0.1", port: 0, workers: 2 });
+  using conn = await dial(server);
+  await conn.write(encodeText("slow\n"));
+  const buffer = new Uint8Array(100);
+  assertEquals(decodeText(buffer.subarray(0, (await conn.read(buffer))!)), "done\n");
+});
+
+test("WorkerServer: a port that another server shares is in use, unless reusePort says otherwise", async () => {
+  await using first = await working();
+  const { port } = first.addr;
+  await assertRejects(() => working({ port }), Deno.errors.AddrInUse);
+  await using second = await working({ port, reusePort: true, workers: 1 });
+  assertEquals(second.addr.port, port);
+  const exchanges = await askMany(48, first);
+  assertEquals(new Set(exchanges.map(({ answer }) => answer)).size, 3);
+});
+
+test("WorkerServer: a port that is given is free again after the close", async () => {
+  let port = 0;
+  for (let i = 0; i < 3; i++) {
+    await using server = await working({ port });
+    port = server.addr.port;
+    await ask(server);
+  }
+  Deno.listen({ hostname: "127.0.0.1", port }).close();
+});
+
+// ---- Ticket keys ----------------------------------------------------------------------------------------
+
+for (const [version, sslVersion] of Object.entries(VERSIONS)) {
+  test(`WorkerServer: a session of one worker resumes with any of them (${version})`, async () => {
+    await using server = await working({ ssl: { ...CREDENTIAL, sessionCacheSize: 0 } });
+    const first = await ask(server, "who", { sslVersion });
+    // A TLS 1.3 ticket is for one use: each connection takes that of the one before.
+    let { session } = first;
+    const exchanges: Exchange[] = [];
+    for (let i = 0; i < 40; i++) {
+      exchanges.push(await ask(server, "who", { sslVersion, savedSession: session! }));
+      session = exchanges.at(-1)!.session;
+    }
+    assertEquals(exchanges.filter(({ reused }) => reused).length, 40);
+    assertEquals(new Set(exchanges.map(({ answer }) => answer)).size, 2);
+  });
+}
+
+test("WorkerServer: workers follow the rotation of the ring that they are given", async () => {
+  using ring = new TicketKeyRing();
+  await using server = await working({ ssl: { ...CREDENTIAL, tickets: ring, sessionCacheSize: 0 } });
+  const before = await askMany(8, server);
+  ring.rotate();
+  await server.stats(); // comes to the workers behind the keys
+  for (const { session } of before) assert((await ask(server, "who", { savedSession: session! })).reused);
+
+  for (let i = 0; i < 8; i++) ring.rotate(); // the ring holds eight keys
+  await server.stats();
+  for (const { session } of before) assert(!(await ask(server, "who", { savedSession: session! })).reused);
+  for (const { session } of await askMany(8, server)) {
+    assert((await ask(server, "who", { savedSession: session! })).reused);
+  }
+});
+
+test("WorkerServer: a worker that was started again opens the tickets of the one before", async () => {
+  const { crashes, onError } = log();
+  await using server = await working({ workers: 1, onError });
+  const { answer, session } = await ask(server);
+  await crash(server, "throw");
+  await eventually(() => crashes().length === 1);
+  await connectable(server);
+  const again = await ask(server, "who", { savedSession: session! });
+  assertEquals([again.reused, again.answer === answer], [true, false]);
+});
+
+test("WorkerServer: contexts that the handler's module makes share tickets, too", async () => {
+  const module = new URL("./workers/own_context.ts", import.meta.url);
+  await using server = await startServer(module, { hostname: "127.0.0.1", port: 0, workers: 2 });
+  const exchanges = await askMany(16, server);
+  assertEquals(new Set(exchanges.map(({ answer }) => answer)).size, 2);
+  for (const { session } of exchanges) assert((await ask(server, "who", { savedSession: session! })).reused);
+});
+
+// ---- Crashes --------------------------------------------------------------------------------------------
+
+/** Waits until a connection is accepted: while the only worker starts again, it is refused. */
+async function connectable(server: WorkerServer): Promise<void> {
+  const ends = Date.now() + LONG * 1000;
+  for (;;) {
+    try {
+      return (await dial(server)).close();
+    } catch (error) {
+      assert(error instanceof Deno.errors.ConnectionRefused && Date.now() < ends, String(error));
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}
+
+/** Waits until so many workers were started again, and all are serving. */
+async function restarted(server: WorkerServer, count: number, workers = 2): Promise<void> {
+  const ends = Date.now() + LONG * 1000;
+  for (;;) {
+    const stats = await server.stats();
+    if (stats.restarts === count && stats.workers === workers) return;
+    assert(Date.now() < ends, `not started again: ${JSON.stringify(stats)}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+const CRASHES: Record<string, string> = {
+  throw: "RangeError: thrown on purpose",
+  reject: "RangeError: rejected on purpose",
+  exit: "Error: A worker has ended without a word",
+  close: "Error: A worker has ended without a word",
+};
+
+for (const [how, message] of Object.entries(CRASHES)) {
+  test(`WorkerServer: a worker that ends by ${how} is reported and started again`, async () => {
+    const { crashes, onError } = log();
+    await using server = await working({ onError });
+    const before = new Set((await askMany(16, server)).map(({ answer }) => answer));
+    await crash(server, how);
+    await restarted(server, 1);
+    assertEquals(crashes(), [message]);
+    const after = new Set((await askMany(16, server)).map(({ answer }) => answer));
+    assertEquals([before.size, after.size, before.union(after).size], [2, 2, 3]);
+    assert(server.isServing());
+  });
+}
+
+test("WorkerServer: a worker that crashes again and again is given up, and finished rejects", async () => {
+  const { crashes, onError } = log();
+  const module = new URL("./workers/crashing.ts", import.meta.url);
+  const server = await working({ workers: 1, onError }, module);
+  const error = await assertRejects(() => server.finished, Error, "one crashed 5 times in a row");
+  assertEquals(crashes(), Array.from({ length: 5 }, () => "Error: crashes whatever happens"));
+  assertEquals(String((error as Error).cause), "Error: crashes whatever happens");
+  assertEquals([server.isServing(), (await server.stats()).restarts], [false, 4]);
+  Deno.listen({ hostname: "127.0.0.1", port: server.addr.port }).close();
+  await server.close();
+});
+
+test("WorkerServer: failures of connections are reported with their class and fields", async () => {
+  const { entries, onError } = log();
+  await using server = await working({ onError });
+  await assertKind(dialTls(server, { caCerts: certFile("root-rsa.pem") }), "verify");
+  await eventually(() => entries.length === 1);
+  const [{ error, failure } = {}] = entries;
+  assertEquals(failure?.phase, "handshake");
+  assertEquals(failure?.remoteAddr?.transport, "tcp");
+  assertEquals((error as { alert?: { name: string } }).alert?.name, "unknown_ca");
+  assertEquals((error as Error).name, "SSLError");
+
+  await assertKind(ask(server, "fail"), "eof");
+  await eventually(() => entries.length === 2);
+  assertInstanceOf(entries[1]?.error, RangeError);
+  assertEquals(entries[1]?.failure.phase, "handler");
+  assertEquals((await server.stats()).failures, { unknown_ca: 1 });
+});
+
+// ---- Closing --------------------------------------------------------------------------------------------
+
+test("WorkerServer.close() finishes what is under way in every worker, and accepts no more", async () => {
+  const server = await working();
+  const clients = await Promise.all(Array.from({ length: 12 }, () => dialTls(server)));
+  await Promise.all(clients.map((client) => client.write(encodeText("slow\n"))));
+  const closed = server.close();
+  assert(!server.isServing());
+  await refusing(server);
+  assertEquals(await Promise.all(clients.map((client) => readText(client))), clients.map(() => "done\n"));
+  await Promise.all(clients.map((client) => client.close()));
+  await closed;
+  await server.finished;
+  const { workers, accepted, open } = await server.stats();
+  assertEquals([workers, accepted >= 12, open], [0, true, 0]);
+});
+
+/** Waits until nobody listens any more: Deno closes a listener in the turn of the event loop after its close(). */
+async function refusing(server: WorkerServer): Promise<void> {
+  const ends = Date.now() + LONG * 1000;
+  for (;;) {
+    try {
+      (await dial(server)).close();
+    } catch (error) {
+      return assertInstanceOf(error, Deno.errors.ConnectionRefused);
+    }
+    assert(Date.now() < ends, "still listening");
+  }
+}
+
+test("WorkerServer.close() breaks off what takes longer than the shutdown timeout", async () => {
+  const server = await working({ sslShutdownTimeout: SHORT });
+  const client = await dialTls(server);
+  await client.write(encodeText("never\n"));
+  await assertSoon(server.close());
+  assertEquals(await readText(client).catch((error) => error.kind), "eof");
+  client.abort();
+});
+
+test("WorkerServer.abort() waits for nothing", async () => {
+  const server = await working();
+  const client = await dialTls(server);
+  await client.write(encodeText("never\n"));
+  server.abort();
+  await assertSoon(server.finished);
+  assertEquals(await readText(client).catch((error) => error.kind), "eof");
+  client.abort();
+});
+
+/** Asserts that a close ends long before its deadline. */
+async function assertSoon(closed: Promise<void>): Promise<void> {
+  const start = performance.now();
+  await closed;
+  const seconds = (performance.now() - start) / 1000;
+  assert(seconds < SOON, `took ${seconds} seconds`);
+}
+
+test("WorkerServer.close() while a worker starts again does not wait for its module", async () => {
+  await using dir = await tempDir();
+  const flag = `${dir.path}/hang`;
+  const module = new URL("./workers/hanging.ts", import.meta.url);
+  module.searchParams.set("flag", flag);
+  const { crashes, onError } = log();
+  const server = await working({ workers: 1, onError }, module);
+  await Deno.writeTextFile(flag, "");
+  await crash(server, "throw");
+  await eventually(() => crashes().length === 1);
+  while ((await server.stats()).restarts === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  await assertSoon(server.close());
+  await server.finished;
+});
+
+test("WorkerServer.close() before a crashed worker is started again is not delayed", async () => {
+  const { crashes, onError } = log();
+  const server = await working({ workers: 1, onError });
+  await crash(server, "throw");
+  await eventually(() => crashes().length === 1);
+  await assertSoon(server.close());
+  assertEquals((await server.stats()).restarts, 0);
+});
+
+// ---- What cannot cross ----------------------------------------------------------------------------------
+
+test("startServer() with workers refuses what is not the URL of a module, and says what to do", async () => {
+  const options = { port: 0, hostname: "127.0.0.1", workers: 2 };
+  const refuse = async (handler: unknown, message: string) => {
+    const error = await assertRejects(() => startServer(handler as URL, options), TypeError, message);
+    assertStringIncludes(error.message, 'new URL("./handler.ts", import.meta.url)');
+  };
+  await refuse(() => {}, "Cannot use workers with a function");
+  await refuse(undefined, "Cannot use a handler of type undefined");
+  await refuse("./handler.ts", '"./handler.ts" as the handler\'s module: it is not a whole URL');
+  for (const workers of [0, 1.5, 257, "2" as unknown as number]) {
+    await assertRejects(() => startServer(STREAMS, { ...options, workers }), RangeError, "workers");
+  }
+  await assertRejects(
+    () => startServer(STREAMS as unknown as () => void, { port: 0 }),
+    TypeError,
+    "expected a function without workers, got URL",
+  );
+});
+
+test("startServer() with workers names an option that cannot cross, before any Worker", async () => {
+  const refuse = async (ssl: StartServerOptions["ssl"], name: string) => {
+    const error = await assertRejects(
+      () => working({ ssl: ssl! }),
+      TypeError,
+      `Cannot use ${name} with workers`,
+    );
+    assertStringIncludes(error.message, "export const options");
+  };
+  await refuse({ ...CREDENTIAL, keyLog: () => {} }, "ssl.keyLog");
+  using context = await SSLContext.create({ serverSide: true, ...CREDENTIAL });
+  await refuse(context, "ssl");
+  await assertRejects(() => working({ ssl: { ...CREDENTIAL, ciphers: ["none"] } }), TypeError, "none");
+  await assertRejects(
+    () => working({ ssl: { ...CREDENTIAL, certfile: "missing.pem" } }),
+    Deno.errors.NotFound,
+    'certfile "missing.pem"',
+  );
+});
+
+const MODULES: Record<string, [name: string, message: string]> = {
+  "does not exist": ["missing.ts", "Module not found"],
+  "throws": ["throwing.ts", "this module throws"],
+  "does not parse": ["data:text/javascript,export default (=>", "SyntaxError"],
+  "has no default export": ["data:text/javascript,export const handler = () => {}", "got undefined"],
+  "exports something else": ["data:text/javascript,export default {}", "got Object"],
+  "has options that are none": [
+    "data:text/javascript,export default () => {}; export const options = 1",
+    "got number",
+  ],
+};
+
+for (const [what, [name, message]] of Object.entries(MODULES)) {
+  test(`startServer() with workers rejects, naming a module that ${what}`, async () => {
+    const module = new URL(name, new URL("./workers/", import.meta.url)).href;
+    const error = await assertRejects(
+      () => working({}, module),
+      TypeError,
+      `the handler's module "${module}"`,
+    );
+    assertStringIncludes(error.message, message);
+  });
+}
+
+test("startServer() with workers rejects with the error of a worker that cannot listen", async () => {
+  const module = "data:text/javascript,export default () => {}; export const options = { maxConnections: 0 }";
+  await assertRejects(() => working({}, module), RangeError, "maxConnections");
+  await assertRejects(() => working({ hostname: "192.0.2.1" }), Deno.errors.AddrNotAvailable);
+});
+
+// ---- Flags and permissions ------------------------------------------------------------------------------
+
+/** Runs a program outside of this project, whose settings have the flag. Returns what it printed. */
+async function runProgram(...flags: string[]): Promise<{ code: number; text: string }> {
+  await using dir = await tempDir();
+  const handler = "data:text/javascript,export default (reader, writer) => writer.close()";
+  await Deno.writeTextFile(
+    `${dir.path}/main.ts`,
+    `import { startServer } from ${JSON.stringify(new URL("../mod.ts", import.meta.url).href)};
+try {
+  const server = await startServer(${
+      JSON.stringify(handler)
+    }, { hostname: "127.0.0.1", port: 0, workers: 2 });
+  console.log("serving");
+  await server.close();
+} catch (error) {
+  console.log(String(error));
+}`,
+  );
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-config", "--no-lock", "--no-prompt", ...flags, "main.ts"],
+    cwd: dir.path,
+    env: { NO_COLOR: "1" },
+    signal: AbortSignal.timeout(LONG * 1000),
+  }).output();
+  return { code, text: decodeText(stdout) + decodeText(stderr) };
+}
+
+test("startServer() with workers names the flag and the permissions that are missing", async () => {
+  const library = `--allow-read=${new URL("..", import.meta.url).pathname}`;
+  const cases: [flags: string[], said: string][] = [
+    [
+      ["--allow-net", library],
+      "NotSupported: Cannot share a port between workers: start Deno with --unstable-net",
+    ],
+    [["--unstable-net", library], "NotCapable: Requires net access"],
+    [["--unstable-net", "--allow-net"], "--allow-read"],
+    [["--unstable-net", "--allow-net", library], "serving\n"],
+  ];
+  for (const [flags, said] of cases) {
+    const { code, text } = await runProgram(...flags);
+    assertEquals(code, 0, text);
+    assertStringIncludes(text, said, flags.join(" "));
+  }
+});

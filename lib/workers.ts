@@ -26,7 +26,8 @@ import { TicketKeyRing } from "./tickets.ts";
 import { cannotCross, copyForWorker, type ServerKind } from "./worker_messages.ts";
 import { type Blueprint, WorkerLink } from "./worker_link.ts";
 
-const WORKERS_MAX = 256; // more than the processors of most machines; each has a core of some MB
+/** Workers of one server: more than the processors of most machines; each has a core of some MB. */
+export const WORKERS_MAX = 256;
 const STABLE = 10; // seconds; a worker that ran so long did not crash at once
 const CRASHES_MAX = 5; // at once, in a row; systemd's StartLimitBurst, with its interval of 10 seconds
 const BACKOFF = 0.1; // seconds before the first restart, systemd's RestartSec; doubled for each crash in a row

@@ -183,7 +183,7 @@ test("WorkerServer: a worker that was started again opens the tickets of the one
 test("WorkerServer: contexts that the handler's module makes share tickets, too", async () => {
   const module = new URL("./workers/own_context.ts", import.meta.url);
   await using server = await startServer(module, { hostname: "127.0.0.1", port: 0, workers: 2 });
-  const exchanges = await askMany(16, server);
+  const exchanges = await askMany(24, server);
   assertEquals(new Set(exchanges.map(({ answer }) => answer)).size, 2);
   for (const { session } of exchanges) assert((await ask(server, "who", { savedSession: session! })).reused);
 });
@@ -225,11 +225,11 @@ for (const [how, message] of Object.entries(CRASHES)) {
   test(`WorkerServer: a worker that ends by ${how} is reported and started again`, async () => {
     const { crashes, onError } = log();
     await using server = await working({ onError });
-    const before = new Set((await askMany(16, server)).map(({ answer }) => answer));
+    const before = new Set((await askMany(24, server)).map(({ answer }) => answer));
     await crash(server, how);
     await restarted(server, 1);
     assertEquals(crashes(), [message]);
-    const after = new Set((await askMany(16, server)).map(({ answer }) => answer));
+    const after = new Set((await askMany(24, server)).map(({ answer }) => answer));
     assertEquals([before.size, after.size, before.union(after).size], [2, 2, 3]);
     assert(server.isServing());
   });

@@ -34,7 +34,7 @@ export const serve = defineCommand({
     "profile": { value: "<name>", help: "which defaults of TLS to use (default default)" },
     "workers": {
       value: "<n>",
-      help: "how many processors to use; needs Deno's flag --unstable-net (default one, without)",
+      help: "how many processors to use; needs deno run --unstable-net",
     },
     "quiet": { help: "no line for each request" },
   },

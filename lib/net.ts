@@ -21,7 +21,7 @@ import type { SSLSession } from "./session.ts";
 import { SSLSocket } from "./socket.ts";
 import { contextPart, SSLContext, wrapSocket, type WrapSocketOptions } from "./ssl.ts";
 import { openStreams, type StreamOptions, type StreamReader, type StreamWriter } from "./streams.ts";
-import { type WorkerOptions, WorkerServer } from "./workers.ts";
+import { assertSharing, type WorkerOptions, WorkerServer } from "./workers.ts";
 
 const CONNECT_TIMEOUT = 60; // seconds
 const BACKLOG = 100; // connections; asyncio's
@@ -312,6 +312,7 @@ export async function startUnixServer(
 export function listen(
   { hostname = "0.0.0.0", port, backlog = BACKLOG, reusePort = false }: ListenOptions,
 ): Deno.Listener {
+  if (reusePort) assertSharing();
   return Deno.listen({ hostname, port, tcpBacklog: backlog, ...(reusePort && { reusePort }) });
 }
 

@@ -2,6 +2,8 @@
  * The entry module of a server's Worker: imports the handler's module, serves with it on the port that all of them share,
  * and does what the `WorkerServer` says. Nobody imports it.
  *
+ * It loads a core of its own: that takes 4 to 8 ms of its start, hardly more than to be sent the compiled module would.
+ *
  * @module
  */
 

@@ -60,11 +60,15 @@ export class WorkerLink {
 
   /** Starts a Worker. */
   constructor(blueprint: Blueprint, nth: number) {
+    const { kind, module, ring, port, report } = blueprint;
+    const transfer: ArrayBuffer[] = [];
+    const options = copyForWorker("options", { ...blueprint.options, port }, transfer) as Start["options"];
+    const keys = ring.toBytes(); // throws if the ring was disposed of: nothing is open yet
     this.nth = nth;
     this.listening = this.#listening.promise;
     this.listening.catch(() => {}); // who waits for the end alone learns it from there
     this.ended = this.#ended.promise;
-    this.#report = blueprint.report;
+    this.#report = report;
     const { port1, port2 } = new MessageChannel();
     const lock = `tlsio worker ${crypto.randomUUID()}`;
     this.#port = port1;
@@ -83,11 +87,6 @@ export class WorkerLink {
       this.#worker.terminate();
       this.#end();
     }, START_TIMEOUT * 1000);
-
-    const { kind, module, ring, port, report } = blueprint;
-    const transfer: ArrayBuffer[] = [];
-    const options = copyForWorker("options", { ...blueprint.options, port }, transfer) as Start["options"];
-    const keys = ring.toBytes();
     const start: Start = { port: port2, lock, kind, module, options, keys, report: report !== undefined };
     this.#worker.postMessage(start, [port2, keys.buffer, ...transfer]);
   }

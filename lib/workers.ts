@@ -36,7 +36,10 @@ const END_GRACE = 5; // seconds; Deno ends a Worker when its JavaScript returns 
 
 /** Options of a server of several workers. */
 export interface WorkerOptions {
-  /** How many Workers, each with a thread of its own: `navigator.hardwareConcurrency` is one for each processor. */
+  /**
+   * How many Workers, each with a thread of its own: `navigator.hardwareConcurrency` is one for each processor. Limits, such
+   * as `maxConnections` and `backlog`, hold for each worker.
+   */
   workers: number;
 }
 
@@ -67,7 +70,8 @@ export class WorkerServer<Stats extends ServerStats = ServerStats> implements As
   readonly addr: Deno.NetAddr;
   /**
    * Settles when the server is closed and every worker has ended. It rejects when they could not be kept running: when one
-   * crashed five times in a row, each time within ten seconds; the others are closed in good order then.
+   * crashed five times in a row, each time within ten seconds of its start; the others are closed in good order then. Who
+   * does not wait for it learns of that as of any rejection that nobody handles: it ends the process.
    */
   readonly finished: Promise<void>;
   readonly #blueprint: Blueprint;
@@ -76,8 +80,8 @@ export class WorkerServer<Stats extends ServerStats = ServerStats> implements As
   readonly #watch: Disposable;
   readonly #done = Promise.withResolvers<void>();
   readonly #stop = new AbortController();
-  readonly #past: ServerStats[] = [];
   readonly #onAbort = () => void this.close();
+  #past: ServerStats; // of those that have ended
   #restarts = 0;
   #failure: Error | undefined;
   #closing: Promise<void> | undefined;
@@ -93,6 +97,7 @@ export class WorkerServer<Stats extends ServerStats = ServerStats> implements As
     this.#links = new Set(links);
     this.addr = addr;
     this.finished = this.#done.promise;
+    this.#past = sum(blueprint.kind === "http" ? [{ ...NONE, requests: 0 } as ServerStats] : []);
     this.#watch = blueprint.ring.watch(() => {
       for (const link of this.#links) link.sendKeys(blueprint.ring);
     });
@@ -153,6 +158,7 @@ export class WorkerServer<Stats extends ServerStats = ServerStats> implements As
     } catch (error) {
       for (const link of links) link.terminate();
       await inTime(Promise.all(links.map((link) => link.ended)), END_GRACE).catch(() => {});
+      wipe(blueprint.options);
       throw error;
     }
   }
@@ -162,8 +168,9 @@ export class WorkerServer<Stats extends ServerStats = ServerStats> implements As
     for (let inRow = 0;;) {
       const crash = await link.ended;
       this.#links.delete(link);
-      if (link.stats !== undefined) this.#past.push({ ...link.stats, handshaking: 0, open: 0 });
-      this.#mergePast();
+      if (link.stats !== undefined) {
+        this.#past = sum([this.#past, { ...link.stats, handshaking: 0, open: 0 }]);
+      }
       if (crash !== undefined) this.#reportCrash(crash);
       if (this.#closing !== undefined) return;
       inRow = link.age < STABLE ? inRow + 1 : 1;
@@ -173,16 +180,19 @@ export class WorkerServer<Stats extends ServerStats = ServerStats> implements As
       } catch {
         return; // closing
       }
+      if (this.#closing !== undefined) return;
       this.#restarts++;
-      link = new WorkerLink(this.#blueprint, link.nth);
+      try {
+        link = new WorkerLink(this.#blueprint, link.nth);
+      } catch (error) {
+        return this.#fail(error); // the ring was disposed of
+      }
       this.#links.add(link);
     }
   }
 
   #fail(cause: unknown): void {
-    const message = `Cannot keep the workers running: one crashed ${CRASHES_MAX} times in a row, ` +
-      `each time within ${STABLE} seconds of its start`;
-    this.#failure = new Error(message, { cause });
+    this.#failure = new Error("Cannot keep the workers running", { cause });
     this.close();
   }
 
@@ -208,14 +218,10 @@ export class WorkerServer<Stats extends ServerStats = ServerStats> implements As
     await Promise.all(links.map((link) => link.askStats()));
     const counts = links.flatMap((link) => this.#links.has(link) && link.stats ? [link.stats] : []);
     return {
-      ...sum([...this.#past, ...counts]) as Stats,
+      ...sum([this.#past, ...counts]) as Stats,
       workers: counts.length,
       restarts: this.#restarts,
     };
-  }
-
-  #mergePast(): void {
-    if (this.#past.length > 1) this.#past.splice(0, Infinity, sum(this.#past));
   }
 
   /** Waits until the server is closed and every worker has ended; rejects as {@linkcode WorkerServer.finished} does. */
@@ -284,14 +290,14 @@ function moduleURL(module: unknown): string {
   return String(module);
 }
 
-/** Throws unless several workers can listen on one port. Without its flag, Deno would end the process instead. */
+/** Throws unless several listeners can share a port. Without its flag, Deno would end the process instead. */
 export function assertSharing(): void {
   if (Deno.build.os === "windows") {
-    throw new Deno.errors.NotSupported("Cannot share a port between workers: Windows has no SO_REUSEPORT");
+    throw new Deno.errors.NotSupported("Cannot share a port: Windows has no SO_REUSEPORT");
   }
   if (!("listenDatagram" in Deno)) {
     throw new Deno.errors.NotSupported(
-      'Cannot share a port between workers: start Deno with --unstable-net, or with "unstable": ["net"] in deno.json',
+      'Cannot share a port: start Deno with --unstable-net, or with "unstable": ["net"] in deno.json',
     );
   }
 }
@@ -325,16 +331,18 @@ function wipe({ ssl }: Blueprint["options"]): void {
   if (keyfile instanceof Uint8Array) keyfile.fill(0);
 }
 
+const NONE: ServerStats = {
+  accepted: 0,
+  refused: 0,
+  handshaking: 0,
+  open: 0,
+  handshakeFailures: 0,
+  failures: {},
+};
+
 /** The counts of several servers, added up. */
 function sum(all: readonly ServerStats[]): ServerStats {
-  const total: ServerStats = {
-    accepted: 0,
-    refused: 0,
-    handshaking: 0,
-    open: 0,
-    handshakeFailures: 0,
-    failures: {},
-  };
+  const total = { ...NONE, failures: {} };
   for (const { failures, ...counts } of all) {
     add(total as unknown as Record<string, number>, counts);
     add(total.failures, failures);

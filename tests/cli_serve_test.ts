@@ -249,7 +249,7 @@ Deno.test("tlsio serve --workers says what is wrong in a line", async () => {
   assertEquals(code, 1);
   assertMatch(
     stderr,
-    /^tlsio serve: Cannot share a port between workers: start Deno with --unstable-net.*\n$/,
+    /^tlsio serve: Cannot share a port: start Deno with --unstable-net.*\n$/,
   );
 });
 

@@ -239,7 +239,7 @@ test("WorkerServer: a worker that crashes again and again is given up, and finis
   const { crashes, onError } = log();
   const module = new URL("./workers/crashing.ts", import.meta.url);
   const server = await working({ workers: 1, onError }, module);
-  const error = await assertRejects(() => server.finished, Error, "one crashed 5 times in a row");
+  const error = await assertRejects(() => server.finished, Error, "Cannot keep the workers running");
   assertEquals(crashes(), Array.from({ length: 5 }, () => "Error: crashes whatever happens"));
   assertEquals(String((error as Error).cause), "Error: crashes whatever happens");
   assertEquals([server.isServing(), (await server.stats()).restarts], [false, 4]);
@@ -427,6 +427,12 @@ async function runProgram(...flags: string[]): Promise<{ code: number; text: str
     `${dir.path}/main.ts`,
     `import { startServer } from ${JSON.stringify(new URL("../mod.ts", import.meta.url).href)};
 try {
+  await using alone = await startServer(() => {}, { hostname: "127.0.0.1", port: 0, reusePort: true });
+  console.log("sharing");
+} catch (error) {
+  console.log(String(error));
+}
+try {
   const server = await startServer(${
       JSON.stringify(handler)
     }, { hostname: "127.0.0.1", port: 0, workers: 2 });
@@ -450,11 +456,11 @@ test("startServer() with workers names the flag and the permissions that are mis
   const cases: [flags: string[], said: string][] = [
     [
       ["--allow-net", library],
-      "NotSupported: Cannot share a port between workers: start Deno with --unstable-net",
+      "NotSupported: Cannot share a port: start Deno with --unstable-net",
     ],
     [["--unstable-net", library], "NotCapable: Requires net access"],
     [["--unstable-net", "--allow-net"], "--allow-read"],
-    [["--unstable-net", "--allow-net", library], "serving\n"],
+    [["--unstable-net", "--allow-net", library], "sharing\nserving\n"],
   ];
   for (const [flags, said] of cases) {
     const { code, text } = await runProgram(...flags);

@@ -10,7 +10,7 @@ import { type CertificateFacts, certificateFacts, firstCertificate, validity } f
 import { columns, CommandError, defineCommand, inFlags, UsageError, wholeNumber } from "./flags.ts";
 import { localCertificate } from "./local_certificate.ts";
 import { logFailure, serverError, siteHandler, siteModule } from "./site.ts";
-import { outputStyle, printable, shellWord } from "./terminal.ts";
+import { oneLine, outputStyle, printable, shellWord } from "./terminal.ts";
 
 const HOST = "127.0.0.1"; // nobody else's business until the user says so
 const PORT = 8443;
@@ -80,7 +80,7 @@ Ctrl-C finishes the requests under way and ends; a second one ends at once.`,
       asksClients: values["client-ca"] !== undefined,
     });
     await Promise.race([stop.first, server.finished]).catch((error) => {
-      throw new CommandError(error.message, { cause: error });
+      throw new CommandError(`${error.message}: ${oneLine(error.cause)}`, { cause: error });
     });
     console.log("Stopping; Ctrl-C again does not wait for requests under way");
     await server.close();

@@ -98,9 +98,11 @@ export class WorkerServer<Stats extends ServerStats = ServerStats> implements As
     this.addr = addr;
     this.finished = this.#done.promise;
     this.#past = sum(blueprint.kind === "http" ? [{ ...NONE, requests: 0 } as ServerStats] : []);
-    this.#watch = blueprint.ring.watch(() => {
+    const sendKeys = () => {
       for (const link of this.#links) link.sendKeys(blueprint.ring);
-    });
+    };
+    this.#watch = blueprint.ring.watch(sendKeys);
+    sendKeys(); // the ring may have rotated while they started
     for (const link of links) this.#keep(link);
     control.signal?.addEventListener("abort", this.#onAbort);
     if (control.signal?.aborted) this.#onAbort();

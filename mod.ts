@@ -97,3 +97,4 @@ export {
 } from "./lib/streams.ts";
 export { type Suite, TLSVersion } from "./lib/suites.ts";
 export { TicketKeyRing, type TicketKeyRingOptions } from "./lib/tickets.ts";
+export { type WorkerOptions, WorkerServer, type WorkerStats } from "./lib/workers.ts";

@@ -12,6 +12,7 @@ import { inTime } from "./deadline.ts";
 import { listen, type ListenOptions } from "./net.ts";
 import { type ServeOptions, Server, type ServerStats } from "./server.ts";
 import { SSLContext } from "./ssl.ts";
+import { type WorkerOptions, WorkerServer } from "./workers.ts";
 
 export type { ServeInfo, ServeTlsInfo } from "./_http_connection.ts";
 export type { HttpHandler } from "./_http_host.ts";
@@ -100,8 +101,50 @@ export interface HttpServerStats extends ServerStats {
  * assertEquals(await response.text(), "/hello by TLSv1.3");
  * ```
  */
-export async function serve(handler: HttpHandler, options: HttpServeOptions = {}): Promise<HttpServer> {
-  return await HttpServer.start(handler, options);
+export async function serve(handler: HttpHandler, options?: HttpServeOptions): Promise<HttpServer>;
+/**
+ * The same with several Workers on one port: see `startServer()` for what this needs and how the port is shared.
+ *
+ * The module exports the handler as its default, and `onError`, which makes responses, in its export `options`.
+ * `onConnectionError` is told of crashes, too (`phase: "worker"`); a worker that crashed is started again.
+ *
+ * @param module The URL of the module.
+ * @param options How many workers; where to listen, TLS, limits and timeouts.
+ * @returns The server, all of whose workers are serving.
+ * @throws {TypeError} An option that cannot cross to a Worker, or a module without such an export; the message names it.
+ * @throws {Deno.errors.AddrInUse} If the port is taken; with `reusePort` other processes may share it.
+ * @throws {Deno.errors.NotSupported} Without `--unstable-net`, and on Windows.
+ *
+ * @example One worker for each processor
+ * ```ts no-assert ignore
+ * import { serve } from "tlsio";
+ *
+ * // app.ts: export default (request: Request) => new Response("Hello");
+ * const server = await serve(new URL("./app.ts", import.meta.url), {
+ *   workers: navigator.hardwareConcurrency,
+ *   ssl: { certfile: "cert.pem", keyfile: "key.pem" },
+ * });
+ * await server.finished;
+ * ```
+ */
+export async function serve(
+  module: string | URL,
+  options: HttpServeOptions & WorkerOptions,
+): Promise<WorkerServer<HttpServerStats>>;
+export async function serve(
+  handler: HttpHandler | string | URL,
+  options: HttpServeOptions & Partial<WorkerOptions> = {},
+): Promise<HttpServer | WorkerServer<HttpServerStats>> {
+  const { workers, signal, onListen, onConnectionError, ...shared } = options;
+  if (workers === undefined) return await HttpServer.start(handler as HttpHandler, options);
+  const server = await WorkerServer.start<HttpServerStats>(
+    "http",
+    handler,
+    { ...shared, workers, port: shared.port ?? (shared.ssl === undefined ? PLAIN_PORT : TLS_PORT) },
+    { drain: shared.shutdownTimeout ?? SHUTDOWN_TIMEOUT, onError: onConnectionError, signal },
+  );
+  onListen?.(server.addr);
+  return server;
 }
 
 /** An HTTP server that is listening. */

@@ -6,7 +6,7 @@
  */
 
 import { assertSize } from "./byte_queue.ts";
-import { assertSeconds } from "./bytes.ts";
+import { assertSeconds, typeName } from "./bytes.ts";
 import { inTime } from "./deadline.ts";
 import type { Duplex } from "./duplex.ts";
 import {
@@ -21,6 +21,7 @@ import type { SSLSession } from "./session.ts";
 import { SSLSocket } from "./socket.ts";
 import { contextPart, SSLContext, wrapSocket, type WrapSocketOptions } from "./ssl.ts";
 import { openStreams, type StreamOptions, type StreamReader, type StreamWriter } from "./streams.ts";
+import { assertSharing, type WorkerOptions, WorkerServer } from "./workers.ts";
 
 const CONNECT_TIMEOUT = 60; // seconds
 const BACKLOG = 100; // connections; asyncio's
@@ -236,8 +237,56 @@ export type ClientConnected = (reader: StreamReader, writer: Writer) => void | P
  * @throws {Deno.errors.AddrInUse} If the port is taken.
  * @throws {SSLError} If certificate and key do not parse or match.
  */
-export async function startServer(callback: ClientConnected, options: StartServerOptions): Promise<Server> {
-  return await Server.start(streamHandler(callback, options.limit), () => listen(options), options);
+export async function startServer(callback: ClientConnected, options: StartServerOptions): Promise<Server>;
+/**
+ * The same with several Workers on one port, each with a processor, a TLS core and an instance of the module of its own.
+ * Sessions of one resume with any.
+ *
+ * The module exports the callback as its default. Its export `options`, if there is one, goes over those that are given
+ * here: it is the place for what cannot cross to a Worker, such as functions and an `SSLContext`. Files of `ssl` are read
+ * once, here. `onError` is told of crashes, too (`phase: "worker"`); a worker that crashed is started again.
+ *
+ * The kernel spreads the connections (`SO_REUSEPORT`): on Linux evenly; on macOS one worker may get them all; Windows
+ * cannot. Deno needs `--unstable-net`, and `--allow-read` (or, for remote modules, `--allow-import`) for this library's
+ * Worker and for the module.
+ *
+ * @param module The URL of the module.
+ * @param options How many workers; where to listen, and TLS.
+ * @returns The server, all of whose workers are serving.
+ * @throws {TypeError} An option that cannot cross to a Worker, or a module without such an export; the message names it.
+ * @throws {Deno.errors.AddrInUse} If the port is taken; with `reusePort` other processes may share it.
+ * @throws {Deno.errors.NotSupported} Without `--unstable-net`, and on Windows.
+ *
+ * @example One worker for each processor
+ * ```ts no-assert ignore
+ * import { startServer } from "tlsio";
+ *
+ * // echo.ts: export default async (reader: StreamReader, writer: Writer) => { ... };
+ * const server = await startServer(new URL("./echo.ts", import.meta.url), {
+ *   workers: navigator.hardwareConcurrency,
+ *   port: 8443,
+ *   ssl: { certfile: "cert.pem", keyfile: "key.pem" },
+ * });
+ * await server.serveForever();
+ * ```
+ */
+export async function startServer(
+  module: string | URL,
+  options: StartServerOptions & WorkerOptions,
+): Promise<WorkerServer>;
+export async function startServer(
+  handler: ClientConnected | string | URL,
+  options: StartServerOptions & Partial<WorkerOptions>,
+): Promise<Server | WorkerServer> {
+  const { workers, onError, ...shared } = options;
+  if (workers !== undefined) {
+    const drain = options.sslShutdownTimeout ?? SHUTDOWN_TIMEOUT;
+    return await WorkerServer.start("streams", handler, { ...shared, workers }, { drain, onError });
+  }
+  if (typeof handler !== "function") {
+    throw new TypeError(`Cannot use callback: expected a function without workers, got ${typeName(handler)}`);
+  }
+  return await Server.start(streamHandler(handler, options.limit), () => listen(options), options);
 }
 
 /**
@@ -263,6 +312,7 @@ export async function startUnixServer(
 export function listen(
   { hostname = "0.0.0.0", port, backlog = BACKLOG, reusePort = false }: ListenOptions,
 ): Deno.Listener {
+  if (reusePort) assertSharing();
   return Deno.listen({ hostname, port, tcpBacklog: backlog, ...(reusePort && { reusePort }) });
 }
 

@@ -38,10 +38,10 @@ export interface ServerStats {
   failures: Record<string, number>;
 }
 
-/** What went wrong with one connection of a server. */
+/** What went wrong with one connection of a server, or with one of its workers. */
 export interface ConnectionFailure {
-  /** Where: accepting it, in its handshake, or in the callback. */
-  readonly phase: "accept" | "handshake" | "handler";
+  /** Where: accepting it, in its handshake, in the callback; or a worker has crashed. */
+  readonly phase: "accept" | "handshake" | "handler" | "worker";
   /** The peer. */
   readonly remoteAddr?: Deno.Addr;
 }
@@ -61,7 +61,7 @@ export interface ServeOptions {
   /**
    * Told of each failure; not of a callback's that comes of closing the server's connections.
    *
-   * @default {a callback's failure is printed, the rest is only counted}
+   * @default {a callback's failure and a worker's crash are printed, the rest is only counted}
    */
   onError?: (error: unknown, failure: ConnectionFailure) => void;
 }

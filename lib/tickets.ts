@@ -18,6 +18,7 @@ const HEADER = MAGIC.length + 8;
 export const KEYS_MAX = 8;
 /** RFC 8446 section 4.6.1: a ticket lives seven days at most. */
 const LIFETIME_MAX = 7 * 24 * 3600;
+const TIMER_MAX = 2 ** 31 - 1; // milliseconds, 24 days; a longer timer would fire at once
 
 /** Options of a {@linkcode TicketKeyRing}. */
 export interface TicketKeyRingOptions {
@@ -37,7 +38,8 @@ interface TicketKey {
 /**
  * A ring of ticket keys: the newest seals, the earlier ones still open what they sealed. It rotates by the clock when it
  * is used, so it needs no timer. Give one ring to several contexts, or its bytes to several workers or machines, and a
- * session made with one of them resumes with any.
+ * session made with one of them resumes with any. {@linkcode TicketKeyRing.watch} and {@linkcode TicketKeyRing.load} keep
+ * such copies up to date.
  *
  * @example Share tickets between two servers
  * ```ts
@@ -55,8 +57,10 @@ export class TicketKeyRing {
   /** Seconds after which a new key takes over. */
   readonly rotateEvery: number;
   readonly #now: () => number;
+  readonly #watchers = new Set<() => void>();
   #keys: TicketKey[] = [];
   #generation = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   /**
    * Makes a ring with one fresh key.
@@ -91,6 +95,15 @@ export class TicketKeyRing {
   }
 
   /**
+   * Makes `ring` the one that {@linkcode TicketKeyRing.shared} gives: for a Worker, which has a `shared()` of its own.
+   *
+   * @param ring The ring; servers that have already started keep theirs.
+   */
+  static share(ring: TicketKeyRing): void {
+    TicketKeyRing.#shared = ring;
+  }
+
+  /**
    * Reads what {@linkcode TicketKeyRing.toBytes} wrote.
    *
    * @param bytes The bytes.
@@ -99,26 +112,55 @@ export class TicketKeyRing {
    * @throws {SyntaxError} If the bytes are not those of a ring.
    */
   static from(bytes: Uint8Array, options: Omit<TicketKeyRingOptions, "lifetime"> = {}): TicketKeyRing {
-    assertBytes("ticket keys", bytes);
-    const count = (bytes.length - HEADER) / ENTRY;
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const lifetime = count >= 1 ? view.getUint32(MAGIC.length) : 0;
-    if (
-      !Number.isInteger(count) || count > KEYS_MAX || lifetime < 1 || lifetime > LIFETIME_MAX ||
-      !equalBytes(bytes.subarray(0, MAGIC.length), MAGIC)
-    ) {
-      throw new SyntaxError("Cannot read ticket keys: these are not the bytes of a TicketKeyRing");
-    }
-    const ring = new TicketKeyRing({
-      lifetime,
-      rotateEvery: view.getUint32(MAGIC.length + 4) || Infinity,
-      ...options,
-    });
+    const { lifetime, rotateEvery, keys } = parse(bytes);
+    const ring = new TicketKeyRing({ lifetime, rotateEvery, ...options });
     ring.#wipe();
-    for (let at = HEADER; at < bytes.length; at += ENTRY) {
-      ring.#keys.push({ created: view.getFloat64(at), bytes: bytes.slice(at + 8, at + ENTRY) as Bytes });
-    }
+    ring.#keys = keys;
     return ring;
+  }
+
+  /**
+   * Takes the keys of another ring in place of its own: how a copy follows the ring that it was made of.
+   *
+   * @param bytes What {@linkcode TicketKeyRing.toBytes} of the other ring wrote.
+   * @throws {SyntaxError} If the bytes are not those of a ring.
+   */
+  load(bytes: Uint8Array): void {
+    const { keys } = parse(bytes);
+    this.#wipe();
+    this.#keys = keys;
+    this.#generation++;
+  }
+
+  /**
+   * Calls `changed` after each rotation, for whoever passes the keys on. Until it is disposed of, the ring rotates on
+   * time even when nobody uses it; the timer for that keeps the process alive.
+   *
+   * @param changed Called after a new key has taken over.
+   * @returns What ends it.
+   */
+  watch(changed: () => void): Disposable {
+    this.#watchers.add(changed);
+    this.#schedule();
+    return {
+      [Symbol.dispose]: () => {
+        this.#watchers.delete(changed);
+        this.#schedule();
+      },
+    };
+  }
+
+  /** A timer for the next rotation, as long as somebody watches. */
+  #schedule(): void {
+    clearTimeout(this.#timer);
+    const newest = this.#keys[0];
+    if (this.#watchers.size === 0 || newest === undefined || this.rotateEvery === Infinity) return;
+    const ms = newest.created + this.rotateEvery * 1000 - this.#now();
+    const wake = () => {
+      this.#update();
+      this.#schedule();
+    };
+    this.#timer = setTimeout(wake, Math.min(Math.max(ms, 1), TIMER_MAX));
   }
 
   /**
@@ -139,7 +181,9 @@ export class TicketKeyRing {
       entry.set(bytes, 8);
       return entry;
     });
-    return concat([header, ...entries]);
+    const bytes = concat([header, ...entries]);
+    for (const entry of entries) entry.fill(0);
+    return bytes;
   }
 
   /** Makes a new key take over now. The earlier ones still open their tickets. */
@@ -148,6 +192,8 @@ export class TicketKeyRing {
     this.#keys.unshift({ created: this.#now(), bytes });
     for (const old of this.#keys.splice(KEYS_MAX)) old.bytes.fill(0);
     this.#generation++;
+    for (const changed of this.#watchers) changed();
+    this.#schedule();
   }
 
   /** How many keys open tickets now. */
@@ -190,11 +236,32 @@ export class TicketKeyRing {
 
   /** Wipes the keys. Tickets sealed with them open no more. */
   [Symbol.dispose](): void {
+    this.#watchers.clear();
     this.#wipe();
+    this.#schedule();
   }
 
   /** Shows what it is, never its keys. */
   [Symbol.for("Deno.customInspect")](): string {
     return `TicketKeyRing { keys: ${this.#keys.length}, lifetime: ${this.lifetime} }`;
   }
+}
+
+/** What the bytes of a ring hold. */
+function parse(bytes: Uint8Array): { lifetime: number; rotateEvery: number; keys: TicketKey[] } {
+  assertBytes("ticket keys", bytes);
+  const count = (bytes.length - HEADER) / ENTRY;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const lifetime = count >= 1 ? view.getUint32(MAGIC.length) : 0;
+  if (
+    !Number.isInteger(count) || count > KEYS_MAX || lifetime < 1 || lifetime > LIFETIME_MAX ||
+    !equalBytes(bytes.subarray(0, MAGIC.length), MAGIC)
+  ) {
+    throw new SyntaxError("Cannot read ticket keys: these are not the bytes of a TicketKeyRing");
+  }
+  const keys: TicketKey[] = [];
+  for (let at = HEADER; at < bytes.length; at += ENTRY) {
+    keys.push({ created: view.getFloat64(at), bytes: bytes.slice(at + 8, at + ENTRY) as Bytes });
+  }
+  return { lifetime, rotateEvery: view.getUint32(MAGIC.length + 4) || Infinity, keys };
 }

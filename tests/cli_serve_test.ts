@@ -211,6 +211,48 @@ Deno.test("tlsio serve prints a line for each request, and none with --quiet", a
   assertEquals(quiet.program.stderr, "");
 });
 
+// ---- Workers --------------------------------------------------------------------------------------------
+
+Deno.test("tlsio serve --workers serves a folder and the demo from several Workers, and stops cleanly", async () => {
+  await using site = await tempDir();
+  await Deno.writeTextFile(`${site.path}/page.txt`, "a page");
+  await using server = await cliServe(["--workers", "2", site.path]);
+  for (let i = 0; i < 8; i++) {
+    assertEquals((await curl(`${server.url}page.txt`, server.ca)).stdout, "a page");
+  }
+  await server.program.waitFor(/^\d\d:\d\d:\d\d 127\.0\.0\.1:\d+ GET \/page\.txt 200 TLSv1\.3$/m);
+  server.program.kill("SIGINT");
+  assertEquals(await server.program.exit(), 0);
+  assertEquals(server.program.stderr, "");
+
+  await using demo = await cliServe(["--workers", "2", "--quiet"]);
+  assertStringIncludes((await curl(`${demo.url}temp`, demo.ca)).stdout, '"simulated":true');
+});
+
+Deno.test("tlsio serve --workers says what is wrong in a line", async () => {
+  const many = await cli(["serve", "--workers", "many"]);
+  assertEquals([many.code, many.stdout], [2, ""]);
+  assertStringIncludes(many.stderr, "--workers takes a whole number from 1 to 256");
+  const cliFile = new URL("../cli.ts", import.meta.url).href;
+  const command = [
+    Deno.execPath(),
+    "run",
+    "--quiet",
+    "--no-config",
+    "-A",
+    cliFile,
+    "serve",
+    "--workers",
+    "2",
+  ];
+  const { code, stderr } = await run("env", command, { env: { DENO_DIR: (await denoInfo()).denoDir } });
+  assertEquals(code, 1);
+  assertMatch(
+    stderr,
+    /^tlsio serve: Cannot share a port: start Deno with --unstable-net.*\n$/,
+  );
+});
+
 // ---- Stopping -------------------------------------------------------------------------------------------
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {

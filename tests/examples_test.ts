@@ -369,6 +369,21 @@ Deno.test("examples/serve_http.ts tells curl about its connection, and ends in o
   assertMatch(server.program.stdout, /^Served 2 requests$/m);
 });
 
+Deno.test("examples/serve_workers.ts answers curl from each of its Workers, and ends in order", async () => {
+  await using folder = await Folder.create();
+  await using server = await folder.serve("serve_workers.ts");
+  const workers = new Set<string>();
+  for (let i = 0; i < 24; i++) {
+    const { worker, ...facts } = JSON.parse((await curl(server.url, folder.ca)).stdout);
+    assertEquals(facts, { version: "TLSv1.3", sessionReused: false });
+    workers.add(worker);
+  }
+  assert(workers.size > (navigator.hardwareConcurrency > 1 ? 1 : 0), [...workers].join(" "));
+  server.program.kill("SIGINT");
+  assertEquals(await server.program.exit(), 0, server.program.output());
+  assertMatch(server.program.stdout, /^Served 24 requests$/m);
+});
+
 Deno.test("examples/key_log.ts logs the secrets that openssl s_server has", async () => {
   await using folder = await Folder.create();
   const theirs = folder.file("server_keys.log");

@@ -13,13 +13,13 @@ const LAYERS: readonly string[][] = [
   ["turns", "pump", "nonblocking", "object"],
   ["socket", "streams", "stream_reader", "stream_writer"],
   ["ssl"],
-  ["server", "net"],
-  ["_node_duplex", "_fetch_adapter", "_http_connection", "_http_exchange", "_http_host", "http"],
+  ["server", "worker_messages", "worker_link", "workers", "net"],
+  ["_node_duplex", "_fetch_adapter", "_http_connection", "_http_exchange", "_http_host", "http", "worker"],
   ["cli"],
 ];
 
 /** Who uses the platform at run time: who listens and connects, who reads files, and the command line. */
-const MAY_SAY_DENO = ["net", "server", "http", "files", "cli"];
+const MAY_SAY_DENO = ["net", "server", "workers", "worker_messages", "http", "files", "cli"];
 /** Who calls the core's functions, with the numbers that they take and give. */
 const MAY_CALL_CORE = [
   "core",

@@ -183,13 +183,16 @@ export async function serving(
 }
 
 /** A plain connection to a server. */
-export async function dial(server: Server): Promise<Deno.TcpConn> {
+export async function dial(server: Pick<Server, "addr">): Promise<Deno.TcpConn> {
   const { port } = server.addr as Deno.NetAddr;
   return await Deno.connect({ hostname: "127.0.0.1", port });
 }
 
 /** A client of a server. */
-export async function dialTls(server: Server, options: WrapSocketOptions = {}): Promise<SSLSocket> {
+export async function dialTls(
+  server: Pick<Server, "addr">,
+  options: WrapSocketOptions = {},
+): Promise<SSLSocket> {
   return await wrapSocket(await dial(server), { ...CLIENT, shutdownTimeout: LONG / 4, ...options });
 }
 

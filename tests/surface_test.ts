@@ -6,7 +6,7 @@ import * as tlsio from "../mod.ts";
 const VALUES = `
   CERT_NONE CERT_OPTIONAL CERT_REQUIRED CORE_EXPORTS CORE_IMPORTS Core HttpServer IncompleteReadError LimitOverrunError
   SSLCertVerificationError SSLContext SSLEOFError SSLError SSLObject SSLSession SSLSocket Server StreamReader StreamWriter
-  TLSConfig TLSEngine TLSVersion TicketKeyRing createCertificate openConnection openStreams openUnixConnection
+  TLSConfig TLSEngine TLSVersion TicketKeyRing WorkerServer createCertificate openConnection openStreams openUnixConnection
   peerCertificate saveSession serve startServer startUnixServer toDuplex wrapSocket`;
 
 /** Names of types alone. */
@@ -16,8 +16,8 @@ const TYPES = `
   HttpHandler HttpServeOptions HttpServerStats KeyType ListenOptions NameAttribute OpenConnectionOptions OpenOptions
   OpenUnixConnectionOptions PeerCertificate PolicyOptions ReadOutcome SSLErrorInit SSLErrorKind ServeInfo ServeOptions
   ServeTlsInfo ServerStats SessionFacts SocketOptions Source StartServerOptions StartTlsOptions StartUnixServerOptions
-  StreamOptions StreamPair Suite TLSConfigOptions TLSEngineOptions TicketKeyRingOptions TryOutcome WrapSocketOptions
-  Writer`;
+  StreamOptions StreamPair Suite TLSConfigOptions TLSEngineOptions TicketKeyRingOptions TryOutcome WorkerOptions
+  WorkerStats WrapSocketOptions Writer`;
 
 /** The members of the classes that users hold: their own and the inherited ones; \`static\` ones with a dot. */
 const MEMBERS: Record<string, string> = {
@@ -32,11 +32,12 @@ const MEMBERS: Record<string, string> = {
     `alpnProtocol cipher closeNotify error exportKeyingMaterial extendedMasterSecret group handshake handshakeDone
     hasRecords peerCertificates pending read receive receiveEof serverName session sessionReused state takeRecords takeUnread updateKey
     verifiedChain verifyFlags verifyMessage version wantsRecords write`,
-  TicketKeyRing: ".from .shared generation keys rotate size toBytes",
+  TicketKeyRing: ".from .share .shared generation keys load rotate size toBytes watch",
   Core:
     `.shared alloc allocated check collect connect defaultTrust disconnect free int32s memory retired sha256 text verifyText
     version with`,
   Server: ".start abortClients abortHandshakes close closeClients isServing serveForever sockets waitClosed",
+  WorkerServer: ".start abort close isServing serveForever stats",
 };
 
 function words(text: string): string[] {

@@ -134,6 +134,48 @@ Deno.test("TicketKeyRing after dispose is wiped and refuses to be used", () => {
   ring[Symbol.dispose]();
 });
 
+Deno.test("TicketKeyRing.load() makes a copy follow its ring, and wipes what it had", () => {
+  using ring = new TicketKeyRing();
+  using copy = TicketKeyRing.from(ring.toBytes(), { rotateEvery: Infinity });
+  const [old] = copy.keys();
+  const { generation } = copy;
+  ring.rotate();
+  copy.load(ring.toBytes());
+  assertEquals(copy.keys(), ring.keys());
+  assertNotEquals(copy.generation, generation);
+  assertEquals(old!.every((byte) => byte === 0), true);
+  assertThrows(() => copy.load(new Uint8Array(3)), SyntaxError, "Cannot read ticket keys");
+  assertEquals(copy.keys(), ring.keys());
+});
+
+Deno.test("TicketKeyRing.watch() tells of a rotation by hand and by the clock, until it is disposed of", async () => {
+  using ring = new TicketKeyRing({ lifetime: 5, rotateEvery: 1 });
+  let told = 0;
+  const changed = Promise.withResolvers<void>();
+  const watch = ring.watch(() => ++told === 2 && changed.resolve());
+  ring.rotate();
+  assertEquals(told, 1);
+  await changed.promise; // nobody uses the ring: its timer rotates
+  assertEquals([told, ring.size], [2, 3]);
+  watch[Symbol.dispose]();
+  ring.rotate();
+  assertEquals(told, 2);
+});
+
+Deno.test("TicketKeyRing.watch() of a ring that is disposed of leaves no timer", () => {
+  const ring = new TicketKeyRing({ lifetime: 5, rotateEvery: 1 });
+  ring.watch(() => {});
+  ring[Symbol.dispose]();
+});
+
+Deno.test("TicketKeyRing.share() decides what shared() gives", () => {
+  const before = TicketKeyRing.shared();
+  using ring = new TicketKeyRing();
+  TicketKeyRing.share(ring);
+  assertEquals(TicketKeyRing.shared() === ring, true);
+  TicketKeyRing.share(before);
+});
+
 Deno.test("TicketKeyRing shows nothing secret when it is printed", () => {
   using ring = new TicketKeyRing();
   assertEquals(Deno.inspect(ring), "TicketKeyRing { keys: 1, lifetime: 43200 }");

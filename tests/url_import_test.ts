@@ -49,6 +49,29 @@ server.close();
 await server.waitClosed();
 `;
 
+const WORKERS_PROGRAM = (base: string, certificate: string, key: string) => `
+import { openConnection, startServer } from "${base}/mod.ts";
+const certificate = ${JSON.stringify(certificate)};
+const module = "data:text/javascript," + encodeURIComponent(\`
+  export default async (reader, writer) => {
+    writer.write(await reader.readline());
+    await writer.drain();
+  };
+\`);
+await using server = await startServer(module, {
+  workers: 2, hostname: "127.0.0.1", port: 0, ssl: { certfile: certificate, keyfile: ${JSON.stringify(key)} },
+});
+for (let i = 0; i < 8; i++) {
+  const [reader, writer] = await openConnection({ hostname: "127.0.0.1", port: server.addr.port, ssl: { caCerts: certificate } });
+  writer.write("hello\\n");
+  if (new TextDecoder().decode(await reader.readline()) !== "hello\\n") throw new Error("no answer");
+  writer.close();
+  await writer.waitClosed();
+}
+const { workers, accepted, restarts } = await server.stats();
+console.log(workers, "workers", accepted, "connections", restarts, "restarts");
+`;
+
 Deno.test({
   name:
     "mod.ts imported from a URL into a fresh cache completes a handshake with --allow-import and --allow-net alone",
@@ -59,6 +82,8 @@ Deno.test({
         "mod.ts",
         "cli.ts",
         "lib/core_module.js",
+        "lib/worker.ts",
+        "lib/cli/site_worker.ts",
         "wasm/dist/core.wasm",
         "wasm/dist/core.simd.wasm",
         "README.md",
@@ -67,28 +92,44 @@ Deno.test({
     ) {
       assertEquals(files.has(needed), true, `${needed} is not published: ${[...files].join(" ")}`);
     }
-    const requested = new Set<string>();
-    await using server = serveTree(files, requested);
-    const folder = await Deno.makeTempDir();
-    try {
-      const { certificate, key } = createCertificate({ subject: "CN=localhost", hosts: ["127.0.0.1"] });
-      await Deno.writeTextFile(
-        `${folder}/main.ts`,
-        PROGRAM(`http://127.0.0.1:${server.addr.port}`, certificate, key),
-      );
-      const command = new Deno.Command(Deno.execPath(), {
-        args: ["run", "--no-lock", "--no-prompt", "--allow-import", "--allow-net", "main.ts"],
-        cwd: folder,
-        env: { NO_COLOR: "1", DENO_DIR: `${folder}/cache` },
-        signal: AbortSignal.timeout(120_000),
-      });
-      const { code, stdout, stderr } = await command.output();
-      const text = new TextDecoder().decode(stdout);
-      assertEquals(code, 0, `${text}${new TextDecoder().decode(stderr)}`);
-      assertStringIncludes(text, "hello TLSv1.3");
-    } finally {
-      await Deno.remove(folder, { recursive: true });
-    }
+    const { text, requested } = await runFrom(files, PROGRAM, ["--allow-import", "--allow-net"]);
+    assertStringIncludes(text, "hello TLSv1.3");
     assertEquals(requested.has("wasm/dist/core.wasm"), true);
   },
 });
+
+Deno.test("mod.ts imported from a URL starts workers with --unstable-net, --allow-import and --allow-net alone", async () => {
+  const flags = ["--unstable-net", "--allow-import", "--allow-net"];
+  const { text } = await runFrom(await publishable(), WORKERS_PROGRAM, flags);
+  assertStringIncludes(text, "2 workers 8 connections 0 restarts");
+});
+
+/** Runs a program that imports the library from a server; asserts that it ends well. */
+async function runFrom(
+  files: Set<string>,
+  program: typeof PROGRAM,
+  flags: readonly string[],
+): Promise<{ text: string; requested: Set<string> }> {
+  const requested = new Set<string>();
+  await using server = serveTree(files, requested);
+  const folder = await Deno.makeTempDir();
+  try {
+    const { certificate, key } = createCertificate({ subject: "CN=localhost", hosts: ["127.0.0.1"] });
+    await Deno.writeTextFile(
+      `${folder}/main.ts`,
+      program(`http://127.0.0.1:${server.addr.port}`, certificate, key),
+    );
+    const command = new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-lock", "--no-prompt", ...flags, "main.ts"],
+      cwd: folder,
+      env: { NO_COLOR: "1", DENO_DIR: `${folder}/cache` },
+      signal: AbortSignal.timeout(120_000),
+    });
+    const { code, stdout, stderr } = await command.output();
+    const text = new TextDecoder().decode(stdout);
+    assertEquals(code, 0, `${text}${new TextDecoder().decode(stderr)}`);
+    return { text, requested };
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}

@@ -2,14 +2,14 @@
 
 import { isIP } from "node:net";
 import { CERT_REQUIRED } from "../config.ts";
-import { type HttpHandler, type HttpServer, serve as serveHttp, type ServeInfo } from "../http.ts";
+import { type HttpServer, type HttpServerStats, serve as serveHttp } from "../http.ts";
 import { resolveProfile } from "../profile.ts";
 import { type ContextOptions, SSLContext } from "../ssl.ts";
+import { assertSharing, WORKERS_MAX, type WorkerServer } from "../workers.ts";
 import { type CertificateFacts, certificateFacts, firstCertificate, validity } from "./certificates.ts";
-import { demo, type Fact } from "./demo_page.ts";
 import { columns, CommandError, defineCommand, inFlags, UsageError, wholeNumber } from "./flags.ts";
 import { localCertificate } from "./local_certificate.ts";
-import { staticFiles } from "./static_files.ts";
+import { logFailure, serverError, siteHandler, siteModule } from "./site.ts";
 import { oneLine, outputStyle, printable, shellWord } from "./terminal.ts";
 
 const HOST = "127.0.0.1"; // nobody else's business until the user says so
@@ -32,6 +32,10 @@ export const serve = defineCommand({
     "password": { value: "<text>", help: "opens an encrypted key" },
     "client-ca": { value: "<file>", help: "ask clients for a certificate that this authority has signed" },
     "profile": { value: "<name>", help: "which defaults of TLS to use (default default)" },
+    "workers": {
+      value: "<n>",
+      help: "how many processors to use; needs deno run --unstable-net",
+    },
     "quiet": { help: "no line for each request" },
   },
   notes: `
@@ -46,24 +50,27 @@ Ctrl-C finishes the requests under way and ends; a second one ends at once.`,
     if (password !== undefined && key === undefined) throw new UsageError("--password goes with --key");
     const port = wholeNumber("port", values.port ?? String(PORT), 0, 65535);
     checkProfile(profile);
+    const workers = values.workers && wholeNumber("workers", values.workers, 1, WORKERS_MAX);
+    if (workers) checkSharing();
 
-    const handler = folder === undefined ? demoHandler : await staticFiles(folder);
+    const site = { folder, quiet: values.quiet ?? false };
+    const handler = await siteHandler(site); // a folder that is missing fails here
     const local = cert === undefined ? await localCertificate(host) : undefined;
-    using context = await createContext({
+    const ssl: ContextOptions = {
       ...(local ? { certfile: local.certificate, keyfile: local.key } : { certfile: cert!, keyfile: key! }),
       ...(password !== undefined && { password }),
       ...(values["client-ca"] && { caCerts: values["client-ca"], certReqs: CERT_REQUIRED }),
       ...(profile !== undefined && { profile }),
-    });
+    };
+    using context = await createContext(ssl);
     const facts = certificateFacts(local?.certificate ?? firstCertificate(await Deno.readFile(cert!)));
     using stop = stopSignals();
-    await using server = await listen(values.quiet ? handler : logged(handler), {
-      hostname: host,
-      port,
-      ssl: context,
-      onError: serverError,
-      ...(!values.quiet && { onConnectionError: logFailure }),
-    });
+    const options = { hostname: host, port, ...(!site.quiet && { onConnectionError: logFailure }) };
+    const start = (): Promise<HttpServer | WorkerServer<HttpServerStats>> =>
+      workers
+        ? serveHttp(siteModule(site), { ...options, ssl, workers })
+        : serveHttp(handler, { ...options, ssl: context, onError: serverError });
+    await using server = await listening(options, start);
     const { port: taken } = server.addr as Deno.NetAddr;
     announce({
       content: folder === undefined ? "the demo, a simulated thermometer" : printable(folder),
@@ -72,7 +79,9 @@ Ctrl-C finishes the requests under way and ends; a second one ends at once.`,
       trustFile: local?.caFile ?? (facts.subject === facts.issuer ? cert : undefined),
       asksClients: values["client-ca"] !== undefined,
     });
-    await stop.first;
+    await Promise.race([stop.first, server.finished]).catch((error) => {
+      throw new CommandError(`${error.message}: ${oneLine(error.cause)}`, { cause: error });
+    });
     console.log("Stopping; Ctrl-C again does not wait for requests under way");
     await server.close();
     return 0;
@@ -87,6 +96,14 @@ function checkProfile(name: string | undefined): void {
   }
 }
 
+function checkSharing(): void {
+  try {
+    assertSharing();
+  } catch (error) {
+    throw new CommandError((error as Error).message, { cause: error });
+  }
+}
+
 async function createContext(options: ContextOptions): Promise<SSLContext> {
   try {
     return await SSLContext.create({ ...options, serverSide: true, alpnProtocols: ["http/1.1", "http/1.0"] });
@@ -95,13 +112,12 @@ async function createContext(options: ContextOptions): Promise<SSLContext> {
   }
 }
 
-async function listen(
-  handler: HttpHandler,
-  options: NonNullable<Parameters<typeof serveHttp>[1]> & { hostname: string; port: number },
-): Promise<HttpServer> {
-  const { hostname, port } = options;
+async function listening<Server>(
+  { hostname, port }: { hostname: string; port: number },
+  start: () => Promise<Server>,
+): Promise<Server> {
   try {
-    return await serveHttp(handler, options);
+    return await start();
   } catch (error) {
     const { AddrInUse, AddrNotAvailable, PermissionDenied } = Deno.errors;
     const problem = (state: string) =>
@@ -146,61 +162,6 @@ function announce({ content, url, facts, trustFile, asksClients }: Announcement)
 function urlHost(host: string): string {
   if (["127.0.0.1", "0.0.0.0", "::"].includes(host)) return "localhost";
   return isIP(host) === 6 ? `[${host}]` : host;
-}
-
-const demoHandler: HttpHandler = (request, info) => demo(request, connectionFacts(info));
-
-function connectionFacts({ remoteAddr, tls }: ServeInfo): Fact[] {
-  const client = tls!.peerCertificate?.subject;
-  return [
-    ["TLS version", tls!.version],
-    ["Cipher suite", tls!.cipher],
-    ["Key exchange", tls!.group ?? "none"],
-    ["Resumed", tls!.sessionReused ? "yes, an earlier session" : "no, a full handshake"],
-    ["ALPN", tls!.alpnProtocol ?? "none"],
-    ["Client certificate", client?.flat().map(([type, value]) => `${type}=${value}`).join(", ") ?? "none"],
-    ["Your address", address(remoteAddr)],
-  ];
-}
-
-/** A handler that prints a line for each request. */
-function logged(handler: HttpHandler): HttpHandler {
-  const { dim } = outputStyle();
-  return async (request, info) => {
-    const { pathname, search } = new URL(request.url);
-    const log = (status: number) => {
-      const tls = `${info.tls!.version}${info.tls!.sessionReused ? " resumed" : ""}`;
-      const target = printable(`${request.method} ${pathname}${search}`);
-      console.log(`${dim(`${clock()} ${address(info.remoteAddr)}`)} ${target} ${status} ${dim(tls)}`);
-    };
-    try {
-      const response = await handler(request, info);
-      log(response.status);
-      return response;
-    } catch (error) {
-      log(500);
-      throw error;
-    }
-  };
-}
-
-function logFailure(error: unknown, { remoteAddr, phase }: { remoteAddr?: Deno.Addr; phase: string }): void {
-  const peer = remoteAddr === undefined ? "" : ` ${address(remoteAddr)}`;
-  console.log(`${outputStyle().dim(`${clock()}${peer}`)} ${phase} failed: ${oneLine(error)}`);
-}
-
-function serverError(error: unknown): Response {
-  console.error(`tlsio serve: ${oneLine(error)}`);
-  return new Response("Internal Server Error\n", { status: 500 });
-}
-
-function clock(): string {
-  return new Date().toTimeString().slice(0, 8);
-}
-
-function address(addr: Deno.Addr): string {
-  const { hostname, port } = addr as Deno.NetAddr;
-  return `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
 }
 
 // ---- Signals --------------------------------------------------------------------------------------------

@@ -1,0 +1,4 @@
+/** A handler's module that throws. */
+export default () => {};
+
+throw new Error("this module throws");

@@ -67,6 +67,10 @@ export const KERNELS: Readonly<Record<string, Kernel>> = {
       "mbedtls/library/ecdsa.c": ["mbedtls_ecdsa_sign_restartable", "mbedtls_ecdsa_verify_restartable"],
     },
   },
+  rsa: { // with bignum
+    sources: ["rsa.c", "rsa_power.c", "rsa_modulus.c", "rsa_montgomery.c", "fma.c"],
+    renames: { "mbedtls/library/rsa.c": ["mbedtls_rsa_public", "mbedtls_rsa_private"] },
+  },
 };
 
 /** What {@linkcode renamed} puts before the name of a function that a kernel defines. */

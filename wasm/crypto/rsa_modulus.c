@@ -1,0 +1,121 @@
+/*
+ * RSA's numbers between limbs and digits, and what is made of a modulus. All of it is cheap beside one operation with the
+ * key, so it is made anew for each: nothing is kept with a key, or can outlive it.
+ */
+#include "rsa_numbers.h"
+
+#ifdef __wasm_relaxed_simd__
+
+#include "mbedtls/platform_util.h"
+
+uint64_t tlsio_rsa_bits(const uint64_t *x, int limbs, int from)
+{
+    const int limb = from >> 6, shift = from & 63; /* rounded down, also below 0 */
+    const uint64_t low = limb >= 0 && limb < limbs ? x[limb] : 0;
+    const uint64_t high = limb + 1 >= 0 && limb + 1 < limbs ? x[limb + 1] : 0;
+    return (low >> shift | high << 1 << (63 - shift)) & DIGIT_MASK;
+}
+
+/* Digits of x 2^shift: into one lane, or of a whole into both. */
+static void read_lane(number *r, const modulus *m, int lane, const uint64_t *x, int limbs, int shift)
+{
+    const int columns = m->columns;
+    for (int i = 0; i < columns; i++) {
+        r->lane[i][lane] = (double) tlsio_rsa_bits(x, limbs, DIGIT_BITS * i - shift);
+        if (m->is_whole) r->lane[i][1] = (double) tlsio_rsa_bits(x, limbs, DIGIT_BITS * (i + columns) - shift);
+    }
+}
+
+void tlsio_rsa_read(number *r, const modulus *m, const uint64_t *x, int limbs)
+{
+    read_lane(r, m, 0, x, limbs, 0);
+    if (!m->is_whole) read_lane(r, m, 1, x, limbs, 0);
+}
+
+void tlsio_rsa_one(number *r, const modulus *m)
+{
+    const uint64_t one = 1;
+    tlsio_rsa_read(r, m, &one, 1);
+}
+
+/* Carries. Returns what goes beyond the last digit: the sign, -1 or 0, of what is between -R and R. */
+static int64_t add_up(int64_t *h, int digits)
+{
+    int64_t over = 0;
+    for (int i = 0; i < digits; i++) {
+        h[i] += over;
+        over = h[i] >> DIGIT_BITS;
+        h[i] &= (int64_t) DIGIT_MASK;
+    }
+    return over;
+}
+
+void tlsio_rsa_write(uint64_t *out, const number *x, const modulus *m, int lane)
+{
+    int64_t h[2 * COLUMNS_MAX];
+    const int columns = m->columns, digits = m->is_whole ? 2 * columns : columns, limbs = m->bits / 64;
+    for (int i = 0; i < digits; i++) h[i] = (int64_t) (i < columns ? x->lane[i][lane] : x->lane[i - columns][1]);
+    const int64_t is_negative = add_up(h, digits);
+    for (int i = 0; i < digits; i++) {
+        h[i] += is_negative & (int64_t) (i < columns ? m->n.lane[i][lane] : m->n.lane[i - columns][1]);
+    }
+    (void) add_up(h, digits);
+
+    for (int i = 0; i < limbs; i++) out[i] = 0;
+    for (int i = 0; i < digits; i++) {
+        const int limb = DIGIT_BITS * i / 64, shift = DIGIT_BITS * i % 64;
+        if (limb < limbs) out[limb] |= (uint64_t) h[i] << shift;
+        if (limb + 1 < limbs && shift > 0) out[limb + 1] |= (uint64_t) h[i] >> (64 - shift);
+    }
+    mbedtls_platform_zeroize(h, sizeof(h));
+}
+
+/* -1/n mod 2^51: n is its own inverse modulo 8, and each step doubles the bits that are right. */
+static double negative_inverse(uint64_t n)
+{
+    uint64_t inverse = n;
+    for (int bits = 3; bits < DIGIT_BITS; bits *= 2) inverse *= 2 - n * inverse;
+    return (double) (-inverse & DIGIT_MASK);
+}
+
+/*
+ * R^2 mod n by products alone. With s = 51 rows - bits,
+ *     x = 2^s (2^bits - n) = R - 2^s n = R mod n    and    x <= R / 2, since n >= 2^(bits - 1).
+ * A product of R 2^e and R 2^f is R 2^(e + f), so from e = 0 the bits of 51 rows, from the highest, lead to R R. On the way
+ * x becomes small: |x| / R < |a| / R * |b| / R + 2^-86 is 1/4, 1/8 with e = 1, and then at most 2 (1/8)^2, 2 (1/32)^2,
+ * ...: below 2^-86 after six of the remaining ten to twelve products, so that |x| < 0.51 n in the end.
+ */
+static void make_r_squared(modulus *m, const uint64_t *n, const uint64_t *other)
+{
+    uint64_t rest[LIMBS_MAX];
+    const int limbs = m->bits / 64, target = DIGIT_BITS * m->rows;
+    number *x = &m->r_squared, twice;
+    for (int lane = 0; lane <= !m->is_whole; lane++) {
+        const uint64_t *from = lane ? other : n;
+        for (int i = 0; i < limbs; i++) rest[i] = ~from[i] + (i == 0); /* ~n is even: no carry */
+        read_lane(x, m, lane, rest, limbs, target - m->bits);
+    }
+    tlsio_rsa_multiply(x, x, x, m);
+    for (int bit = 31 - __builtin_clz((unsigned) target); bit >= 0; bit--) {
+        for (int j = 0; j < m->columns; j++) twice.d[j] = wasm_f64x2_add(x->d[j], x->d[j]);
+        tlsio_rsa_multiply(x, x, target >> bit & 1 ? &twice : x, m);
+    }
+    mbedtls_platform_zeroize(rest, sizeof(rest));
+    mbedtls_platform_zeroize(&twice, sizeof(twice));
+}
+
+void tlsio_rsa_modulus(modulus *m, int bits, const uint64_t *n, const uint64_t *other)
+{
+    const int digits = (bits + DIGIT_BITS - 1) / DIGIT_BITS, limbs = bits / 64;
+    m->is_whole = other == NULL;
+    m->bits = bits;
+    m->rows = digits + 1; /* a number of digits that is odd */
+    m->columns = m->is_whole ? m->rows / 2 : m->rows; /* a pair's R / 2 has as many digits as R: one more than n */
+    read_lane(&m->n, m, 0, n, limbs, 0);
+    if (!m->is_whole) read_lane(&m->n, m, 1, other, limbs, 0);
+    m->k.d[0] = wasm_f64x2_make(negative_inverse(n[0]), negative_inverse(m->is_whole ? n[0] : other[0]));
+    make_r_squared(m, n, other);
+    if (!m->is_whole) m->columns = digits;
+}
+
+#endif

@@ -100,21 +100,23 @@ INLINE void multiply(number *r, const number *a, const number *b, modulus *m, in
         add_exact(&c1, &c2, n[0], m1);
         c2 = wasm_i64x2_add(c2, carried(c1, is_whole));
 
+        v128_t a_before = a->d[1], n_before = n[1];
         c2 = wasm_i64x2_sub(c2, LESS(0, 4)); /* as if with constants, like those of the loop */
         for (int j = 2; j < columns; j++) {
+            const v128_t a_now = a->d[j], n_now = n[j];
             v128_t low = wasm_i64x2_add(t[j], c2), high = wasm_i64x2_const_splat(0);
-            add_product(&low, &high, a->d[j], b0);
-            add_product(&low, &high, a->d[j - 1], b1);
-            add_product(&low, &high, n[j], m0);
-            add_product(&low, &high, n[j - 1], m1);
+            add_product(&low, &high, a_now, b0);
+            add_product(&low, &high, a_before, b1);
+            add_product(&low, &high, n_now, m0);
+            add_product(&low, &high, n_before, m1);
             t[j - 2] = wasm_i64x2_add(low, LESS(4, 4));
-            c2 = high;
+            a_before = a_now, n_before = n_now, c2 = high;
         }
         c2 = wasm_i64x2_add(c2, LESS(0, 4));
 
         v128_t last = wasm_i64x2_const_splat(0);
-        add_exact(&c2, &last, a->d[columns - 1], b1);
-        add_exact(&c2, &last, n[columns - 1], m1);
+        add_exact(&c2, &last, a_before, b1);
+        add_exact(&c2, &last, n_before, m1);
         t[columns - 2] = is_whole ? wasm_i64x2_add(c2, moved_down(c0)) : c2;
         t[columns - 1] = is_whole ? wasm_i64x2_add(last, moved_down(c1)) : last;
     }
@@ -163,41 +165,44 @@ void tlsio_rsa_square(number *r, const number *a, modulus *m)
         c2 = wasm_i64x2_add(c2, carried(c1, 0));
 
         int j = 2;
+        v128_t n_before = n[1];
         c2 = wasm_i64x2_sub(c2, LESS(0, 2));
         for (; j < i; j++) {
+            const v128_t n_now = n[j];
             v128_t low = wasm_i64x2_add(t[j], c2), high = wasm_i64x2_const_splat(0);
-            add_product(&low, &high, n[j], m0);
-            add_product(&low, &high, n[j - 1], m1);
+            add_product(&low, &high, n_now, m0);
+            add_product(&low, &high, n_before, m1);
             t[j - 2] = wasm_i64x2_add(low, LESS(2, 2));
-            c2 = high;
+            n_before = n_now, c2 = high;
         }
         c2 = wasm_i64x2_add(c2, LESS(0, 2));
         for (; j < i + 2 && j < columns; j++) { /* not for i = 0, where they are columns 0 and 1 */
+            const v128_t n_now = n[j];
             v128_t low = wasm_i64x2_add(t[j], c2), high = wasm_i64x2_const_splat(0);
             if (j == i) add_exact(&low, &high, a0, a0);
             else add_exact(&low, &high, a1, b0);
-            add_exact(&low, &high, n[j], m0);
-            add_exact(&low, &high, n[j - 1], m1);
+            add_exact(&low, &high, n_now, m0);
+            add_exact(&low, &high, n_before, m1);
             t[j - 2] = low;
-            c2 = high;
+            n_before = n_now, c2 = high;
         }
-        v128_t before = wasm_f64x2_mul(a1, half);
+        v128_t a_before = wasm_f64x2_mul(a1, half);
         c2 = wasm_i64x2_sub(c2, LESS(0, 4));
         for (; j < columns; j++) {
+            const v128_t a_now = a->d[j], n_now = n[j];
             v128_t low = wasm_i64x2_add(t[j], c2), high = wasm_i64x2_const_splat(0);
-            add_product(&low, &high, a->d[j], b0);
-            add_product(&low, &high, before, b1);
-            add_product(&low, &high, n[j], m0);
-            add_product(&low, &high, n[j - 1], m1);
+            add_product(&low, &high, a_now, b0);
+            add_product(&low, &high, a_before, b1);
+            add_product(&low, &high, n_now, m0);
+            add_product(&low, &high, n_before, m1);
             t[j - 2] = wasm_i64x2_add(low, LESS(4, 4));
-            before = a->d[j];
-            c2 = high;
+            a_before = a_now, n_before = n_now, c2 = high;
         }
         c2 = wasm_i64x2_add(c2, LESS(0, 4));
 
         v128_t last = wasm_i64x2_const_splat(0);
-        add_exact(&c2, &last, before, b1);
-        add_exact(&c2, &last, n[columns - 1], m1);
+        add_exact(&c2, &last, a_before, b1);
+        add_exact(&c2, &last, n_before, m1);
         t[columns - 2] = c2;
         t[columns - 1] = last;
     }

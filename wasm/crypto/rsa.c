@@ -57,21 +57,23 @@ _Static_assert(BLINDING_LIMBS * 64 >= 8 * BLINDING_BYTES && EXPONENT_LIMBS == LI
 /* ---- Which keys ------------------------------------------------------------------------------------------ */
 
 /* Whether a number is positive and below 2^(64 limbs). Of a number, only that shows. */
-static int fits(const mbedtls_mpi *x, size_t limbs)
+static NOINLINE int fits(const mbedtls_mpi *x, size_t limbs)
 {
     uint64_t low = 0, high = 0;
-    for (size_t i = 0; i < x->n; i++) *(i < limbs ? &low : &high) |= x->p[i];
-    return x->s > 0 && x->n >= limbs && low != 0 && high == 0;
+    if (x->s <= 0 || x->n < limbs) return 0;
+    for (size_t i = 0; i < limbs; i++) low |= x->p[i];
+    for (size_t i = limbs; i < x->n; i++) high |= x->p[i];
+    return low != 0 && high == 0;
 }
 
 /* Whether it is odd and has exactly so many limbs of bits. */
-static int is_modulus(const mbedtls_mpi *x, size_t limbs)
+static NOINLINE int is_modulus(const mbedtls_mpi *x, size_t limbs)
 {
     return fits(x, limbs) && (x->p[0] & 1) == 1 && x->p[limbs - 1] >> 63 == 1;
 }
 
 /* Limbs of the modulus; 0 for a key that is not the kernel's. */
-static size_t public_limbs(const mbedtls_rsa_context *key)
+static NOINLINE size_t public_limbs(const mbedtls_rsa_context *key)
 {
     const size_t limbs = key->len / 8;
     const int is_size = key->len == 2048 / 8 || key->len == 3072 / 8 || key->len == 4096 / 8;
@@ -79,7 +81,7 @@ static size_t public_limbs(const mbedtls_rsa_context *key)
     return key->E.s > 0 && mbedtls_mpi_bitlen(&key->E) >= 2 && tlsio_fma_is_fused() ? limbs : 0;
 }
 
-static size_t private_limbs(const mbedtls_rsa_context *key)
+static NOINLINE size_t private_limbs(const mbedtls_rsa_context *key)
 {
     const size_t limbs = public_limbs(key), half = limbs / 2;
     const int is_mine = limbs > 0 && is_modulus(&key->P, half) && is_modulus(&key->Q, half) && fits(&key->DP, half) &&
@@ -104,27 +106,27 @@ typedef struct {
 } private_work;
 
 /* Reads a message and the modulus. 0 if the message is not below it. */
-static int begin(work *w, const mbedtls_rsa_context *key, size_t limbs, const unsigned char *input)
+static NOINLINE int begin(work *w, const mbedtls_rsa_context *key, size_t limbs, const unsigned char *input)
 {
     (void) mbedtls_mpi_core_read_be(w->message, limbs, input, 8 * limbs); /* of this size it cannot fail */
     if (mbedtls_mpi_core_lt_ct(w->message, key->N.p, limbs) == MBEDTLS_CT_FALSE) return 0;
-    tlsio_rsa_modulus(&w->n, (int) (64 * limbs), key->N.p, NULL);
+    tlsio_rsa_modulus(&w->n, (int) limbs, key->N.p, NULL);
     return 1;
 }
 
 /* out = x^e mod n. */
-static void raise_to_e(uint64_t *out, const uint64_t *x, const mbedtls_rsa_context *key, work *w)
+static NOINLINE void raise_to_e(uint64_t *out, const uint64_t *x, const mbedtls_rsa_context *key, work *w)
 {
-    tlsio_rsa_read(&w->x, &w->n, x, w->n.bits / 64);
+    tlsio_rsa_read(&w->x, &w->n, x, w->n.limbs);
     tlsio_rsa_public_power(&w->y, &w->x, key->E.p, (int) mbedtls_mpi_bitlen(&key->E), &w->n);
     tlsio_rsa_write(out, &w->y, &w->n, 0);
 }
 
 /* out = x y mod n. */
-static void multiply(uint64_t *out, const uint64_t *x, const uint64_t *y, work *w)
+static NOINLINE void multiply(uint64_t *out, const uint64_t *x, const uint64_t *y, work *w)
 {
-    tlsio_rsa_read(&w->x, &w->n, x, w->n.bits / 64);
-    tlsio_rsa_read(&w->y, &w->n, y, w->n.bits / 64);
+    tlsio_rsa_read(&w->x, &w->n, x, w->n.limbs);
+    tlsio_rsa_read(&w->y, &w->n, y, w->n.limbs);
     tlsio_rsa_multiply(&w->x, &w->x, &w->n.r_squared, &w->n);
     tlsio_rsa_multiply(&w->x, &w->x, &w->y, &w->n);
     tlsio_rsa_write(out, &w->x, &w->n, 0);
@@ -147,7 +149,7 @@ int mbedtls_rsa_public(mbedtls_rsa_context *key, const unsigned char *input, uns
  * The numbers that blind, where mbedTLS keeps them: Vf is random, Vi = Vf^-e. As there they are made once for a key, by its own
  * inversion, and squared for each operation after that.
  */
-static int next_blinding(mbedtls_rsa_context *key, size_t limbs, rng *f_rng, void *p_rng, work *w)
+static NOINLINE int next_blinding(mbedtls_rsa_context *key, size_t limbs, rng *f_rng, void *p_rng, work *w)
 {
     int ret;
     mbedtls_mpi *vi = &key->Vi, *vf = &key->Vf;
@@ -173,7 +175,7 @@ cleanup:
 }
 
 /* d + (p - 1) * random, in limbs of p and of what blinds: it fits, since d has no more bits than p. */
-static int blind_exponent(rsa_half *half, const mbedtls_mpi *p, const mbedtls_mpi *d, size_t limbs, rng *f_rng,
+static NOINLINE int blind_exponent(rsa_half *half, const mbedtls_mpi *p, const mbedtls_mpi *d, size_t limbs, rng *f_rng,
                           void *p_rng, private_work *w)
 {
     memset(w->random, 0, sizeof(w->random));

@@ -80,13 +80,12 @@ INLINE void carry(number *r, const v128_t *t, int columns, int is_whole)
     }
 }
 
-INLINE void multiply(number *r, const number *a, const number *b, modulus *m, int is_whole)
+INLINE void multiply(number *r, const number *a, const number *b, modulus *m, int columns, int rows, int is_whole)
 {
-    const int columns = m->columns;
     const v128_t *n = m->n.d, k = m->k.d[0];
     v128_t *t = m->t.d;
     for (int j = 0; j < columns; j++) t[j] = wasm_i64x2_const_splat(0);
-    for (int i = 0; i < m->rows; i += 2) {
+    for (int i = 0; i < rows; i += 2) {
         const v128_t b0 = digit(b, i, columns, is_whole), b1 = digit(b, i + 1, columns, is_whole);
         v128_t c0 = t[0], c1 = t[1], c2 = wasm_i64x2_const_splat(0);
         add_exact(&c0, &c1, a->d[0], b0);
@@ -123,20 +122,21 @@ INLINE void multiply(number *r, const number *a, const number *b, modulus *m, in
     carry(r, t, columns, is_whole);
 }
 
-static NOINLINE void multiply_pair(number *r, const number *a, const number *b, modulus *m)
+/* Sizes are parameters, so that whoever looks at what is branched on can tell them from secrets. */
+static NOINLINE void multiply_pair(number *r, const number *a, const number *b, modulus *m, int columns, int rows)
 {
-    multiply(r, a, b, m, 0);
+    multiply(r, a, b, m, columns, rows, 0);
 }
 
-static NOINLINE void multiply_whole(number *r, const number *a, const number *b, modulus *m)
+static NOINLINE void multiply_whole(number *r, const number *a, const number *b, modulus *m, int columns, int rows)
 {
-    multiply(r, a, b, m, 1);
+    multiply(r, a, b, m, columns, rows, 1);
 }
 
 void tlsio_rsa_multiply(number *r, const number *a, const number *b, modulus *m)
 {
-    if (m->is_whole) multiply_whole(r, a, b, m);
-    else multiply_pair(r, a, b, m);
+    if (m->is_whole) multiply_whole(r, a, b, m, m->columns, m->rows);
+    else multiply_pair(r, a, b, m, m->columns, m->rows);
 }
 
 /*
@@ -144,9 +144,8 @@ void tlsio_rsa_multiply(number *r, const number *a, const number *b, modulus *m)
  * i + 1, i even, the first adds to columns from i on, the second from i + 2 on; before, only n is added. The second's first
  * product is written 2 a_(i+1) (a_(i+1) / 2), as the others are. The last row has no digit of a: columns are odd.
  */
-void tlsio_rsa_square(number *r, const number *a, modulus *m)
+static NOINLINE void square_pair(number *r, const number *a, modulus *m, int columns)
 {
-    const int columns = m->columns;
     const v128_t *n = m->n.d, k = m->k.d[0], half = wasm_f64x2_const_splat(0.5);
     v128_t *t = m->t.d;
     for (int j = 0; j < columns; j++) t[j] = wasm_i64x2_const_splat(0);
@@ -207,6 +206,11 @@ void tlsio_rsa_square(number *r, const number *a, modulus *m)
         t[columns - 1] = last;
     }
     carry(r, t, columns, 0);
+}
+
+void tlsio_rsa_square(number *r, const number *a, modulus *m)
+{
+    square_pair(r, a, m, m->columns);
 }
 
 #endif

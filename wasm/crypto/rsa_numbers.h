@@ -31,7 +31,7 @@ typedef struct {
     int is_whole;
     int columns;
     int rows;
-    int bits; /* of each modulus, a multiple of 64; its top bit is set */
+    int limbs; /* of each modulus, whose top bit is set */
     number n; /* odd; digits are not signed */
     number r_squared; /* R^2 mod n, short */
     number k; /* k.d[0]: -1/n mod 2^51 */
@@ -50,13 +50,13 @@ void tlsio_rsa_square(number *r, const number *a, modulus *m);
 
 /* ---- rsa_modulus.c: from limbs and to limbs -------------------------------------------------------------- */
 
-/* The modulus n of so many bits, or the pair of n and `other`. */
-void tlsio_rsa_modulus(modulus *m, int bits, const uint64_t *n, const uint64_t *other);
+/* The modulus n of so many limbs, or the pair of n and `other`. */
+void tlsio_rsa_modulus(modulus *m, int limbs, const uint64_t *n, const uint64_t *other);
 /* Bits `from` to `from` + 51 of a number of so many limbs; zeros where it has none. */
 uint64_t tlsio_rsa_bits(const uint64_t *x, int limbs, int from);
 /* Digits that are not signed: of a number of so many limbs, or of the same in both lanes for a pair. */
 void tlsio_rsa_read(number *r, const modulus *m, const uint64_t *x, int limbs);
-/* The one number in [0, n) that is x, which is from -n to n - 1; for a pair, that of the lane. bits / 64 limbs. */
+/* The one number in [0, n) that is x, which is from -n to n - 1; for a pair, that of the lane. */
 void tlsio_rsa_write(uint64_t *out, const number *x, const modulus *m, int lane);
 /* r = 1, as it is. */
 void tlsio_rsa_one(number *r, const modulus *m);

@@ -14,7 +14,7 @@ _Static_assert(sizeof(mbedtls_mpi_uint) == sizeof(uint64_t), "this kernel goes w
 /* ---- The private exponents: both primes at once ---------------------------------------------------------- */
 
 /* The entries of the lanes' windows. Every entry is read, whichever they are. */
-static void choose(number *r, const number *table, v128_t windows, int columns)
+static NOINLINE void choose(number *r, const number *table, v128_t windows, int columns)
 {
     for (int j = 0; j < columns; j++) {
         v128_t chosen = wasm_i64x2_const_splat(0), index = windows;
@@ -44,7 +44,7 @@ static void power(number *x, number *chosen, const rsa_half half[2], int exponen
     table[1] = *x;
     for (int i = 2; i < 1 << WINDOW_BITS; i++) tlsio_rsa_multiply(&table[i], &table[i - 1], x, m);
 
-    int from = (exponent_bits - 1) / WINDOW_BITS * WINDOW_BITS;
+    int from = (int) ((unsigned) (exponent_bits - 1) / WINDOW_BITS * WINDOW_BITS);
     choose(x, table, windows_at(half, from), m->columns);
     tlsio_rsa_multiply(x, x, &table[0], m); /* times 1: short, also where it is table[1] */
     while (from > 0) {
@@ -56,12 +56,12 @@ static void power(number *x, number *chosen, const rsa_half half[2], int exponen
 }
 
 /*
- * x mod p and mod q, in Montgomery's form: x = low + 2^bits high. A sum of two short numbers, so digits are at most 2^51.01.
+ * x mod p and mod q, in Montgomery's form: x = low + 2^(64 limbs) high. A sum of two short numbers, so digits are at most 2^51.01.
  * `high` and `shift` are room to work in.
  */
 static void reduce(number *r, const uint64_t *x, number *high, number *shift, modulus *m)
 {
-    const int limbs = m->bits / 64;
+    const int limbs = m->limbs;
     uint64_t power_of_2[LIMBS_MAX / 2 + 1] = { 0 };
     power_of_2[limbs] = 1;
     tlsio_rsa_read(r, m, x, limbs);
@@ -83,8 +83,8 @@ void tlsio_rsa_private_power(uint64_t *x, int limbs, const rsa_half half[2], int
 {
     modulus *m = &work->pair;
     number *y = &work->y;
-    const int size = limbs / 2;
-    tlsio_rsa_modulus(m, 64 * size, half[0].prime, half[1].prime);
+    const int size = limbs >> 1;
+    tlsio_rsa_modulus(m, size, half[0].prime, half[1].prime);
     reduce(&work->x, x, &work->table[0], &work->table[1], m);
     power(&work->x, y, half, exponent_bits, work);
 
@@ -117,7 +117,7 @@ void tlsio_rsa_public_power(number *r, const number *x, const uint64_t *e, int e
     *r = y;
     for (int bit = e_bits - 2; bit > 0; bit--) {
         tlsio_rsa_multiply(r, r, r, m);
-        if (e[bit / 64] >> bit % 64 & 1) tlsio_rsa_multiply(r, r, &y, m);
+        if (e[bit >> 6] >> (bit & 63) & 1) tlsio_rsa_multiply(r, r, &y, m);
     }
     tlsio_rsa_multiply(r, r, r, m);
     tlsio_rsa_multiply(r, r, e[0] & 1 ? x : &one, m);

@@ -1,10 +1,11 @@
 /*
- * RSA behind mbedtls_rsa_public() and mbedtls_rsa_private(), through which all of mbedTLS's RSA goes: for keys of 2048, 3072
- * and 4096 bits with two primes of half as many, where multiply-adds round once (fma.h). All other keys, and everything
- * that is refused, stay with mbedTLS.
+ * RSA behind mbedtls_rsa_public() and mbedtls_rsa_private(), through which all of mbedTLS's RSA goes: for keys of
+ * 2048, 3072 and 4096 bits with two primes of half as many, where multiply-adds round once (fma.h). All other keys,
+ * and everything that is refused, stay with mbedTLS; so does all of it on engines where multiply-adds do not round
+ * once: mbedTLS's own exponentiation is in integers and constant-time, on limbs of 64 bits (bignum.h).
  *
  * A private operation is what mbedTLS's is (library/rsa.c), step by step:
- *   - the message is blinded by a random number to the power of e, so that what is computed is not what a peer has chosen;
+ *   - the message is blinded by a random number to the power of e, so that nobody chooses what is computed with;
  *   - exponents are blinded by a random multiple of p - 1 and q - 1, so that no two operations have the same;
  *   - the result is raised to e and compared, since one computed wrong for one prime only tells the other (D. Boneh,
  *     R. DeMillo, R. Lipton, 1997);
@@ -52,7 +53,7 @@ int mbedtls_rsa_private(mbedtls_rsa_context *key, rng *f_rng, void *p_rng, const
 /* What blinds an exponent: as long as mbedTLS's (RSA_EXPONENT_BLINDING in rsa.c says why). */
 #define BLINDING_BYTES 28
 #define BLINDING_LIMBS 4
-_Static_assert(BLINDING_LIMBS * 64 >= 8 * BLINDING_BYTES && EXPONENT_LIMBS == LIMBS_MAX / 2 + BLINDING_LIMBS, "exponents fit");
+_Static_assert(EXPONENT_LIMBS == LIMBS_MAX / 2 + BLINDING_LIMBS && BLINDING_BYTES <= 8 * BLINDING_LIMBS, "they fit");
 
 /* ---- Which keys ------------------------------------------------------------------------------------------ */
 
@@ -109,7 +110,10 @@ typedef struct {
 static NOINLINE int begin(work *w, const mbedtls_rsa_context *key, size_t limbs, const unsigned char *input)
 {
     (void) mbedtls_mpi_core_read_be(w->message, limbs, input, 8 * limbs); /* of this size it cannot fail */
-    if (mbedtls_mpi_core_lt_ct(w->message, key->N.p, limbs) == MBEDTLS_CT_FALSE) return 0;
+    if (mbedtls_mpi_core_lt_ct(w->message, key->N.p, limbs) == MBEDTLS_CT_FALSE) {
+        mbedtls_platform_zeroize(w->message, sizeof(w->message));
+        return 0;
+    }
     tlsio_rsa_modulus(&w->n, (int) limbs, key->N.p, NULL);
     return 1;
 }
@@ -146,8 +150,8 @@ int mbedtls_rsa_public(mbedtls_rsa_context *key, const unsigned char *input, uns
 /* ---- The private operation ------------------------------------------------------------------------------- */
 
 /*
- * The numbers that blind, where mbedTLS keeps them: Vf is random, Vi = Vf^-e. As there they are made once for a key, by its own
- * inversion, and squared for each operation after that.
+ * The numbers that blind, where mbedTLS keeps them, which wipes them with the key: Vf is random, Vi = Vf^-e. As there
+ * they are made once for a key, by its own inversion, and squared for each operation after that.
  */
 static NOINLINE int next_blinding(mbedtls_rsa_context *key, size_t limbs, rng *f_rng, void *p_rng, work *w)
 {

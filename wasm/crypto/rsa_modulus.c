@@ -1,6 +1,6 @@
 /*
- * RSA's numbers between limbs and digits, and what is made of a modulus. All of it is cheap beside one operation with the
- * key, so it is made anew for each: nothing is kept with a key, or can outlive it.
+ * RSA's numbers between limbs and digits, and what is made of a modulus. It is made anew for each operation, which
+ * costs a hundredth of a private one: nothing is kept with a key, or can outlive it.
  */
 #include "rsa_numbers.h"
 
@@ -85,11 +85,12 @@ static double negative_inverse(uint64_t n)
 /*
  * R^2 mod n by products alone. With s = 51 rows - bits (64 limbs),
  *     x = 2^s (2^bits - n) = R - 2^s n = R mod n    and    x <= R / 2, since n >= 2^(bits - 1).
- * A product of R 2^e and R 2^f is R 2^(e + f), so from e = 0 the bits of 51 rows, from the highest, lead to R R. On the way
- * x becomes small: |x| / R < |a| / R * |b| / R + 2^-86 is 1/4, 1/8 with e = 1, and then at most 2 (1/8)^2, 2 (1/32)^2,
- * ...: below 2^-86 after six of the remaining ten to twelve products, so that |x| < 0.51 n in the end.
+ * A product of R 2^e and R 2^f is R 2^(e + f), so from e = 0 the bits of 51 rows, from the highest, lead to R R. On the
+ * way x becomes small: |x| / R < |a| / R * |b| / R + 2^-86 is 1/4, 1/8 with e = 1, and then at most 2 (1/8)^2,
+ * 2 (1/32)^2, ...: below 2^-86 after six of the remaining ten to twelve products, so that |x| < 0.51 n in the end.
  */
-static NOINLINE void make_r_squared(modulus *m, const uint64_t *n, const uint64_t *other, int limbs, int columns, int target)
+static NOINLINE void make_r_squared(modulus *m, const uint64_t *n, const uint64_t *other, int limbs, int columns,
+                                    int target)
 {
     uint64_t rest[LIMBS_MAX];
     number *x = &m->r_squared, twice;

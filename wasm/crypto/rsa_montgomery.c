@@ -1,19 +1,19 @@
 /*
- * Montgomery's product by columns of digits, for RSA (P. L. Montgomery: Modular multiplication without trial division,
- * 1985).
+ * Montgomery's product by columns of digits, for RSA (P. L. Montgomery: Modular multiplication without trial
+ * division, 1985).
  *
- * Row i adds a b_i and m_i n to the columns, where m_i makes the lowest column a multiple of 2^51, and moves all columns
- * down by one: after all rows the columns are (a b + sum of m_i 2^(51 i) n) / R. Rows come two at a time: that halves
- * what is loaded and stored, which is half of the time.
+ * Row i adds a b_i and m_i n to the columns, where m_i makes the lowest column a multiple of 2^51, and moves all
+ * columns down by one: after all rows they are (a b + n sum of m_i 2^(51 i)) / R. Rows come two at a time: a column is
+ * then loaded and stored once for four products.
  *
- * Bounds. m_i is signed, at most 2^50 in size, so the sum of them is at most 0.501 R: |r| < |a b| / R + 0.51 n. A column gets
- * from each row lo of two products (2^50 each) and hi of two, 2^51 + 2^50 (of a b_i, at most 2^102; of m_i n, at most
- * 2^101), so in 82 rows less than 82 * 5 * 2^50 < 2^59 with what is carried. In a whole, what column c is in the second
- * lane becomes column c of the first: still one row's products for each row.
+ * Bounds. m_i is signed, at most 2^50 in size, so the sum of them is at most 0.501 R: |r| < |a b| / R + 0.51 n. A
+ * column gets from each row lo of two products (2^50 each) and hi of two, 2^51 + 2^50 (of a b_i, at most 2^102; of
+ * m_i n, at most 2^101), so in 82 rows less than 82 * 5 * 2^50 < 2^59, with what is carried. In a whole, what column 0
+ * is in the second lane becomes the last but one column of the first: still one row's products for each row.
  *
- * Carry. T + 2^60 + 2^50 is positive and below 2^61. Its low 51 bits less 2^50 are the digit, from -2^50 to 2^50; the rest
- * less 2^9 is the carry to the next digit, below 2^9 in size: r is short. The last digit keeps what it has beyond its bits,
- * which is little: it is about r / 2^(51 (digits - 1)), and exact in a double, since |r| < R.
+ * Carry. T + 2^60 + 2^50 is positive and below 2^61. Its low 51 bits less 2^50 are the digit, from -2^50 to 2^50; the
+ * rest less 2^9 is the carry to the next digit, below 2^9 in size: r is short. The last digit keeps what it has beyond
+ * its bits. That is little, as |r| is far below R, so the digit is exact in a double.
  */
 #include "rsa_numbers.h"
 
@@ -64,17 +64,19 @@ INLINE v128_t digit(const number *b, int i, int columns, int is_whole)
 INLINE void carry(number *r, const v128_t *t, int columns, int is_whole)
 {
     const v128_t mask = wasm_i64x2_const_splat((int64_t) DIGIT_MASK), one = wasm_f64x2_const_splat(0x1p52);
+    const v128_t positive = wasm_i64x2_const_splat(((int64_t) 1 << 60) + ((int64_t) 1 << 50));
     v128_t over = wasm_i64x2_const_splat(0); /* 0.0, too */
     for (int j = 0; j < columns; j++) {
-        const v128_t x = wasm_i64x2_add(t[j], wasm_i64x2_const_splat((int64_t) (((uint64_t) 1 << 60) + ((uint64_t) 1 << 50))));
+        const v128_t x = wasm_i64x2_add(t[j], positive);
         const v128_t low = wasm_v128_or(wasm_v128_and(x, mask), one), high = wasm_v128_or(wasm_u64x2_shr(x, 51), one);
         r->d[j] = wasm_f64x2_add(wasm_f64x2_sub(low, wasm_f64x2_const_splat(0x1p52 + 0x1p50)), over);
         over = wasm_f64x2_sub(high, wasm_f64x2_const_splat(0x1p52 + 0x1p9));
     }
     const v128_t rest = wasm_f64x2_mul(over, wasm_f64x2_const_splat(0x1p51));
     if (is_whole) {
-        r->d[0] = wasm_f64x2_add(r->d[0], wasm_i64x2_shuffle(over, wasm_f64x2_const_splat(0), 2, 0));
-        r->d[columns - 1] = wasm_f64x2_add(r->d[columns - 1], wasm_i64x2_shuffle(rest, wasm_f64x2_const_splat(0), 2, 1));
+        const v128_t zero = wasm_f64x2_const_splat(0);
+        r->d[0] = wasm_f64x2_add(r->d[0], wasm_i64x2_shuffle(over, zero, 2, 0));
+        r->d[columns - 1] = wasm_f64x2_add(r->d[columns - 1], wasm_i64x2_shuffle(rest, zero, 2, 1));
     } else {
         r->d[columns - 1] = wasm_f64x2_add(r->d[columns - 1], rest);
     }
@@ -140,9 +142,10 @@ void tlsio_rsa_multiply(number *r, const number *a, const number *b, modulus *m)
 }
 
 /*
- * Row i of a square adds a_i a_i and, for j > i, 2 a_i a_j: all that is left of a a when rows before i are done. Of rows i and
- * i + 1, i even, the first adds to columns from i on, the second from i + 2 on; before, only n is added. The second's first
- * product is written 2 a_(i+1) (a_(i+1) / 2), as the others are. The last row has no digit of a: columns are odd.
+ * Row i of a square adds a_i a_i and, for j > i, 2 a_i a_j: all that is left of a a when rows before i are done. Of
+ * rows i and i + 1, i even, the first adds to columns from i on, the second from i + 2 on; before, only n is added. The
+ * second's first product is written 2 a_(i+1) (a_(i+1) / 2), like the others. The last row has no digit of a: there
+ * are columns + 1 rows, and columns are odd.
  */
 static NOINLINE void square_pair(number *r, const number *a, modulus *m, int columns)
 {

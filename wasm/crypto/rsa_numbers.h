@@ -1,14 +1,14 @@
 /*
  * Numbers for RSA's kernel, in doubles: signed digits of 51 bits (fma.h), two in a vector. A modulus is
  *
- *   a pair:   two primes, one in each lane, of so many digits as a number has vectors ("columns");
- *   whole:    one modulus over both lanes, its lower half of the digits in the first.
+ *   a pair:   two primes, one in each lane, of as many digits as a number has vectors ("columns"), or
+ *   whole:    one modulus over both lanes, the lower half of its digits in the first.
  *
- * What is computed with it has the same form. All is constant-time in digits; sizes, and which form it is, are public.
+ * What is computed with it has the same form. Nothing depends in time on digits; sizes, and the form, are public.
  *
- * Sizes. A prime of 1024, 1536 or 2048 bits has 21, 31 or 41 columns, and so has the product of two: 42, 62 or 82 digits
- * in two lanes. Montgomery's R is 2^(51 rows); rows are columns + 1 for a pair and 2 columns for a whole, so that they are
- * even and n < 2^-86 R: rows come two at a time, and operands need not be reduced.
+ * Sizes. A prime of 1024, 1536 or 2048 bits has 21, 31 or 41 columns, and so has the product of two: 42, 62 or 82
+ * digits in two lanes. Montgomery's R is 2^(51 rows); rows are columns + 1 for a pair and 2 columns for a whole. So they
+ * are even, since rows come two at a time, and n < 2^-86 R: operands need not be reduced.
  */
 #ifndef RSA_NUMBERS_H
 #define RSA_NUMBERS_H
@@ -41,8 +41,8 @@ typedef struct {
 /* ---- rsa_montgomery.c: products ------------------------------------------------------------------------ */
 
 /*
- * r = a b / R mod n. Digits of a and b are at most 2^51 in size, or those of one are "short" (2^50 + 2^9) and of the other
- * at most 2^51.9. r is short, and |r| < |a b| / R + 0.51 n. r may be a or b.
+ * r = a b / R mod n. Digits of a and b are at most 2^51 in size, or those of one are "short" (at most 2^50 + 2^9) and
+ * those of the other at most 2^51.9. r is short, and |r| < |a b| / R + 0.51 n. r may be a or b.
  */
 void tlsio_rsa_multiply(number *r, const number *a, const number *b, modulus *m);
 /* r = a^2 / R mod n, of a short; for a pair. */
@@ -81,12 +81,14 @@ typedef struct {
 } rsa_crt;
 
 /*
- * x = x^e mod p q by its halves: e is half[0].exponent mod p - 1, half[1].exponent mod q - 1; both have exponent_bits.
- * `inverse` is 1/q mod p. x and p q have `limbs` of 64 bits, each prime half of them.
+ * x = x^e mod p q by its halves: e is half[0].exponent mod p - 1, half[1].exponent mod q - 1; both have
+ * exponent_bits. `inverse` is 1/q mod p. x and p q have `limbs` of 64 bits, each prime half of them.
  */
-void tlsio_rsa_private_power(uint64_t *x, int limbs, const rsa_half half[2], int exponent_bits, const uint64_t *inverse,
-                             rsa_crt *work);
-/* r = x^e mod n for a whole; x as tlsio_rsa_read() gives it. Time depends on e, of so many bits, at least 2: it is public. */
+void tlsio_rsa_private_power(uint64_t *x, int limbs, const rsa_half half[2], int exponent_bits,
+                             const uint64_t *inverse, rsa_crt *work);
+/*
+ * r = x^e mod n for a whole; x as tlsio_rsa_read() gives it. Time depends on e, which is public, of at least 2 bits.
+ */
 void tlsio_rsa_public_power(number *r, const number *x, const uint64_t *e, int e_bits, modulus *m);
 
 #endif

@@ -56,8 +56,8 @@ static void power(number *x, number *chosen, const rsa_half half[2], int exponen
 }
 
 /*
- * x mod p and mod q, in Montgomery's form: x = low + 2^(64 limbs) high. A sum of two short numbers, so digits are at most 2^51.01.
- * `high` and `shift` are room to work in.
+ * x mod p and mod q, in Montgomery's form: x = low + 2^(64 limbs) high. A sum of two short numbers, so digits are at
+ * most 2^51.01. `high` and `shift` are room to work in.
  */
 static void reduce(number *r, const uint64_t *x, number *high, number *shift, modulus *m)
 {
@@ -75,11 +75,11 @@ static void reduce(number *r, const uint64_t *x, number *high, number *shift, mo
 }
 
 /*
- * With x_p and x_q, x is x_q + q h where h = (x_p - x_q) / q mod p (H. L. Garner, 1959). x_q is below q and h below p, so x is
- * below p q. The lane of q computes something, too, that nobody reads.
+ * With x_p and x_q, x is x_q + q h where h = (x_p - x_q) / q mod p (H. L. Garner, 1959). x_q is below q and h below p,
+ * so x is below p q. The lane of q computes something, too, that nobody reads.
  */
-void tlsio_rsa_private_power(uint64_t *x, int limbs, const rsa_half half[2], int exponent_bits, const uint64_t *inverse,
-                             rsa_crt *work)
+void tlsio_rsa_private_power(uint64_t *x, int limbs, const rsa_half half[2], int exponent_bits,
+                             const uint64_t *inverse, rsa_crt *work)
 {
     modulus *m = &work->pair;
     number *y = &work->y;

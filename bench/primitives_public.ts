@@ -6,7 +6,7 @@
 
 import { Buffer } from "node:buffer";
 import * as node from "node:crypto";
-import { CURVES } from "../tests/crypto/asymmetric.ts";
+import { COORDINATE, CURVES } from "../tests/crypto/asymmetric.ts";
 import type { Harness } from "../tests/crypto/harness.ts";
 import { pkcs1, rsaNumbers } from "../tests/crypto/numbers.ts";
 import { RSA_KEYS } from "../tests/crypto/rsa_keys.ts";
@@ -115,6 +115,23 @@ const X25519: PrimitiveRow[] = [{
   },
 }];
 
+/** Without a kernel, and without Deno's node:crypto, which has no P-521: what the limbs of big numbers are worth. */
+const P521: PrimitiveRow[] = [{
+  name: "P-521 new key",
+  core(harness) {
+    const [d, q] = [place(harness, COORDINATE["P-521"]), place(harness, POINT_MAX)];
+    return () => harness.call.ecp_keygen(CURVES["P-521"], d, q);
+  },
+}, {
+  name: "P-521 ECDSA sign",
+  core(harness) {
+    const size = COORDINATE["P-521"];
+    const [d, h] = [place(harness, new Uint8Array(size).fill(0x5a, 1)), place(harness, DIGEST)];
+    const out = place(harness, DER_MAX);
+    return () => harness.call.ecdsa_write(CURVES["P-521"], d, size, 256, h, 32, out, DER_MAX);
+  },
+}];
+
 function rsa(size: "2048" | "3072" | "4096"): PrimitiveRow[] {
   const der = pkcs1(rsaNumbers(RSA_KEYS.find(({ name }) => name === size)!));
   const key = node.createPrivateKey({ key: Buffer.from(der), format: "der", type: "pkcs1" });
@@ -150,6 +167,7 @@ export const PUBLIC_KEY_ROWS: readonly PrimitiveRow[] = [
   ...curve("P-256"),
   ...X25519,
   ...curve("P-384"),
+  ...P521,
   ...rsa("2048"),
   ...rsa("3072"),
   ...rsa("4096"),

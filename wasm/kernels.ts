@@ -6,11 +6,11 @@
 
 /** Sources that take the place of a part of mbedTLS. */
 export interface Kernel {
-  /** Its `.c` files in `wasm/crypto/`, by name. */
+  /** Its `.c` files in `wasm/crypto/`, by name. Kernels may share one. */
   sources: string[];
   /**
-   * mbedTLS's options for replacements (`MBEDTLS_GCM_ALT`), defined for every file of a core that takes the kernel. With
-   * one that wants a header (`gcm_alt.h`), that is in `wasm/crypto/` too.
+   * mbedTLS's options for replacements (`MBEDTLS_GCM_ALT`), or our configuration's, defined for every file of a core that
+   * takes the kernel. With one that wants a header (`gcm_alt.h`), that is in `wasm/crypto/` too.
    */
   defines?: string[];
   /**
@@ -30,6 +30,7 @@ export const KERNEL_FLAGS = ["-O3", "-fno-vectorize", "-fno-slp-vectorize"];
 
 /** Every kernel, by name. */
 export const KERNELS: Readonly<Record<string, Kernel>> = {
+  bignum: { sources: [], defines: ["TLSIO_BIGNUM"] }, // bignum.h, by config/default.h
   aes: { sources: ["aes.c", "aes_tables.c"], defines: ["MBEDTLS_AES_ALT"] },
   gcm: { sources: ["gcm.c", "ghash.c", "aes_ctr.c"], defines: ["MBEDTLS_GCM_ALT"] }, // with aes
   "chachapoly": {
@@ -54,6 +55,7 @@ export const KERNELS: Readonly<Record<string, Kernel>> = {
   "curves": {
     sources: [
       "ecp_mul.c",
+      "fma.c",
       "x25519.c",
       "x25519_fma.c",
       "x25519_integer.c",
@@ -68,6 +70,10 @@ export const KERNELS: Readonly<Record<string, Kernel>> = {
       "mbedtls/library/ecp.c": ["mbedtls_ecp_mul_restartable", "mbedtls_ecp_check_pubkey"],
       "mbedtls/library/ecdsa.c": ["mbedtls_ecdsa_sign_restartable", "mbedtls_ecdsa_verify_restartable"],
     },
+  },
+  rsa: { // with bignum
+    sources: ["rsa.c", "rsa_power.c", "rsa_modulus.c", "rsa_montgomery.c", "fma.c"],
+    renames: { "mbedtls/library/rsa.c": ["mbedtls_rsa_public", "mbedtls_rsa_private"] },
   },
 };
 

@@ -239,6 +239,39 @@ testEach("RSA: keys of every shape give the numbers and the powers that they sho
   }
 });
 
+testEach("RSA: what is wrong for one prime is not given out: it would tell the other", (harness) => {
+  for (const name of ["1024", "2048", "3072", "4096"]) {
+    const numbers = keyNamed(name);
+    const input = toBytes(5n, Math.ceil(numbers.n.toString(16).length / 2));
+    for (const part of ["dp", "dq", "qp"] as const) {
+      const wrong = { ...numbers, [part]: numbers[part] ^ 4n };
+      using key = RsaKey.parse(harness, "private", pkcs1(wrong)) as RsaKey;
+      for (let time = 0; time < 2; time++) { // blinded by new numbers, and by those squared
+        assertEquals(key.raw("private", input), { code: -0x4380, output: new Uint8Array() }, part);
+      }
+      assert(key.sign({ pss: false, bits: 256 }, new Uint8Array(32)).code < 0, part);
+    }
+  }
+});
+
+testEach("RSA: no two operations draw the same, and all give the same", (harness) => {
+  using key = RsaKey.parse(harness, "private", pkcs1(keyNamed("2048"))) as RsaKey;
+  const digest = new Uint8Array(32);
+  harness.random = streamOf("first");
+  const first = key.sign({ pss: false, bits: 256 }, digest);
+  const drawn: number[] = [];
+  for (const seed of ["second", "third"]) {
+    const stream = streamOf(seed);
+    harness.random = (bytes) => {
+      drawn.push(bytes.length);
+      stream(bytes);
+    };
+    assertEquals(key.sign({ pss: false, bits: 256 }, digest), first);
+  }
+  assertEquals(drawn, [28, 28, 28, 28], "two blinded exponents each");
+  harness.random = streamOf("");
+});
+
 testEach("modular exponentiation and primes", (harness) => {
   const { n, p, d } = keyNamed("1024");
   for (const exponent of [0n, 1n, 2n, 3n, 65537n, d]) {

@@ -1,5 +1,6 @@
 /**
- * RSA keys for tests, by their primes: made once by `openssl genrsa` and `node:crypto`, and worth nothing.
+ * RSA keys for tests, by their primes: made once by `openssl genrsa` and `node:crypto`, the last two by
+ * hand, and worth nothing.
  *
  * @module
  */
@@ -204,5 +205,17 @@ export const RSA_KEYS: readonly KeyParts[] = [
       "192dfd63359676aab329e9a1f57b40518f0a7722b6f616a9c8d936528b62b345f48d90e09d4f6bd37a23ec4abb8a4d3e",
       "9aecc97fbada31257630f093c4a6152449054193e9fd5af1aaf7379424192449",
     ].join(""),
+  },
+  {
+    name: "2048 of digits that are all ones",
+    e: "010001",
+    p: "f" + "f".repeat(253) + "97",
+    q: "f" + "f".repeat(253) + "4d",
+  },
+  {
+    name: "2048 of digits that are mostly zeros",
+    e: "010001",
+    p: "8" + "0".repeat(252) + "483",
+    q: "f" + "f".repeat(253) + "97",
   },
 ];

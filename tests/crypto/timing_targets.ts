@@ -172,6 +172,15 @@ export const TARGETS: readonly Target[] = [
     },
   },
   {
+    name: "RSA-2048: what is encrypted",
+    secret: (random) => random.bytes(256).with(0, 0),
+    prepare(place, { call }) {
+      const [key, der, at, out] = [call.rsa_new(), pkcs1(RSA), place(256), place(256)];
+      call.rsa_parse(key, 1, place(der), der.length);
+      return { at, run: () => call.rsa_public(key, at, out) };
+    },
+  },
+  {
     name: "modular exponentiation: exponent",
     secret: bytes(32),
     prepare(place, { call }) {

@@ -33,33 +33,12 @@ time_t tlsio_time(time_t *now);
 #undef MBEDTLS_ENTROPY_C
 #undef MBEDTLS_CTR_DRBG_C
 
-/* ---- Speed: big numbers in 64-bit limbs ---- */
+/* ---- Speed ---- */
 
-/* mbedTLS takes wasm for a 32-bit machine. 64-bit limbs, with this multiply-accumulate, make RSA signing 2.8 times
- * and elliptic curves 1.4 times faster. It computes  c:d = s * b + d + c  for 64-bit values by four 32x32 products;
- * each step adds at most two 32-bit values to a product, and (2^32-1)^2 + 2 * (2^32-1) = 2^64-1, so no step can
- * overflow and no carry needs a comparison. (__int128 would call __multi3, which is not inlined.)
- * bn_mul.h uses these macros when they exist and defines its own otherwise. */
-#undef MBEDTLS_HAVE_ASM
-#define MBEDTLS_HAVE_INT64
-#define MULADDC_X1_INIT                                                                                              \
-    {                                                                                                                \
-        const uint64_t b_lo = (uint32_t) b, b_hi = b >> 32;
-#define MULADDC_X1_CORE                                                                                              \
-        {                                                                                                            \
-            const uint64_t s_lo = (uint32_t) *s, s_hi = *s >> 32;                                                    \
-            const uint64_t lo_lo = s_lo * b_lo + (uint32_t) *d + (uint32_t) c;                                       \
-            const uint64_t hi_lo = s_hi * b_lo + (*d >> 32) + (lo_lo >> 32);                                         \
-            const uint64_t lo_hi = s_lo * b_hi + (uint32_t) hi_lo + (c >> 32);                                       \
-            c = s_hi * b_hi + (hi_lo >> 32) + (lo_hi >> 32);                                                         \
-            *d = (lo_hi << 32) | (uint32_t) lo_lo;                                                                   \
-            s++, d++;                                                                                                \
-        }
-#define MULADDC_X1_STOP                                                                                              \
-    }
-
-/* A wider window than the default of 3 takes another 5 % off RSA signing, for 3 KB while it lasts. */
-#define MBEDTLS_MPI_WINDOW_SIZE 5
+/* The kernel "bignum" defines it for all files of a core: the size of a limb is part of every big number. */
+#if defined(TLSIO_BIGNUM)
+#include "wasm/crypto/bignum.h"
+#endif
 
 /* Instructions of other machines. */
 #undef MBEDTLS_AESNI_C

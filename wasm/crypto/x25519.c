@@ -9,6 +9,7 @@
  */
 #include "common.h"
 #include "ecp_mul.h"
+#include "fma.h"
 #include "x25519.h"
 
 #include "mbedtls/platform_util.h"

@@ -10,13 +10,7 @@
  * on either.
  */
 void tlsio_x25519_integer(unsigned char out[32], const unsigned char scalar[32], const unsigned char u[32]);
-/* Twice as fast; only where tlsio_fma_is_fused(). */
+/* Twice as fast; only where tlsio_fma_is_fused() (fma.h). */
 void tlsio_x25519_fma(unsigned char out[32], const unsigned char scalar[32], const unsigned char u[32]);
-
-/*
- * Whether this engine's relaxed multiply-add rounds once. The standard lets an engine round the product first,
- * but then it has to do so always. False where there is none.
- */
-int tlsio_fma_is_fused(void);
 
 #endif

@@ -2,15 +2,7 @@
  * Arithmetic in doubles, for X25519: two numbers modulo p = 2^255 - 19 at once, one in each lane, as five
  * signed digits of 51 bits, each digit an integer in a double. It needs multiply-adds that round once.
  *
- * Product of two digits, |a b| <= 2^102. HIGH = 1.5 * 2^103: doubles from 2^103 to 2^104 are the multiples of
- * 2^51, so
- *     h = fma(a, b, HIGH)                    is HIGH + 2^51 hi,   hi = a b / 2^51 to the nearest integer;
- *     l = fma(a, b, (HIGH + LOW) - h)        is LOW + lo,         lo = a b - 2^51 hi,   |lo| <= 2^50.
- * LOW = 1.5 * 2^52: doubles from 2^52 to 2^53 are the integers, so l is exact; so is HIGH + LOW - h, a
- * multiple of 2^51 below 2^104. In both ranges the next double is the next larger word of 64 bits, so as
- * integers
- *     h = bits(HIGH) + hi    and    l = bits(LOW) + lo,
- * and columns are sums of these words, less the known sum of the constants (modulo 2^64).
+ * fma.h says how a product of two digits becomes words: hi and lo of it, and constants.
  *
  * Columns. |hi| <= 2^51. Column k sums lo of the digits with i + j = k and hi of those with i + j = k - 1, at
  * most five of one and four of the other: below 7 * 2^51. With 2^255 = 19, column k + 5 adds to column k, 19
@@ -26,16 +18,7 @@
 #ifndef X25519_DOUBLES_H
 #define X25519_DOUBLES_H
 
-#include "inline.h"
-
-#include <stdint.h>
-#include <wasm_simd128.h>
-
-#define FMA(a, b, c) wasm_f64x2_relaxed_madd(a, b, c)
-#define HIGH (1.5 * 0x1p103)
-#define LOW (1.5 * 0x1p52)
-#define HIGH_BITS 0x4668000000000000u
-#define LOW_BITS 0x4338000000000000u
+#include "fma.h"
 
 /* Two numbers. A pair is written [first lane, second lane]. */
 typedef struct {
@@ -47,15 +30,6 @@ INLINE v128_t times_19(v128_t x)
     v128_t twice = wasm_i64x2_add(x, x);
     __asm__("" : "+r"(twice)); /* or the compiler makes it a multiplication, which machines lack for 64 bits */
     return wasm_i64x2_add(wasm_i64x2_add(x, twice), wasm_i64x2_shl(x, 4));
-}
-
-/* Adds a product of digits to the columns: lo to the first, hi to the second. */
-INLINE void add_product(v128_t columns[2], v128_t a, v128_t b)
-{
-    const v128_t h = FMA(a, b, wasm_f64x2_const_splat(HIGH));
-    const v128_t l = FMA(a, b, wasm_f64x2_sub(wasm_f64x2_const_splat(HIGH + LOW), h));
-    columns[0] = wasm_i64x2_add(columns[0], l);
-    columns[1] = wasm_i64x2_add(columns[1], h);
 }
 
 /* How many products digits i and j with i + j = k make. */
@@ -96,7 +70,7 @@ INLINE void multiply(pair *r, const pair *a, const pair *b)
     v128_t columns[10] = { 0 };
     UNROLL for (int k = 0; k < 9; k++) {
         UNROLL for (int i = k < 5 ? 0 : k - 4; i <= k && i < 5; i++) {
-            add_product(columns + k, a->d[i], b->d[k - i]);
+            add_product(columns + k, columns + k + 1, a->d[i], b->d[k - i]);
         }
     }
     carry(r, columns, 0);
@@ -108,9 +82,9 @@ INLINE void square(pair *r, const pair *a)
     UNROLL for (int i = 0; i < 5; i++) twice[i] = wasm_f64x2_add(a->d[i], a->d[i]);
     UNROLL for (int k = 0; k < 9; k++) {
         UNROLL for (int i = k < 5 ? 0 : k - 4; 2 * i < k; i++) {
-            add_product(columns + k, twice[i], a->d[k - i]);
+            add_product(columns + k, columns + k + 1, twice[i], a->d[k - i]);
         }
-        if (k % 2 == 0) add_product(columns + k, a->d[k / 2], a->d[k / 2]);
+        if (k % 2 == 0) add_product(columns + k, columns + k + 1, a->d[k / 2], a->d[k / 2]);
     }
     carry(r, columns, 1);
 }

@@ -10,11 +10,6 @@
 
 #ifndef __wasm_relaxed_simd__
 
-int tlsio_fma_is_fused(void)
-{
-    return 0;
-}
-
 void tlsio_x25519_fma(unsigned char out[32], const unsigned char scalar[32], const unsigned char u[32])
 {
     tlsio_x25519_integer(out, scalar, u);
@@ -23,14 +18,6 @@ void tlsio_x25519_fma(unsigned char out[32], const unsigned char scalar[32], con
 #else
 
 #include "x25519_doubles.h"
-
-int tlsio_fma_is_fused(void)
-{
-    /* (1 + 2^-30)^2 - (1 + 2^-29) is 2^-60; of a product rounded to 53 bits nothing is left. */
-    volatile double a = 1 + 0x1p-30, c = -(1 + 0x1p-29); /* volatile: the engine is asked, not the compiler */
-    const v128_t x = wasm_f64x2_splat(a), r = FMA(x, x, wasm_f64x2_splat(c));
-    return wasm_i64x2_all_true(wasm_f64x2_eq(r, wasm_f64x2_const_splat(0x1p-60)));
-}
 
 static NOINLINE void multiply_call(pair *r, const pair *a, const pair *b)
 {

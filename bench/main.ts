@@ -5,19 +5,24 @@
  */
 
 import { parseArgs } from "@std/cli";
-import { isInstalled, Pool } from "./agents.ts";
-import { measureCold, measureIdle } from "./fresh.ts";
-import { measureConnect, measureDownload, measureHandshakes, measurePingPong } from "./loopback.ts";
-import { measureBulk, measureHandshake } from "./memory.ts";
-import type { Identity, Key, PeerName } from "./peer.ts";
+import { Pool } from "./agents.ts";
+import type { Identity, Key } from "./peer.ts";
 import { environment, format, toJSON } from "./report.ts";
-import { type Effort, type Measure, runTable, type TableResult } from "./runner.ts";
-import { type Row, type TableId, TABLES } from "./scenarios.ts";
+import { type Bench, type Effort, runTable, type TableResult } from "./runner.ts";
+import { TABLES } from "./scenarios.ts";
 
 /** Under two minutes on two cores. */
-const DEFAULT: Effort = { rounds: 3, warmUp: true, ms: 150, connects: 5, lanes: 16, held: 1000 };
+const DEFAULT: Effort = {
+  rounds: 3,
+  warmUp: true,
+  ms: 150,
+  connects: 5,
+  lanes: 16,
+  held: 1000,
+  bulk: 2 ** 27,
+};
 /** Every row once, for whether it runs at all: the figures mean nothing. */
-const QUICK: Effort = { rounds: 1, warmUp: false, ms: 10, connects: 4, lanes: 2, held: 10 };
+const QUICK: Effort = { rounds: 1, warmUp: false, ms: 10, connects: 4, lanes: 2, held: 10, bulk: 2 ** 20 };
 
 const USAGE = `Usage: deno task bench [TABLE ...] [--quick] [--json] [--rounds N]
 Tables: ${TABLES.map(({ id }) => id).join(" ")}`;
@@ -38,19 +43,8 @@ async function main(): Promise<void> {
     "P-256": await readIdentity("ec", "root"),
     "RSA-2048": await readIdentity("rsa", "root-rsa"),
   };
-  const identityOf = ({ key = "P-256" }: Row) => identities[key];
   await using pool = new Pool();
-  const measures: Record<TableId, Measure> = {
-    "memory-handshake": (row, effort) => measureHandshake(row, effort, identityOf(row)),
-    "memory-bulk": (row, effort) => measureBulk(row, effort, identityOf(row)),
-    "connect": (row, effort) => measureConnect(row, effort, identityOf(row), pool),
-    "handshake": (row, effort) => measureHandshakes(row, effort, identityOf(row), pool),
-    "bulk": (row, effort) => measureDownload(row, effort, identityOf(row), pool),
-    "ping-pong": (row, effort) => measurePingPong(row, effort, identityOf(row), pool),
-    "idle": (row, effort) => measureIdle(row, effort, identityOf(row)),
-    "cold": (row, effort) => measureCold(row, effort, identityOf(row), pool),
-  };
-  const missing = new Set<PeerName>(await isInstalled("node") ? [] : ["node:tls in Node"]);
+  const bench: Bench = { effort, pool, identityOf: ({ key = "P-256" }) => identities[key] };
 
   const about = environment();
   const colour = Deno.stdout.isTerminal() && !Deno.noColor;
@@ -61,7 +55,7 @@ async function main(): Promise<void> {
   }
   const results: TableResult[] = [];
   for (const table of tables) {
-    const result = await runTable(table, measures[table.id], effort, missing);
+    const result = await runTable(table, bench);
     results.push(result);
     if (!json) console.log(format(result, colour));
   }
@@ -70,11 +64,13 @@ async function main(): Promise<void> {
 
 /** A certificate of tests/certs, whose names include localhost and 127.0.0.1. */
 async function readIdentity(name: string, root: string): Promise<Identity> {
-  const read = (file: string) => Deno.readTextFile(new URL(`../tests/certs/${file}`, import.meta.url));
+  const path = (file: string) => new URL(`../tests/certs/${file}`, import.meta.url).pathname;
+  const files = { certificate: path(`${name}.pem`), key: path(`${name}.key`), ca: path(`${root}.pem`) };
   return {
-    certificate: await read(`${name}.pem`),
-    key: await read(`${name}.key`),
-    ca: await read(`${root}.pem`),
+    certificate: await Deno.readTextFile(files.certificate),
+    key: await Deno.readTextFile(files.key),
+    ca: await Deno.readTextFile(files.ca),
+    files,
   };
 }
 

@@ -7,8 +7,8 @@
 import process from "node:process";
 import { TLSConfig, TLSEngine, type TLSEngineOptions, TLSVersion } from "tlsio";
 import { HOST, type Identity } from "./peer.ts";
-import type { Effort, Sample } from "./runner.ts";
-import type { Row } from "./scenarios.ts";
+import type { Bench, Sample } from "./runner.ts";
+import type { Row } from "./table.ts";
 
 const CHUNK = new Uint8Array(65536); // bytes per write
 const FLIGHTS_MAX = 10; // more than any handshake of TLS has
@@ -127,8 +127,8 @@ function pairOf(row: Row, identity: Identity): Pair {
 }
 
 /** Handshakes for the time of a measurement: connections made, handshakes done, connections freed. */
-export function measureHandshake(row: Row, effort: Effort, identity: Identity): Sample {
-  const pair = pairOf(row, identity);
+export function measureHandshake(row: Row, { effort, identityOf }: Bench): Sample {
+  const pair = pairOf(row, identityOf(row));
   let session: TLSEngineOptions["savedSession"];
   if (row.resume) {
     using first = pair.connect();
@@ -151,17 +151,17 @@ export function measureHandshake(row: Row, effort: Effort, identity: Identity): 
   }
   const cpu = (cpuMs() - start) / count;
   return {
-    rate: 1000 / cpu,
-    client: cpu * sum.client / (sum.client + sum.server),
-    server: cpu * sum.server / (sum.client + sum.server),
+    both: cpu * 1000,
+    client: cpu * 1000 * sum.client / (sum.client + sum.server),
+    server: cpu * 1000 * sum.server / (sum.client + sum.server),
     up: sum.up / count,
     down: sum.down / count,
   };
 }
 
 /** Bulk data for the time of a measurement, over a connection that is there already. */
-export function measureBulk(row: Row, effort: Effort, identity: Identity): Sample {
-  const pair = pairOf(row, identity);
+export function measureBulk(row: Row, { effort, identityOf }: Bench): Sample {
+  const pair = pairOf(row, identityOf(row));
   using connection = pair.connect();
   connection.handshake();
   pair.verify(connection.client);
@@ -179,7 +179,7 @@ export function measureBulk(row: Row, effort: Effort, identity: Identity): Sampl
   }
   const cpu = cpuMs() - start;
   const rate = megabytes / (cpu / 1000);
-  return { rate, write: rate * (write + read) / write, read: rate * (write + read) / read };
+  return { both: rate, write: rate * (write + read) / write, read: rate * (write + read) / read };
 }
 
 /** Milliseconds of CPU time so far. The clock on the wall would count what other programs do meanwhile. */

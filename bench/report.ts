@@ -8,7 +8,7 @@ import { cpus } from "node:os";
 import { Core } from "tlsio";
 import type { PeerName } from "./peer.ts";
 import type { RowResult, Stat, TableResult } from "./runner.ts";
-import { type Column, labelOf } from "./scenarios.ts";
+import { type Column, labelOf } from "./table.ts";
 
 /** What ran, and on what: figures mean nothing without it. */
 export function environment(): Record<string, string> {
@@ -39,7 +39,7 @@ export function format(result: TableResult, colour: boolean): string {
     bold(table.title),
     grey(head!),
     ...body,
-    ...skipped.map((name) => `not run, node is not installed: ${name}`),
+    ...skipped.map(({ name, reason }) => `not run: ${name}: ${reason}`),
   ].join("\n");
 }
 
@@ -48,7 +48,13 @@ function list({ table, rows }: TableResult): string[][] {
   const [first, ...others] = table.columns;
   const compared = rows.some(({ ratio }) => ratio !== undefined);
   return [
-    ["", first!.label, "min..max", ...others.map(({ label }) => label), ...(compared ? ["x Deno"] : [])],
+    [
+      "",
+      head(first!),
+      "min..max",
+      ...others.map(head),
+      ...(compared ? [`x ${table.against ?? "Deno"}`] : []),
+    ],
     ...rows.map((row) => [
       row.name,
       figure(row, first!, "median"),
@@ -77,7 +83,11 @@ function matrix({ table, rows }: TableResult): string[][] {
 }
 
 function figure({ stats }: RowResult, { key, digits = 0 }: Column, which: keyof Stat): string {
-  return stats[key]![which].toFixed(digits);
+  return stats[key]?.[which].toFixed(digits) ?? "";
+}
+
+function head({ label, unit }: Column): string {
+  return `${label} ${unit}`;
 }
 
 function ratioText(ratio: number | undefined): string {

@@ -106,7 +106,7 @@ export const SERVER_TABLES: readonly Table[] = [
         { key: "base", label: "process before", unit: "MiB" },
         { ...CPU_US, label: "server CPU of a message" },
       ],
-      each(["tlsio", "tlsio streams", ...SERVERS.slice(1), "TCP"], { ...USUAL, held: 1000 }),
+      each(["tlsio", "tlsio streams", ...SERVERS.slice(1)], { ...USUAL, held: 1000 }),
     ),
     once: true,
   },

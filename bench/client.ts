@@ -4,7 +4,7 @@
  * @module
  */
 
-import { buildProgram } from "./build.ts";
+import { buildClient } from "./build.ts";
 import type { Server } from "./agents.ts";
 import type { Terms } from "./peer.ts";
 import { NotRun } from "./runner.ts";
@@ -51,7 +51,7 @@ async function commandOf(
     ...options,
   };
   const args = [command, ...Object.entries(words).map(([name, value]) => `${name}=${value}`)];
-  return new Deno.Command(await buildProgram("client"), {
+  return new Deno.Command(await buildClient(), {
     args,
     stdout: "piped",
     stderr: "piped",

@@ -7,10 +7,9 @@
 import { Buffer } from "node:buffer";
 import * as node from "node:crypto";
 import { CURVES } from "../tests/crypto/asymmetric.ts";
-import type { Harness } from "../tests/crypto/harness.ts";
 import { pkcs1, rsaNumbers } from "../tests/crypto/numbers.ts";
 import { RSA_KEYS } from "../tests/crypto/rsa_keys.ts";
-import { place, type PrimitiveRow } from "./primitive.ts";
+import { place, type PrimitiveCore, type PrimitiveRow } from "./primitive.ts";
 
 const KEY = new Uint8Array(32).fill(0x3c);
 const DIGEST = new Uint8Array(32).map((_, i) => i * 11);
@@ -119,7 +118,7 @@ function rsa(size: "2048" | "3072" | "4096"): PrimitiveRow[] {
   const der = pkcs1(rsaNumbers(RSA_KEYS.find(({ name }) => name === size)!));
   const key = node.createPrivateKey({ key: Buffer.from(der), format: "der", type: "pkcs1" });
   const signature = node.sign("sha256", DIGEST, key);
-  const load = (harness: Harness) => {
+  const load = (harness: PrimitiveCore) => {
     const context = harness.call.rsa_new();
     harness.call.rsa_parse(context, 1, place(harness, der), der.length);
     return context;

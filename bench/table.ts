@@ -134,8 +134,12 @@ function shortName(suite: string): string {
   return suite.replace(/^TLS_(ECDHE_ECDSA_WITH_)?/, "").replace(/_SHA256$/, "");
 }
 
-/** The row of `table` with which `row` is compared: it may have another suite, since not all can be told theirs. */
+/** The row of `table` with which `row` is compared: the baseline that is alike, by its suite if there is one. */
 export function baselineOf(table: Table, row: Row): Row | undefined {
-  const alike = ["version", "key", "resume", "side", "lanes", "direction", "held", "size", "chain"] as const;
-  return table.rows.find((other) => other.baseline && alike.every((name) => other[name] === row[name]));
+  const bases = table.rows.filter((other) =>
+    other.baseline && ALIKE.every((name) => other[name] === row[name])
+  );
+  return bases.find(({ suite }) => suite === row.suite) ?? bases[0]; // not all can be told their suite
 }
+
+const ALIKE = ["version", "key", "resume", "side", "lanes", "direction", "held", "size", "chain"] as const;

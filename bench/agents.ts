@@ -153,7 +153,7 @@ const installed = new Map<string, Promise<boolean>>();
 export function isInstalled(program: string): Promise<boolean> {
   return remember(installed, program, async () => {
     try {
-      const args = program === "nginx" || program === "wrk" ? ["-v"] : ["--version"];
+      const args = ["nginx", "wrk"].includes(program) ? ["-v"] : ["--version"];
       await new Deno.Command(program, { args, stdout: "null", stderr: "null" }).output();
       return true;
     } catch {

@@ -44,7 +44,7 @@ async function commandOf(
   const words = {
     port: server.port,
     pid: server.pid,
-    ca: identity.files.ca,
+    ca: identity.files!.ca,
     version,
     ciphers: suite === undefined ? OFFER[version] : CIPHERS[suite] ?? suite,
     resume: Number(resume ?? false),

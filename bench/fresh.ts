@@ -22,7 +22,7 @@ export async function measureIdle(row: Row, { effort, identityOf }: Bench): Prom
   const measured = row.side === "client" ? client : server;
   const rss = async (count: number) => {
     await client.call("hold", port, terms, count);
-    await delay(SETTLE);
+    await delay(effort.warmUp ? SETTLE : 0);
     return (await measured.call("usage")).rss;
   };
   await rss(Math.min(WARM_UP, effort.held));

@@ -33,8 +33,8 @@ http {
   tcp_nodelay on;
   server {
     listen ${LOOPBACK}:${port} ssl backlog=1024;
-    ssl_certificate ${identity.files.certificate};
-    ssl_certificate_key ${identity.files.key};
+    ssl_certificate ${identity.files!.certificate};
+    ssl_certificate_key ${identity.files!.key};
     ssl_protocols ${version === "1.2" ? "TLSv1.2" : "TLSv1.3"};
     ssl_session_cache shared:bench:1m;
     location = /bulk { alias ${dir}/bulk; }

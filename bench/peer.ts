@@ -30,7 +30,7 @@ export interface Identity {
   key: string;
   ca: string;
   /** The same as files, for programs that read no other. */
-  files: Record<"certificate" | "key" | "ca", string>;
+  files?: Record<"certificate" | "key" | "ca", string>;
 }
 
 /** What is fixed for both ends of a row. Nothing given: what the two agree on by themselves. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { OpensslSpeed } from "./openssl.ts";
 import type { TestCoreExports } from "../tests/crypto/exports.ts";
 
 /** A core with the harness: of wasm, or native. */
@@ -26,6 +27,8 @@ export interface PrimitiveRow {
   node?(): Operation;
   /** In WebCrypto. */
   web?(): Promise<Operation>;
+  /** In OpenSSL. */
+  openssl?: OpensslSpeed;
 }
 
 /** Puts bytes, or room for so many, into a core's memory for good. */

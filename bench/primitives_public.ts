@@ -52,6 +52,7 @@ function curve(name: NistCurve): PrimitiveRow[] {
       ours.generateKeys();
       return () => ours.computeSecret(point);
     },
+    openssl: { args: [`ecdhp${name.slice(2)}`], line: 7 },
   }, {
     name: `${name} ECDHE as in TLS 1.3, by PSA`,
     core(harness) {
@@ -65,6 +66,7 @@ function curve(name: NistCurve): PrimitiveRow[] {
       return () => harness.call.ecdsa_write(CURVES[name], d, size, 256, h, 32, out, DER_MAX);
     },
     node: () => () => node.sign("sha256", DIGEST, keys.privateKey),
+    openssl: { args: [`ecdsap${name.slice(2)}`], line: 5 },
     async web() {
       const { privateKey } = await pair;
       return () => crypto.subtle.sign(algorithm, privateKey, DIGEST);
@@ -86,6 +88,7 @@ function curve(name: NistCurve): PrimitiveRow[] {
       const signature = await crypto.subtle.sign(algorithm, privateKey, DIGEST);
       return () => crypto.subtle.verify(algorithm, publicKey, signature, DIGEST);
     },
+    openssl: { args: [`ecdsap${name.slice(2)}`], line: 6 },
   }];
 }
 
@@ -106,6 +109,7 @@ const X25519: PrimitiveRow[] = [{
     const [ours, theirs] = [node.generateKeyPairSync("x25519"), node.generateKeyPairSync("x25519")];
     return () => node.diffieHellman({ privateKey: ours.privateKey, publicKey: theirs.publicKey });
   },
+  openssl: { args: ["ecdhx25519"], line: 7 },
 }, {
   name: "X25519 ECDHE as in TLS 1.3, by PSA",
   core(harness) {
@@ -130,6 +134,7 @@ function rsa(size: "2048" | "3072" | "4096"): PrimitiveRow[] {
       return () => harness.call.rsa_sign(context, 0, 256, h, 32, 0, out);
     },
     node: () => () => node.sign("sha256", DIGEST, key),
+    openssl: { args: [`rsa${size}`], line: 1 },
   }, {
     name: `RSA-${size} verify`,
     core(harness) {
@@ -141,6 +146,7 @@ function rsa(size: "2048" | "3072" | "4096"): PrimitiveRow[] {
       const publicKey = node.createPublicKey(key);
       return () => node.verify("sha256", DIGEST, publicKey, signature);
     },
+    openssl: { args: [`rsa${size}`], line: 2 },
   }];
 }
 

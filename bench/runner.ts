@@ -69,6 +69,8 @@ export interface RowResult {
 export interface Skipped {
   readonly name: string;
   readonly reason: string;
+  /** It should have been. */
+  readonly failed?: true;
 }
 
 /** What came of a table. */
@@ -82,7 +84,7 @@ export interface TableResult {
 export async function runTable(table: Table, bench: Bench): Promise<TableResult> {
   const { warmUp, rounds: wanted } = bench.effort;
   const samples = new Map<Row, Sample[]>(table.rows.map((row) => [row, []]));
-  const reasons = new Map<Row, string>();
+  const reasons = new Map<Row, Omit<Skipped, "name">>();
   const rounds = table.once ? 1 : wanted;
   for (let round = warmUp && !table.once ? 0 : 1; round <= rounds; round++) {
     for (const row of table.rows) {
@@ -91,8 +93,8 @@ export async function runTable(table: Table, bench: Bench): Promise<TableResult>
         const sample = await table.measure(row, bench);
         if (round > 0) samples.get(row)!.push(sample);
       } catch (error) {
-        if (error instanceof NotRun) reasons.set(row, error.message);
-        else throw new Error(`Cannot measure "${nameOf(row)}" of ${table.id}`, { cause: error });
+        if (error instanceof NotRun) reasons.set(row, { reason: error.message });
+        else reasons.set(row, { reason: `FAILED: ${error}`, failed: true });
       }
     }
   }
@@ -103,17 +105,17 @@ export async function runTable(table: Table, bench: Bench): Promise<TableResult>
     table,
     rows: measured.map((row) => {
       const baseline = baselineOf(table, row);
-      const ratio = stats.get(row)![first]!.median / (stats.get(baseline!)?.[first]?.median ?? NaN);
+      const ratio = (stats.get(row)![first]?.median ?? NaN) / (stats.get(baseline!)?.[first]?.median ?? NaN);
       return { name: nameOf(row), row, stats: stats.get(row)!, ...(Number.isFinite(ratio) && { ratio }) };
     }),
-    skipped: [...reasons].map(([row, reason]) => ({ name: nameOf(row), reason })),
+    skipped: [...reasons].map(([row, why]) => ({ name: nameOf(row), ...why })),
   };
 }
 
 function statsOf(samples: readonly Sample[]): Record<string, Stat> {
-  const keys = Object.keys(samples[0]!);
+  const keys = [...new Set(samples.flatMap(Object.keys))];
   return Object.fromEntries(keys.map((key) => {
-    const values = samples.map((sample) => sample[key]!).sort((a, b) => a - b);
+    const values = samples.flatMap((sample) => sample[key] ?? []).sort((a, b) => a - b);
     const stat = { median: median(values), min: values[0]!, max: values.at(-1)!, rounds: values.length };
     return [key, stat];
   }));

@@ -4,10 +4,18 @@
  * @module
  */
 
+import { PRIMITIVE_TABLES } from "./primitives.ts";
 import type { Table } from "./table.ts";
+import { GROWTH_TABLES } from "./tables_growth.ts";
 import { MEMORY_TABLES } from "./tables_memory.ts";
 import { PAIR_TABLES } from "./tables_pairs.ts";
 import { SERVER_TABLES } from "./tables_servers.ts";
 
 /** The tables, group by group. */
-export const TABLES: readonly Table[] = [...MEMORY_TABLES, ...SERVER_TABLES, ...PAIR_TABLES];
+export const TABLES: readonly Table[] = [
+  ...MEMORY_TABLES,
+  ...PRIMITIVE_TABLES,
+  ...SERVER_TABLES,
+  ...PAIR_TABLES,
+  ...GROWTH_TABLES,
+];

@@ -8,14 +8,14 @@ import { delay } from "@std/async";
 import { isInstalled, type Server, startServer } from "./agents.ts";
 import { holdConnections, runClient } from "./client.ts";
 import { termsOf } from "./loopback.ts";
-import { type Bench, NotRun, type Sample } from "./runner.ts";
+import { type Bench, type Effort, NotRun, type Sample } from "./runner.ts";
 import type { Row } from "./table.ts";
 
 const MESSAGE = 64; // bytes
 const WARM_UP = 50; // connections, opened and closed before the memory is read
 const SETTLE = 500; // milliseconds; what a close, or a garbage collection, leaves to be done
+const HELD_REAL = 1000; // connections; a quick run has so few that the figures mean nothing, and does not say so of each
 const FILES_RESERVED = 100; // what a process has open beside its connections
-const THREADS_MAX = 32; // of wrk's connections, as many as the other tables have lanes
 
 /** nginx speaks HTTP alone. */
 const httpOf = ({ server }: Row) => ({ http: Number(server === "nginx") });
@@ -66,24 +66,33 @@ export async function measureServerPingPong(row: Row, { effort, pool, identityOf
   return { cpu: serverCpu / count * 1e6, rate: count / seconds, p50: p50 * 1e6, p99: p99 * 1e6 };
 }
 
-/** With connections open that do nothing: resident memory for each, and what a message then costs. */
+/** With connections open that do nothing: their memory, and what a message on one more then costs. */
 export async function measureServerIdle(row: Row, { effort, identityOf }: Bench): Promise<Sample> {
   const held = Math.min(row.held!, effort.held);
+  if (held < row.held! && held >= HELD_REAL) throw new NotRun("takes long: run with --full");
   checkFiles(held);
   const terms = termsOf(row, identityOf(row));
   await using server = await startServer(row.server!, terms, "bytes", true);
   await (await holdConnections(server, terms, WARM_UP, httpOf(row)))[Symbol.asyncDispose]();
-  const before = await residentMemory(server);
+  const before = await residentMemory(server, effort);
+  const cpu = await cpuSeconds(server.pid);
   await using _connections = await holdConnections(server, terms, held, httpOf(row));
-  const after = await residentMemory(server);
+  const setup = (await cpuSeconds(server.pid) - cpu) / held * 1000;
+  const after = await residentMemory(server, effort);
   const options = { lanes: 1, ms: effort.ms, size: MESSAGE, ...httpOf(row) };
   const { count, serverCpu } = await runClient("ping-pong", server, terms, options);
-  return { kib: (after - before) / 1024 / held, base: before / 2 ** 20, cpu: serverCpu / count * 1e6 };
+  return {
+    kib: (after - before) / 1024 / held,
+    total: (after - before) / 2 ** 20,
+    base: before / 2 ** 20,
+    cpu: serverCpu / count * 1e6,
+    setup,
+  };
 }
 
 /** Bytes of memory that a process has, after it has settled. */
-async function residentMemory(server: Server): Promise<number> {
-  await delay(SETTLE);
+async function residentMemory(server: Server, { warmUp }: Effort): Promise<number> {
+  await delay(warmUp ? SETTLE : 0);
   await server.settle();
   const status = await Deno.readTextFile(`/proc/${server.pid}/status`);
   return Number(/VmRSS:\s*(\d+) kB/.exec(status)![1]) * 1024;
@@ -107,11 +116,10 @@ export async function measureHttp(row: Row, { effort, pool, identityOf }: Bench)
   const terms = termsOf(row, identityOf(row));
   const server = await pool.server(row.server!, terms, "http");
   const before = await cpuSeconds(server.pid);
-  const lanes = row.lanes ?? THREADS_MAX;
   const args = [
     "-t1",
-    `-c${lanes}`,
-    `-d${Math.ceil(effort.ms / 1000)}s`,
+    `-c${row.lanes!}`,
+    `-d${HTTP_SECONDS}s`,
     "--latency",
     `https://127.0.0.1:${server.port}/`,
   ];
@@ -138,6 +146,7 @@ function latency(text: string, percent: number): number {
   return Number(value) * UNITS[unit!]!;
 }
 
+const HTTP_SECONDS = 1; // the shortest that wrk knows
 const TICKS = 100; // per second, in /proc on every Linux
 
 /** User and system time of a process so far. */

@@ -63,6 +63,8 @@ export interface Table {
   readonly matrix?: true;
   /** The parameter that a chart has across, where the table shows how cost grows. */
   readonly grows?: "lanes" | "held" | "size" | "chain";
+  /** The columns are implementations, not figures of one: all compare with the first. */
+  readonly implementations?: true;
   /** Measured in one round, since it starts afresh and takes long. */
   readonly once?: true;
 }

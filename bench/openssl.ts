@@ -45,6 +45,6 @@ export async function opensslSpeed(
 
 async function run(args: string[]): Promise<string> {
   if (!await isInstalled("openssl")) return "";
-  const { stdout } = await new Deno.Command("openssl", { args, stderr: "null" }).output();
-  return new TextDecoder().decode(stdout);
+  const { stdout, stderr } = await new Deno.Command("openssl", { args }).output();
+  return new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
 }

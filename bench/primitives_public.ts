@@ -29,7 +29,8 @@ function curve(name: NistCurve): PrimitiveRow[] {
   const keys = node.generateKeyPairSync("ec", { namedCurve: NODE_CURVES[name] });
   const algorithm = { name: "ECDSA", namedCurve: name, hash: "SHA-256" };
   const signed = node.sign("sha256", DIGEST, { key: keys.privateKey, dsaEncoding: "ieee-p1363" });
-  const pair = crypto.subtle.generateKey(algorithm, false, ["sign", "verify"]) as Promise<CryptoKeyPair>;
+  const pair = () =>
+    crypto.subtle.generateKey(algorithm, false, ["sign", "verify"]) as Promise<CryptoKeyPair>;
   return [{
     name: `${name} new key`,
     core(harness) {
@@ -68,7 +69,7 @@ function curve(name: NistCurve): PrimitiveRow[] {
     node: () => () => node.sign("sha256", DIGEST, keys.privateKey),
     openssl: { args: [`ecdsap${name.slice(2)}`], line: 5 },
     async web() {
-      const { privateKey } = await pair;
+      const { privateKey } = await pair();
       return () => crypto.subtle.sign(algorithm, privateKey, DIGEST);
     },
   }, {
@@ -84,7 +85,7 @@ function curve(name: NistCurve): PrimitiveRow[] {
     node: () => () =>
       node.verify("sha256", DIGEST, { key: keys.publicKey, dsaEncoding: "ieee-p1363" }, signed),
     async web() {
-      const { publicKey, privateKey } = await pair;
+      const { publicKey, privateKey } = await pair();
       const signature = await crypto.subtle.sign(algorithm, privateKey, DIGEST);
       return () => crypto.subtle.verify(algorithm, publicKey, signature, DIGEST);
     },

@@ -14,7 +14,9 @@ import type { RowData, RunData, TableData } from "./data.ts";
 
 const data: RunData = JSON.parse(document.getElementById("data")!.textContent!);
 const BETTER = { higher: "more is better", lower: "less is better" } as const;
+const CLIENT = "C client > "; // the same for all in its charts
 const BAR = 22; // pixels of a bar with its gap
+const LETTER = 7.3; // pixels, of the wider fonts
 
 /** One bar or point: a figure over all rounds. */
 interface Mark {
@@ -56,7 +58,7 @@ const fillOf = (name: string) =>
 function bars(marks: readonly Mark[], width: number): Element {
   const top = Math.max(...marks.map(({ max }) => max));
   const longest = Math.max(...marks.map(({ name }) => name.length));
-  const left = Math.min(width * 0.45, longest * 6.6 + 8);
+  const left = Math.min(width * 0.6, longest * LETTER + 8);
   return Plot.plot({
     width,
     height: marks.length * BAR + 6,
@@ -109,7 +111,7 @@ function lines(marks: readonly Mark[], width: number, across: string, unit: stri
     width,
     height: LINES_HEIGHT,
     marginLeft: 48,
-    marginRight: 128,
+    marginRight: Math.max(...marks.map(({ name }) => name.length)) * LETTER + 14,
     marginTop: LINES_TOP,
     marginBottom: LINES_BOTTOM,
     x: {
@@ -178,7 +180,7 @@ function chartsOf(table: TableData): Chart[] {
     const rows = table.rows.filter((row) => row.subject === subject);
     const marks = table.implementations
       ? table.columns.flatMap(({ key, label }) => markOf(rows[0]!, key, label))
-      : rows.flatMap((row) => markOf(row, first!.key, row.actor.replace("C client > ", "") || row.name));
+      : rows.flatMap((row) => markOf(row, first!.key, row.actor.replace(CLIENT, "") || row.name));
     return { title: subject || table.title, note: noteOf(table), draw: (width) => bars(marks, width) };
   });
 }
@@ -189,7 +191,7 @@ function growthCharts(table: TableData): Chart[] {
   return suites.flatMap((suite) =>
     shown.map(({ key, label, unit, better }) => {
       const marks = table.rows.filter(({ row }) => (row.suite ?? "") === suite).flatMap((row) =>
-        markOf(row, key, row.actor.replace("C client > ", ""), row.row[table.grows!])
+        markOf(row, key, row.actor.replace(CLIENT, ""), row.row[table.grows!])
       );
       const title = [label, suite.replace(/^TLS_|_SHA256$/g, "")].filter((part) => part !== "").join(", ");
       return {
@@ -206,8 +208,10 @@ function markOf({ stats }: RowData, key: string, name: string, x = 0): Mark[] {
   return stat === undefined ? [] : [{ name, x, ...stat }];
 }
 
-function noteOf({ columns: [first] }: TableData): string {
-  return `${first!.label}, ${first!.unit}${first!.better ? `, ${BETTER[first!.better]}` : ""}`;
+function noteOf({ columns: [first], implementations }: TableData): string {
+  return `${implementations ? "" : `${first!.label}, `}${first!.unit}${
+    first!.better ? `, ${BETTER[first!.better]}` : ""
+  }`;
 }
 
 /** All figures of a table. */
@@ -256,17 +260,17 @@ function targets(): HTMLElement {
   const lines = data.targets.map(({ what, unit, better, must, stretch, measured, reached }) => {
     const sign = better === "lower" ? "≤" : "≥";
     const cells = [
-      `${sign} ${figure(must)} ${unit}`,
-      `${sign} ${figure(stretch)}`,
-      measured === undefined ? "" : `${figure(measured)} ${unit}`,
       REACHED[reached],
+      measured === undefined ? "" : `${figure(measured)} ${unit}`,
+      `${sign} ${figure(must)}`,
+      `${sign} ${figure(stretch)}`,
     ];
     const line = element("tr", "", element("th", what), ...cells.map((cell) => element("td", cell)));
     line.className = `reached-${reached.replace(" ", "-")}`;
     return line;
   });
   const grid = element("table", "");
-  const head = ["", "must", "stretch", "measured", ""].map((text) => element("th", text));
+  const head = ["", "", "measured", "must", "stretch"].map((text) => element("th", text));
   grid.append(element("thead", "", element("tr", "", ...head)), element("tbody", "", ...lines));
   const scroller = element("div", "", grid);
   scroller.className = "scroll";

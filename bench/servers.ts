@@ -111,7 +111,7 @@ function checkFiles(connections: number): void {
 }
 
 /** Requests over HTTPS, connections kept: by wrk. */
-export async function measureHttp(row: Row, { effort, pool, identityOf }: Bench): Promise<Sample> {
+export async function measureHttp(row: Row, { pool, identityOf }: Bench): Promise<Sample> {
   if (!await isInstalled("wrk")) throw new NotRun("wrk is not installed: install wrk");
   const terms = termsOf(row, identityOf(row));
   const server = await pool.server(row.server!, terms, "http");

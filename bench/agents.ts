@@ -8,6 +8,7 @@ import { stripTypeScriptTypes } from "node:module";
 import { deadline } from "@std/async";
 import { openStreams, type StreamReader, type StreamWriter } from "tlsio";
 import type { COMMANDS } from "./agent.ts";
+import { isInstalled, remember } from "./installed.ts";
 import { startNginx } from "./nginx.ts";
 import type { PeerName, Terms } from "./peer.ts";
 import { NotRun } from "./runner.ts";
@@ -147,21 +148,6 @@ function nodeAgent(): Promise<string> {
   })();
 }
 
-const installed = new Map<string, Promise<boolean>>();
-
-/** Whether a program can be started. */
-export function isInstalled(program: string): Promise<boolean> {
-  return remember(installed, program, async () => {
-    try {
-      const args = ["nginx", "wrk"].includes(program) ? ["-v"] : ["--version"];
-      await new Deno.Command(program, { args, stdout: "null", stderr: "null" }).output();
-      return true;
-    } catch {
-      return false;
-    }
-  });
-}
-
 /** Agents and servers that are started when they are first needed, and stay until the end of the scope. */
 export class Pool implements AsyncDisposable {
   readonly #agents = new Map<string, Promise<Agent>>();
@@ -185,9 +171,4 @@ export class Pool implements AsyncDisposable {
     const all = await Promise.allSettled([...this.#agents.values(), ...this.#servers.values()]);
     await Promise.all(all.map((one) => one.status === "fulfilled" && one.value[Symbol.asyncDispose]()));
   }
-}
-
-function remember<T>(map: Map<string, T>, key: string, make: () => T): T {
-  if (!map.has(key)) map.set(key, make());
-  return map.get(key)!;
 }

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { isInstalled, type Server } from "./agents.ts";
+import type { Server } from "./agents.ts";
+import { isInstalled } from "./installed.ts";
 import { ANSWER, LOOPBACK, type Terms } from "./peer.ts";
 import { NotRun } from "./runner.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { isInstalled } from "./agents.ts";
+import { isInstalled } from "./installed.ts";
 
 /** How to ask, and which line of the answer counts. */
 export interface OpensslSpeed {

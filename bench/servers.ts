@@ -5,8 +5,9 @@
  */
 
 import { delay } from "@std/async";
-import { isInstalled, type Server, startServer } from "./agents.ts";
+import { type Server, startServer } from "./agents.ts";
 import { holdConnections, runClient } from "./client.ts";
+import { isInstalled } from "./installed.ts";
 import { termsOf } from "./loopback.ts";
 import { type Bench, type Effort, NotRun, type Sample } from "./runner.ts";
 import type { Row } from "./table.ts";

@@ -28,6 +28,8 @@ export interface Row {
   readonly size?: number;
   /** Certificates from the server's own to the one below the root. */
   readonly chain?: number;
+  /** Threads of a server that listen on one port. */
+  readonly workers?: number;
   /** Whose memory is measured. */
   readonly side?: "client" | "server";
   readonly engine?: Engine;
@@ -62,7 +64,7 @@ export interface Table {
   /** Show the first column as a matrix of clients and servers. */
   readonly matrix?: true;
   /** The parameter that a chart has across, where the table shows how cost grows. */
-  readonly grows?: "lanes" | "held" | "size" | "chain";
+  readonly grows?: "lanes" | "held" | "size" | "chain" | "workers";
   /** The columns are implementations, not figures of one: all compare with the first. */
   readonly implementations?: true;
   /** Measured in one round, since it starts afresh and takes long. */
@@ -101,7 +103,7 @@ export function labelOf(peer: PeerName, side: "client" | "server"): string {
 
 /** What a row measures: its parameters but for who does it. */
 export function subjectOf(row: Row): string {
-  const { version, key, resume, suite, side, lanes, direction, held, size, chain, primitive } = row;
+  const { version, key, resume, suite, side, lanes, direction, held, size, chain, workers, primitive } = row;
   return [
     ...(primitive ? [primitive] : []),
     ...(version ? [`TLS ${version}`] : []),
@@ -112,6 +114,7 @@ export function subjectOf(row: Row): string {
     ...(held ? [`${held} open`] : []),
     ...(size ? [sizeLabel(size)] : []),
     ...(chain ? [chain === 1 ? "1 certificate" : `${chain} certificates`] : []),
+    ...(workers ? [workers === 1 ? "1 worker" : `${workers} workers`] : []),
     ...(side ? [`${side}:`] : []),
   ].join(" ");
 }
@@ -144,4 +147,15 @@ export function baselineOf(table: Table, row: Row): Row | undefined {
   return bases.find(({ suite }) => suite === row.suite) ?? bases[0]; // not all can be told their suite
 }
 
-const ALIKE = ["version", "key", "resume", "side", "lanes", "direction", "held", "size", "chain"] as const;
+const ALIKE = [
+  "version",
+  "key",
+  "resume",
+  "side",
+  "lanes",
+  "direction",
+  "held",
+  "size",
+  "chain",
+  "workers",
+] as const;

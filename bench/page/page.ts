@@ -115,7 +115,7 @@ function lines(marks: readonly Mark[], width: number, across: string, unit: stri
     marginTop: LINES_TOP,
     marginBottom: LINES_BOTTOM,
     x: {
-      type: across === "chain" ? "linear" : "log",
+      type: across === "chain" || across === "workers" ? "linear" : "log",
       label: ACROSS[across]!,
       ticks: [...new Set(marks.map(({ x }) => x))],
       tickFormat: sizeText,
@@ -155,6 +155,7 @@ const ACROSS: Readonly<Record<string, string>> = {
   chain: "certificates in the chain",
   held: "connections open",
   lanes: "clients at once",
+  workers: "workers",
 };
 
 function sizeText(value: number): string {

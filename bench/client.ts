@@ -79,22 +79,28 @@ export async function runClient(
   return JSON.parse(decoder.decode(stdout));
 }
 
+/** Connections that are open, and what opening them took. */
+export interface Held extends AsyncDisposable {
+  readonly figures: ClientFigures;
+}
+
 /** Opens `count` connections, each used once, and keeps them to the end of the scope. */
 export async function holdConnections(
   server: Server,
   terms: Terms,
   count: number,
   options: Record<string, number> = {},
-): Promise<AsyncDisposable> {
+): Promise<Held> {
   const child = (await commandOf("hold", server, terms, { count, ...options })).spawn();
   const reader = child.stdout.getReader();
-  const { done } = await reader.read();
+  const { done, value } = await reader.read(); // a line, which is shorter than a pipe's write
   if (done) {
     await child.stdin.close();
     throw new Error(`Cannot hold ${count} connections: ${await new Response(child.stderr).text()}`);
   }
   reader.releaseLock();
   return {
+    figures: JSON.parse(new TextDecoder().decode(value)),
     async [Symbol.asyncDispose]() {
       await child.stdin.close();
       await Promise.all([child.stdout.cancel(), child.stderr.cancel(), child.status]);

@@ -14,7 +14,7 @@ import type { Row } from "./table.ts";
 
 const MESSAGE = 64; // bytes
 const WARM_UP = 50; // connections, opened and closed before the memory is read
-const SETTLE = 500; // milliseconds; what a close, or a garbage collection, leaves to be done
+const SETTLE = 300; // milliseconds; what a close, or a garbage collection, leaves to be done
 const HELD_REAL = 1000; // connections; a quick run has so few that the figures mean nothing, and does not say so of each
 const FILES_RESERVED = 100; // what a process has open beside its connections
 
@@ -76,9 +76,7 @@ export async function measureServerIdle(row: Row, { effort, identityOf }: Bench)
   await using server = await startServer(row.server!, terms, "bytes", true);
   await (await holdConnections(server, terms, WARM_UP, httpOf(row)))[Symbol.asyncDispose]();
   const before = await residentMemory(server, effort);
-  const cpu = await cpuSeconds(server.pid);
-  await using _connections = await holdConnections(server, terms, held, httpOf(row));
-  const setup = (await cpuSeconds(server.pid) - cpu) / held * 1000;
+  await using connections = await holdConnections(server, terms, held, httpOf(row));
   const after = await residentMemory(server, effort);
   const options = { lanes: 1, ms: effort.ms, size: MESSAGE, ...httpOf(row) };
   const { count, serverCpu } = await runClient("ping-pong", server, terms, options);
@@ -87,7 +85,7 @@ export async function measureServerIdle(row: Row, { effort, identityOf }: Bench)
     total: (after - before) / 2 ** 20,
     base: before / 2 ** 20,
     cpu: serverCpu / count * 1e6,
-    setup,
+    setup: connections.figures.serverCpu / held * 1000,
   };
 }
 

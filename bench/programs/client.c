@@ -115,11 +115,11 @@ static int ascending(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-static double percentile(double part) { return count == 0 ? 0 : latencies[(long) (part * (count - 1))]; }
+static double percentile(double part) { return latencies == NULL ? 0 : latencies[(long) (part * (count - 1))]; }
 
 static void report(struct usage spent)
 {
-    qsort(latencies, count, sizeof *latencies, ascending);
+    if (latencies != NULL) qsort(latencies, count, sizeof *latencies, ascending);
     printf("{\"count\":%ld,\"seconds\":%.9f,\"clientCpu\":%.9f,\"serverCpu\":%.9f,\"p50\":%.9f,\"p99\":%.9f}\n", count,
            spent.wall, spent.client, spent.server, percentile(0.5), percentile(0.99));
 }
@@ -358,8 +358,9 @@ static void bulk(char direction, struct lane *lane)
 
 static void hold(int lanes, struct lane *all)
 {
-    for (int i = 0; i < lanes; i++) dial_and_ask(&all[i]);
-    puts("{}");
+    struct usage before = usage();
+    for (int i = 0; i < lanes; i++) dial_and_ask(&all[i]), count++;
+    report(since(before));
     fflush(stdout);
     while (read(0, message, sizeof message) > 0);
     for (int i = 0; i < lanes; i++) hang_up(&all[i]);

@@ -79,7 +79,7 @@ export const SERVER_TABLES: readonly Table[] = [
     (["down", "up"] as const).flatMap((direction) => {
       const [chacha, aes] = SUITES["1.3"].map((suite) => ({ ...USUAL, suite, direction }));
       const servers = SERVERS.filter((server) => direction === "down" || server !== "nginx"); // it takes no uploads
-      return [...each(servers, aes!), ...each(["tlsio"], chacha!)];
+      return [...each(servers, aes!), ...each(["tlsio", "Deno"], chacha!)];
     }),
   ),
   table(

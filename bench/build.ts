@@ -31,7 +31,8 @@ let client: Promise<string> | undefined;
 let native: Promise<string> | undefined;
 
 /** The version of the machine's compiler. */
-export function compilerVersion(): Promise<string> {
+function compilerVersion(): Promise<string> {
+  if (Deno.build.os !== "linux") throw new NotRun("it is written for Linux: epoll, getrandom(), CPU clocks");
   return compiler ??= compile("--version").then(
     (text) => text.split("\n")[0]!,
     () => Promise.reject(new NotRun("there is no C compiler: install gcc")),

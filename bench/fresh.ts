@@ -25,10 +25,11 @@ export async function measureIdle(row: Row, { effort, identityOf }: Bench): Prom
     await delay(effort.warmUp ? SETTLE : 0);
     return (await measured.call("usage")).rss;
   };
-  await rss(Math.min(WARM_UP, effort.held));
+  const held = Math.min(row.held!, effort.held);
+  await rss(Math.min(WARM_UP, held));
   const before = await rss(0);
-  const after = await rss(effort.held);
-  return { kib: (after - before) / 1024 / effort.held, base: before / 2 ** 20 };
+  const after = await rss(held);
+  return { kib: (after - before) / 1024 / held, base: before / 2 ** 20 };
 }
 
 /** A client in a new process: until its runtime is up, its modules are loaded, its first round trip is done. */

@@ -51,7 +51,8 @@ export const GROWTH_TABLES: readonly Table[] = [
     title:
       "A server by the connections that are open and idle: memory, and the cost of a message on one more",
     columns: [
-      { key: "total", label: "memory added", unit: "MiB", digits: 1, better: "lower" },
+      { key: "kib", label: "memory of each", unit: "KiB", digits: 1, better: "lower" },
+      { key: "total", label: "memory of all", unit: "MiB", digits: 1, better: "lower" },
       { key: "cpu", label: "server CPU of a message", unit: "us", digits: 1, better: "lower" },
       { key: "setup", label: "server CPU of opening one", unit: "ms", digits: 2, better: "lower" },
     ],

@@ -19,7 +19,7 @@ import { GROUPS, nameOf, type Row } from "./table.ts";
 const DEFAULT: Effort = {
   rounds: 3,
   warmUp: true,
-  ms: 120,
+  ms: 100,
   connects: 5,
   lanes: 16,
   held: 1000,

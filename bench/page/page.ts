@@ -16,7 +16,8 @@ const data: RunData = JSON.parse(document.getElementById("data")!.textContent!);
 const BETTER = { higher: "more is better", lower: "less is better" } as const;
 const CLIENT = "C client > "; // the same for all in its charts
 const BAR = 22; // pixels of a bar with its gap
-const LETTER = 7.3; // pixels, of the wider fonts
+const LONG = 28; // letters of a name that wants a smaller font
+const LETTER = 7.3; // pixels of a letter at 12, of the wider fonts
 
 /** One bar or point: a figure over all rounds. */
 interface Mark {
@@ -58,10 +59,12 @@ const fillOf = (name: string) =>
 function bars(marks: readonly Mark[], width: number): Element {
   const top = Math.max(...marks.map(({ max }) => max));
   const longest = Math.max(...marks.map(({ name }) => name.length));
-  const left = Math.min(width * 0.6, longest * LETTER + 8);
+  const size = longest > LONG ? 10.5 : 12; // pixels
+  const left = Math.min(width * 0.65, longest * LETTER * size / 12 + 8);
   return Plot.plot({
     width,
     height: marks.length * BAR + 6,
+    style: { fontSize: `${size}px` },
     marginLeft: left,
     marginRight: 52,
     marginTop: 2,
@@ -182,7 +185,11 @@ function chartsOf(table: TableData): Chart[] {
     const marks = table.implementations
       ? table.columns.flatMap(({ key, label }) => markOf(rows[0]!, key, label))
       : rows.flatMap((row) => markOf(row, first!.key, row.actor.replace(CLIENT, "") || row.name));
-    return { title: subject || table.title, note: noteOf(table), draw: (width) => bars(marks, width) };
+    return {
+      title: subject.replace(/:$/, "") || "no TLS",
+      note: noteOf(table),
+      draw: (width) => bars(marks, width),
+    };
   });
 }
 
@@ -284,7 +291,7 @@ const drawn: { place: HTMLElement; chart: Chart }[] = [];
 
 function sectionOf(table: TableData): HTMLElement {
   const grid = element("div", "");
-  grid.className = table.grows === undefined ? "charts" : "charts wide";
+  grid.className = table.grows === undefined && table.group !== "pairs" ? "charts" : "charts wide";
   for (const chart of chartsOf(table)) {
     const place = element("div", "");
     const caption = element("figcaption", chart.title, element("span", chart.note));

@@ -189,6 +189,9 @@ static void dial(struct lane *lane, int flags)
     lane->received = 0;
     if (lane->socket < 0 || lane->ssl == NULL) fail(1, "Cannot open socket: %s", strerror(errno));
     setsockopt(lane->socket, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    struct timeval patience = {.tv_sec = STALL / 1000}; /* of a blocking socket */
+    setsockopt(lane->socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    setsockopt(lane->socket, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     lane->begun = now();
     if (connect(lane->socket, (struct sockaddr *) &address, sizeof address) != 0 && errno != EINPROGRESS)
         fail(1, "Cannot connect: %s", strerror(errno));
@@ -241,11 +244,18 @@ static int step(struct lane *lane)
     return 1;
 }
 
+/* Takes the steps to a state over a blocking socket. */
+static void go_on(struct lane *lane, enum state until)
+{
+    while (lane->state != until)
+        if (!step(lane)) fail(1, "Cannot go on in state %d: nothing happens", lane->state);
+}
+
 /* A connection with its first answer read: in TLS 1.3 the tickets have come with it. */
 static void dial_and_ask(struct lane *lane)
 {
     dial(lane, 0);
-    while (lane->state != DONE) step(lane);
+    go_on(lane, DONE);
 }
 
 /* Runs `advance` for every lane that can go on, until no lane is live. */
@@ -309,7 +319,7 @@ static void ping_pong(int lanes, struct lane *all)
         dial_and_ask(&all[i]);
         for (int trip = 0; trip < WARM_UP; trip++) {
             all[i].state = ASK, all[i].received = 0;
-            while (all[i].state != DONE) step(&all[i]);
+            go_on(&all[i], DONE);
         }
         fcntl(all[i].socket, F_SETFL, O_NONBLOCK);
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = &all[i]};
@@ -333,7 +343,7 @@ static void bulk(char direction, struct lane *lane)
     memset(buffer, direction, sizeof buffer);
     message_size = 1;
     dial(lane, 0);
-    while (lane->state == HANDSHAKE) step(lane);
+    go_on(lane, ASK);
     const char *opening = number("http", 0) ? REQUEST_BULK : (char[]){direction, 0};
     if (SSL_write(lane->ssl, opening, strlen(opening)) <= 0) fail(1, "Cannot ask");
     long bytes = number("bytes", 0), before = bytes / 8 / ACK * ACK, moved = 0;

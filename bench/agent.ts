@@ -10,12 +10,13 @@
 import { performance } from "node:perf_hooks";
 import process from "node:process";
 import { createInterface } from "node:readline";
-import type { Conn, Dial, Peer, PeerName, Terms } from "./peer.ts";
+import type { AgentName } from "./agents.ts";
+import type { Conn, Dial, Peer, Terms } from "./peer.ts";
 import { connects, download, handshakes, hold, pingPong, prime, serve } from "./workload.ts";
 
 const BOOT = performance.now(); // milliseconds from the start of the process to here
 
-const LOADERS: Record<PeerName, () => Promise<Peer>> = {
+const LOADERS: Record<Exclude<AgentName, "CPython asyncio">, () => Promise<Peer>> = {
   "tlsio": async () => (await import("./peers_tlsio.ts")).sockets,
   "tlsio streams": async () => (await import("./peers_tlsio.ts")).streams,
   "Deno": async () => (await import("./peers_deno.ts")).startTls,
@@ -26,7 +27,7 @@ const LOADERS: Record<PeerName, () => Promise<Peer>> = {
 };
 
 let loading: Promise<Peer> | undefined;
-const load = () => loading ??= LOADERS[process.argv[2] as PeerName]();
+const load = () => loading ??= LOADERS[process.argv[2] as keyof typeof LOADERS]();
 
 const dialers = new Map<string, Promise<Dial>>();
 
@@ -43,6 +44,7 @@ let held: Conn[] = [];
 /** What the bench can ask for. */
 export const COMMANDS = {
   listen: async (terms: Terms) => await (await load()).listen(terms, serve),
+  listenHttp: async (terms: Terms) => await (await load()).listenHttp!(terms),
   connects: async (port: number, terms: Terms, count: number) =>
     await connects(await dialer(terms), port, terms, count),
   /** Makes the sessions of the next `handshakes`; none: they are full ones. */

@@ -8,7 +8,10 @@ import { stripTypeScriptTypes } from "node:module";
 import { deadline } from "@std/async";
 import { openStreams, type StreamReader, type StreamWriter } from "tlsio";
 import type { COMMANDS } from "./agent.ts";
+import { isInstalled, remember } from "./installed.ts";
+import { startNginx } from "./nginx.ts";
 import type { PeerName, Terms } from "./peer.ts";
+import { NotRun } from "./runner.ts";
 
 const ANSWER_TIMEOUT = 60; // seconds; every command is bounded, and a thousand connections take some ten
 const ANSWER_MAX = 8 * 2 ** 20; // bytes; a hundred thousand figures
@@ -16,14 +19,28 @@ const NODE_FILES = ["agent", "peer", "peers_node", "workload"]; // what Node nee
 
 type Commands = typeof COMMANDS;
 
+/** The implementations that an agent runs. */
+export type AgentName = Exclude<PeerName, "nginx" | "C client">;
+
+/** The side of an implementation that is measured from outside, by its process. */
+export interface Server extends AsyncDisposable {
+  readonly port: number;
+  readonly pid: number;
+  /** Collects its garbage, if it knows how to. */
+  settle(): Promise<unknown>;
+}
+
+/** What a server does with a connection: {@linkcode serve} of workload.ts, or HTTP. */
+export type Protocol = "bytes" | "http";
+
 /** One process. It ends with its scope. */
 export class Agent implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #reader: StreamReader;
   readonly #writer: StreamWriter;
-  readonly #name: PeerName;
+  readonly #name: AgentName;
 
-  private constructor(name: PeerName, child: Deno.ChildProcess) {
+  private constructor(name: AgentName, child: Deno.ChildProcess) {
     this.#name = name;
     this.#child = child;
     const { stdout: readable, stdin: writable } = child;
@@ -36,12 +53,15 @@ export class Agent implements AsyncDisposable {
    * @param name What it runs.
    * @param collectable Whether it collects its garbage before it says how much memory it has.
    */
-  static async start(name: PeerName, collectable = false): Promise<Agent> {
-    const [program, args] = name === "node:tls in Node"
-      ? ["node", [...(collectable ? ["--expose-gc"] : []), await nodeAgent()]]
-      : [Deno.execPath(), ["run", "-A", ...(collectable ? ["--v8-flags=--expose-gc"] : []), AGENT.pathname]];
+  static async start(name: AgentName, collectable = false): Promise<Agent> {
+    const [program, args] = await commandOf(name, collectable);
+    if (!await isInstalled(program)) throw new NotRun(`${program} is not installed`);
     const options = { stdin: "piped", stdout: "piped", stderr: "inherit" } as const;
-    return new Agent(name, new Deno.Command(program!, { args: [...args!, name], ...options }).spawn());
+    return new Agent(name, new Deno.Command(program, { args: [...args, name], ...options }).spawn());
+  }
+
+  get pid(): number {
+    return this.#child.pid;
   }
 
   /** Runs one command of agent.ts in the process. */
@@ -68,7 +88,48 @@ export class Agent implements AsyncDisposable {
   }
 }
 
+async function commandOf(name: AgentName, collectable: boolean): Promise<[string, string[]]> {
+  if (name === "CPython asyncio") return ["python3", [ASYNCIO.pathname]];
+  if (name === "node:tls in Node") {
+    return ["node", [...(collectable ? ["--expose-gc"] : []), await nodeAgent()]];
+  }
+  return [Deno.execPath(), [
+    "run",
+    "-A",
+    "--unstable-net",
+    ...(collectable ? ["--v8-flags=--expose-gc"] : []),
+    AGENT.pathname,
+  ]];
+}
+
+/** Starts a server in a process of its own, which ends with its scope. */
+export async function startServer(
+  name: PeerName,
+  terms: Terms,
+  protocol: Protocol = "bytes",
+  collectable = false,
+): Promise<Server> {
+  if (name === "nginx") return await startNginx(terms);
+  const agent = await Agent.start(name as AgentName, collectable);
+  try {
+    return serverOf(agent, await agent.call(protocol === "http" ? "listenHttp" : "listen", terms));
+  } catch (error) {
+    await agent[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+function serverOf(agent: Agent, port: number): Server {
+  return {
+    port,
+    pid: agent.pid,
+    settle: () => agent.call("usage"),
+    [Symbol.asyncDispose]: () => agent[Symbol.asyncDispose](),
+  };
+}
+
 const AGENT = new URL("agent.ts", import.meta.url);
+const ASYNCIO = new URL("programs/asyncio_server.py", import.meta.url);
 let forNode: Promise<string> | undefined;
 
 /** The path of an agent that Node can run: the same files, their types erased. */
@@ -87,40 +148,27 @@ function nodeAgent(): Promise<string> {
   })();
 }
 
-/** Whether a program can be started. */
-export async function isInstalled(program: string): Promise<boolean> {
-  try {
-    return (await new Deno.Command(program, { args: ["--version"], stdout: "null" }).output()).success;
-  } catch {
-    return false;
-  }
-}
-
-/** Agents that are started when they are first needed, and stay until the end of the scope. */
+/** Agents and servers that are started when they are first needed, and stay until the end of the scope. */
 export class Pool implements AsyncDisposable {
   readonly #agents = new Map<string, Promise<Agent>>();
-  readonly #ports = new Map<string, Promise<number>>();
+  readonly #servers = new Map<string, Promise<Server>>();
 
   /** The process of one implementation on one side. */
   agent(name: PeerName, side: "client" | "server"): Promise<Agent> {
-    return remember(this.#agents, `${side} ${name}`, () => Agent.start(name));
+    return remember(this.#agents, `${side} ${name}`, () => Agent.start(name as AgentName));
   }
 
-  /** The port of a server of these terms, in the process of its implementation. */
-  port(name: PeerName, terms: Terms): Promise<number> {
-    const listen = async () => await (await this.agent(name, "server")).call("listen", terms);
-    return remember(this.#ports, JSON.stringify([name, terms]), listen);
+  /** A server of these terms, in the process of its implementation. */
+  server(name: PeerName, terms: Terms, protocol: Protocol = "bytes"): Promise<Server> {
+    return remember(this.#servers, JSON.stringify([name, protocol, terms]), async () => {
+      if (name === "nginx") return await startNginx(terms);
+      const agent = await this.agent(name, "server");
+      return serverOf(agent, await agent.call(protocol === "http" ? "listenHttp" : "listen", terms));
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const agents = await Promise.allSettled(this.#agents.values());
-    await Promise.all(
-      agents.map((agent) => agent.status === "fulfilled" && agent.value[Symbol.asyncDispose]()),
-    );
+    const all = await Promise.allSettled([...this.#agents.values(), ...this.#servers.values()]);
+    await Promise.all(all.map((one) => one.status === "fulfilled" && one.value[Symbol.asyncDispose]()));
   }
-}
-
-function remember<T>(map: Map<string, T>, key: string, make: () => T): T {
-  if (!map.has(key)) map.set(key, make());
-  return map.get(key)!;
 }

@@ -4,10 +4,10 @@
  * @module
  */
 
-import type { Agent, Pool } from "./agents.ts";
+import type { Agent } from "./agents.ts";
 import type { Identity, Terms } from "./peer.ts";
-import { type Effort, median, type Sample } from "./runner.ts";
-import type { Row } from "./scenarios.ts";
+import { type Bench, median, type Sample } from "./runner.ts";
+import type { Row } from "./table.ts";
 
 const MESSAGE = 64; // bytes
 
@@ -22,12 +22,12 @@ export function termsOf({ version, suite, resume }: Row, identity: Identity): Te
 }
 
 /** Both processes of a row, ready. */
-async function open(pool: Pool, row: Row, identity: Identity) {
-  const terms = termsOf(row, identity);
-  const [client, server, port] = await Promise.all([
+async function open(row: Row, { pool, identityOf }: Bench) {
+  const terms = termsOf(row, identityOf(row));
+  const [client, server, { port }] = await Promise.all([
     pool.agent(row.client!, "client"),
     pool.agent(row.server!, "server"),
-    pool.port(row.server!, terms),
+    pool.server(row.server!, terms),
   ]);
   return { terms, client, server, port };
 }
@@ -46,26 +46,16 @@ async function withCpu<T>(
 }
 
 /** Connections one after the other: what one user waits for. */
-export async function measureConnect(
-  row: Row,
-  effort: Effort,
-  identity: Identity,
-  pool: Pool,
-): Promise<Sample> {
-  const { client, port, terms } = await open(pool, row, identity);
-  const times = await client.call("connects", port, terms, effort.connects);
+export async function measureConnect(row: Row, bench: Bench): Promise<Sample> {
+  const { client, port, terms } = await open(row, bench);
+  const times = await client.call("connects", port, terms, bench.effort.connects);
   return { p50: median(times), min: Math.min(...times) };
 }
 
 /** Connections of several clients at once: what they cost. */
-export async function measureHandshakes(
-  row: Row,
-  effort: Effort,
-  identity: Identity,
-  pool: Pool,
-): Promise<Sample> {
-  const { client, server, port, terms } = await open(pool, row, identity);
-  const { lanes, ms } = effort;
+export async function measureHandshakes(row: Row, bench: Bench): Promise<Sample> {
+  const { client, server, port, terms } = await open(row, bench);
+  const { lanes, ms } = bench.effort;
   await client.call("prime", port, terms, row.resume ? lanes : 0);
   const { result, clientCpu, serverCpu } = await withCpu(
     client,
@@ -82,17 +72,12 @@ export async function measureHandshakes(
 }
 
 /** A download: the server encrypts, the client decrypts. */
-export async function measureDownload(
-  row: Row,
-  effort: Effort,
-  identity: Identity,
-  pool: Pool,
-): Promise<Sample> {
-  const { client, server, port, terms } = await open(pool, row, identity);
+export async function measureDownload(row: Row, bench: Bench): Promise<Sample> {
+  const { client, server, port, terms } = await open(row, bench);
   const { result, clientCpu, serverCpu } = await withCpu(
     client,
     server,
-    () => client.call("download", port, terms, effort.ms),
+    () => client.call("download", port, terms, bench.effort.ms),
   );
   const { bytes, seconds, all } = result;
   const perMegabyte = (cpu: number) => cpu / (all / 1e6);
@@ -104,17 +89,12 @@ export async function measureDownload(
 }
 
 /** Small messages there and back. */
-export async function measurePingPong(
-  row: Row,
-  effort: Effort,
-  identity: Identity,
-  pool: Pool,
-): Promise<Sample> {
-  const { client, server, port, terms } = await open(pool, row, identity);
+export async function measurePingPong(row: Row, bench: Bench): Promise<Sample> {
+  const { client, server, port, terms } = await open(row, bench);
   const { result: times, clientCpu, serverCpu } = await withCpu(
     client,
     server,
-    () => client.call("pingPong", port, terms, { size: MESSAGE, ms: effort.ms }),
+    () => client.call("pingPong", port, terms, { size: MESSAGE, ms: bench.effort.ms }),
   );
   return {
     p50: median(times) * 1000,

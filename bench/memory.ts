@@ -5,12 +5,16 @@
  */
 
 import process from "node:process";
-import { TLSConfig, TLSEngine, type TLSEngineOptions, TLSVersion } from "tlsio";
+import { Core, TLSConfig, TLSEngine, type TLSEngineOptions, TLSVersion } from "tlsio";
 import { HOST, type Identity } from "./peer.ts";
-import type { Effort, Sample } from "./runner.ts";
-import type { Row } from "./scenarios.ts";
+import { ensureBuilt, folderOf } from "../wasm/build.ts";
+import { Native } from "./native.ts";
+import type { Bench, Sample } from "./runner.ts";
+import type { Row } from "./table.ts";
 
-const CHUNK = new Uint8Array(65536); // bytes per write
+const CHUNK = new Uint8Array(65536); // bytes per write in bulk
+const SHORT = 1024; // bytes; of shorter records so many are written at once that the clock costs nothing
+const BATCH = 64; // records
 const FLIGHTS_MAX = 10; // more than any handshake of TLS has
 const MINIMUM = 2; // handshakes of a measurement, however slow
 
@@ -23,7 +27,7 @@ class Pair {
   readonly #server: TLSConfig;
   readonly #row: Row;
 
-  constructor(row: Row, identity: Identity) {
+  constructor(row: Row, identity: Identity, core: Core) {
     const { version, suite } = row;
     const policy = {
       ...(version && { sslVersion: version === "1.2" ? TLSVersion.TLSv1_2 : TLSVersion.TLSv1_3 }),
@@ -35,8 +39,8 @@ class Pair {
       key: source("keyfile", identity.key),
     };
     this.#row = row;
-    this.#client = new TLSConfig({ ...policy, trust: [source("caCerts", identity.ca)] });
-    this.#server = new TLSConfig({ ...policy, serverSide: true, credential });
+    this.#client = new TLSConfig({ ...policy, trust: [source("caCerts", identity.ca)] }, core);
+    this.#server = new TLSConfig({ ...policy, serverSide: true, credential }, core);
   }
 
   /** Two engines; a saved session makes them resume. */
@@ -86,13 +90,18 @@ class Connection implements Disposable {
     throw new Error("Cannot complete handshake: it does not end");
   }
 
-  /** Sends `data` down. Returns the milliseconds of writing and of reading. */
-  send(data: Bytes, buffer: Bytes): [write: number, read: number] {
+  /** Sends `data` down in writes of at most `size` bytes. Returns the milliseconds of writing and of reading. */
+  send(data: Bytes, buffer: Bytes, size = data.length): [write: number, read: number] {
     let write = 0;
     let read = 0;
     for (let rest = data; rest.length > 0;) {
       const start = performance.now();
-      rest = rest.subarray(this.server.write(rest));
+      for (let left = Math.min(rest.length, BATCH * SHORT); left > 0;) {
+        const n = this.server.write(rest.subarray(0, Math.min(left, size)));
+        if (n === 0) break; // the engine wants its records taken first
+        left -= n;
+        rest = rest.subarray(n);
+      }
       const records = this.server.takeRecords();
       const written = performance.now();
       this.client.receive(records);
@@ -119,16 +128,32 @@ function step(engine: TLSEngine, deliver: Records): number {
   return ms;
 }
 
-const pairs = new Map<Row, Pair>();
+const pairs = new Map<Row, Promise<Pair>>();
 
-function pairOf(row: Row, identity: Identity): Pair {
-  if (!pairs.has(row)) pairs.set(row, new Pair(row, identity));
+function pairOf(row: Row, { identityOf }: Bench): Promise<Pair> {
+  if (!pairs.has(row)) {
+    pairs.set(row, coreOf(row).then((core) => new Pair(row, identityOf(row), core)));
+  }
   return pairs.get(row)!;
 }
 
-/** Handshakes for the time of a measurement: connections made, handshakes done, connections freed. */
-export function measureHandshake(row: Row, effort: Effort, identity: Identity): Sample {
-  const pair = pairOf(row, identity);
+let stock: Promise<Core> | undefined;
+
+/** The core that a row names: ours, or mbedTLS alone. */
+function coreOf({ engine }: Row): Promise<Core> {
+  if (engine !== "stock wasm mbedTLS") return Promise.resolve(Core.shared());
+  return stock ??= (async () => {
+    await ensureBuilt(["stock"]);
+    const bytes = await Deno.readFile(new URL("stock.wasm", folderOf("stock")));
+    return new Core({ module: await WebAssembly.compile(bytes) });
+  })();
+}
+
+/** Handshakes for the time of a measurement: connections made, handshakes done, connections freed; microseconds. */
+export async function measureHandshake(row: Row, bench: Bench): Promise<Sample> {
+  const { effort } = bench;
+  if (row.engine === "native mbedTLS") return await nativeHandshake(row, bench);
+  const pair = await pairOf(row, bench);
   let session: TLSEngineOptions["savedSession"];
   if (row.resume) {
     using first = pair.connect();
@@ -151,35 +176,61 @@ export function measureHandshake(row: Row, effort: Effort, identity: Identity): 
   }
   const cpu = (cpuMs() - start) / count;
   return {
-    rate: 1000 / cpu,
-    client: cpu * sum.client / (sum.client + sum.server),
-    server: cpu * sum.server / (sum.client + sum.server),
+    both: cpu * 1000,
+    client: cpu * 1000 * sum.client / (sum.client + sum.server),
+    server: cpu * 1000 * sum.server / (sum.client + sum.server),
     up: sum.up / count,
     down: sum.down / count,
   };
 }
 
-/** Bulk data for the time of a measurement, over a connection that is there already. */
-export function measureBulk(row: Row, effort: Effort, identity: Identity): Sample {
-  const pair = pairOf(row, identity);
+async function nativeHandshake({ version, resume = false, ...row }: Row, bench: Bench): Promise<Sample> {
+  const native = await Native.load();
+  const figures = native.handshakes(version!, bench.identityOf(row), resume, bench.effort.ms);
+  const { count, checked, all, client, server, up, down } = figures;
+  if (checked !== (resume ? 0 : count)) throw new Error(`Cannot use handshakes: ${checked} were full ones`);
+  const cpu = all / count * 1e6;
+  return {
+    both: cpu,
+    client: cpu * client / (client + server),
+    server: cpu * server / (client + server),
+    up: up / count,
+    down: down / count,
+  };
+}
+
+/** Bulk data for the time of a measurement, over a connection that is there already: MB/s of each end and of both. */
+export async function measureBulk(row: Row, bench: Bench): Promise<Sample> {
+  const { effort } = bench;
+  const { version, suite, size = CHUNK.length } = row;
+  if (row.engine === "native mbedTLS") {
+    const native = await Native.load();
+    const [bytes, write, read] = native.records(version!, bench.identityOf(row), suite!, size, effort.ms);
+    return speeds(bytes! / 1e6, write!, read!);
+  }
+  const pair = await pairOf(row, bench);
   using connection = pair.connect();
   connection.handshake();
   pair.verify(connection.client);
   const buffer = new Uint8Array(CHUNK.length);
+  const data = CHUNK.subarray(0, size < SHORT ? BATCH * size : CHUNK.length);
   let write = 0;
   let read = 0;
   let megabytes = 0;
   const begun = performance.now();
   const start = cpuMs();
-  while (performance.now() - begun < effort.ms) {
-    const [writeMs, readMs] = connection.send(CHUNK, buffer);
+  do {
+    const [writeMs, readMs] = connection.send(data, buffer, size);
     write += writeMs;
     read += readMs;
-    megabytes += CHUNK.length / 1e6;
-  }
-  const cpu = cpuMs() - start;
-  const rate = megabytes / (cpu / 1000);
-  return { rate, write: rate * (write + read) / write, read: rate * (write + read) / read };
+    megabytes += data.length / 1e6;
+  } while (performance.now() - begun < effort.ms);
+  const cpu = (cpuMs() - start) / 1000;
+  return speeds(megabytes, cpu * write / (write + read), cpu * read / (write + read));
+}
+
+function speeds(megabytes: number, writing: number, reading: number): Sample {
+  return { write: megabytes / writing, read: megabytes / reading, both: megabytes / (writing + reading) };
 }
 
 /** Milliseconds of CPU time so far. The clock on the wall would count what other programs do meanwhile. */

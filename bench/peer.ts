@@ -19,6 +19,9 @@ export type PeerName =
   | "Deno connectTls"
   | "node:tls in Deno"
   | "node:tls in Node"
+  | "CPython asyncio"
+  | "nginx"
+  | "C client"
   | "TCP";
 
 /** A server's certificate, its key, and whom a client must trust; PEM. */
@@ -26,6 +29,8 @@ export interface Identity {
   certificate: string;
   key: string;
   ca: string;
+  /** The same as files, for programs that read no other. */
+  files?: Record<"certificate" | "key" | "ca", string>;
 }
 
 /** What is fixed for both ends of a row. Nothing given: what the two agree on by themselves. */
@@ -62,11 +67,15 @@ export type Dial = (port: number, session?: unknown) => Promise<Dialed>;
 export interface Peer {
   /** Listens on a free port of 127.0.0.1 until the process ends, and runs `serve` for each connection. */
   listen(terms: Terms, serve: (conn: Conn) => Promise<void>): Promise<number>;
+  /** The same over HTTPS: answers every request with {@linkcode ANSWER}. */
+  listenHttp?(terms: Terms): Promise<number>;
   /** Prepares a client: what many connections share is made here. */
   dialer(terms: Terms): Promise<Dial>;
 }
 
 /** The address of everything in the bench. By number: Deno's TLS stalls when it connects by name in bulk. */
 export const LOOPBACK = "127.0.0.1";
+/** What an HTTPS server says: 64 bytes. */
+export const ANSWER = "e".repeat(64);
 /** A name in every certificate of the bench. */
 export const HOST = "localhost";

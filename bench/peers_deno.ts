@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type Conn, type Dial, HOST, LOOPBACK, type Peer, type Terms } from "./peer.ts";
+import { ANSWER, type Conn, type Dial, HOST, LOOPBACK, type Peer, type Terms } from "./peer.ts";
 
 const UNTOLD = { version: undefined, suite: undefined, reused: undefined, session: () => undefined };
 
@@ -23,9 +23,17 @@ async function listenTls({ identity }: Terms, serve: (conn: Conn) => Promise<voi
   return accept(Deno.listenTls({ hostname: LOOPBACK, port: 0, cert, key }), serve);
 }
 
+// deno-lint-ignore require-await -- see above
+async function serveHttps({ identity }: Terms): Promise<number> {
+  const { certificate: cert, key } = identity;
+  const options = { hostname: LOOPBACK, port: 0, cert, key, onListen: () => {} };
+  return Deno.serve(options, () => new Response(ANSWER)).addr.port;
+}
+
 /** `Deno.listenTls`; `Deno.connect`, `setNoDelay` and `Deno.startTls`: the fastest client that Deno has. */
 export const startTls: Peer = {
   listen: listenTls,
+  listenHttp: serveHttps,
   // deno-lint-ignore require-await -- see above
   async dialer({ identity }): Promise<Dial> {
     const options = { hostname: HOST, caCerts: [identity.ca] };

@@ -7,9 +7,10 @@
 
 import type { Buffer } from "node:buffer";
 import { once } from "node:events";
+import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { connect, createSecureContext, createServer, type TLSSocket } from "node:tls";
-import { type Conn, HOST, LOOPBACK, type Peer, type Terms } from "./peer.ts";
+import { ANSWER, type Conn, HOST, LOOPBACK, type Peer, type Terms } from "./peer.ts";
 
 class NodeConn implements Conn {
   readonly #socket: TLSSocket;
@@ -72,6 +73,16 @@ export const nodeTls: Peer = {
     const server = createServer({ ...policy(terms), cert, key, noDelay: true });
     server.on("secureConnection", (socket) => void serve(new NodeConn(socket)));
     server.on("tlsClientError", () => {});
+    server.listen(0, LOOPBACK);
+    await once(server, "listening");
+    return (server.address() as AddressInfo).port;
+  },
+
+  async listenHttp(terms) {
+    const { certificate: cert, key } = terms.identity;
+    const server = createHttpsServer({ ...policy(terms), cert, key, noDelay: true }, (_, response) => {
+      response.end(ANSWER);
+    });
     server.listen(0, LOOPBACK);
     await once(server, "listening");
     return (server.address() as AddressInfo).port;

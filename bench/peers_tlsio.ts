@@ -7,6 +7,7 @@
 import {
   type ContextOptions,
   openConnection,
+  serve,
   SSLContext,
   type SSLSession,
   type SSLSocket,
@@ -15,7 +16,7 @@ import {
   TLSVersion,
   type Writer,
 } from "tlsio";
-import { type Conn, type Dialed, HOST, LOOPBACK, type Peer, type Terms } from "./peer.ts";
+import { ANSWER, type Conn, type Dialed, HOST, LOOPBACK, type Peer, type Terms } from "./peer.ts";
 
 function policy({ version, suite }: Terms): ContextOptions {
   return {
@@ -48,6 +49,16 @@ export const sockets: Peer = {
     };
     accept();
     return listener.addr.port;
+  },
+
+  async listenHttp(terms) {
+    const server = await serve(() => new Response(ANSWER), {
+      hostname: LOOPBACK,
+      port: 0,
+      ssl: serverOptions(terms),
+      onListen: () => {},
+    });
+    return (server.addr as Deno.NetAddr).port;
   },
 
   async dialer(terms) {

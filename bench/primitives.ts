@@ -1,30 +1,30 @@
 /**
- * How fast each primitive is: `deno task bench-primitives [--rounds N] [--cores stock,test] [--best] [--json] [NAME ...]`.
- *
- * Beside a core with kernels: mbedTLS alone, Deno's node:crypto, and WebCrypto where it does the same. Of each row all are
- * measured in turn, round by round, so that a slow moment of the machine does not meet one alone; the figure is the
- * median, or the best with `--best`, for a machine that is never quiet.
+ * How fast each primitive is: in a core with kernels, in mbedTLS alone, in native mbedTLS, in Deno's node:crypto, WebCrypto
+ * and OpenSSL, where they do the same. Of each row all are measured in turn, in slices of a few milliseconds, so that a slow
+ * moment of the machine does not meet one alone.
  *
  * @module
  */
 
-import { parseArgs } from "@std/cli";
-import { type Harness, loadHarnesses, streamOf, type TestCore } from "../tests/crypto/harness.ts";
+import { loadHarnesses, streamOf } from "../tests/crypto/harness.ts";
+import { Native } from "./native.ts";
+import { opensslSpeed } from "./openssl.ts";
 import type { Operation, PrimitiveRow } from "./primitive.ts";
 import { PUBLIC_KEY_ROWS } from "./primitives_public.ts";
 import { SYMMETRIC_ROWS } from "./primitives_symmetric.ts";
-import { environment } from "./report.ts";
-import { median } from "./runner.ts";
+import { type Bench, median, NotRun, type Sample } from "./runner.ts";
+import type { Column, Row, Table } from "./table.ts";
 
 const SLICE = 4; // milliseconds: long enough for the clock, short enough to fall between other processes' turns
+const WARM_UP = 40; // milliseconds, until it has been compiled for speed
+const SLICES_SHARE = 6; // a measurement's time is that of so many who take turns
 
-/** An operation and how often it is repeated in a slice. */
+/** Someone who can do it. */
 interface Entrant {
-  name: string;
-  operation: Operation;
+  readonly name: string;
+  readonly operation: Operation;
+  /** How often in a slice. */
   repeats: number;
-  /** Microseconds each, by round. */
-  times: number[];
 }
 
 /** Runs an operation so many times. Returns microseconds for each. */
@@ -36,73 +36,106 @@ async function slice(operation: Operation, repeats: number): Promise<number> {
   return (performance.now() - began) * 1000 / repeats;
 }
 
-async function enter(name: string, operation: Operation): Promise<Entrant> {
+async function enter(name: string, operation: Operation, warmUp: number): Promise<Entrant> {
   let repeats = 1;
-  // Until it has been compiled for speed and a slice is long enough.
-  for (let spent = 0; spent < 10 * SLICE;) {
+  for (let spent = 0; spent < warmUp;) {
     const each = await slice(operation, repeats);
     spent += each * repeats / 1000;
     repeats = Math.max(1, Math.ceil(SLICE * 1000 / each));
   }
-  return { name, operation, repeats, times: [] };
+  return { name, operation, repeats };
 }
 
-/** The times of all who can do it, in microseconds, by round. */
-async function measure(
-  row: PrimitiveRow,
-  harnesses: readonly Harness[],
-  rounds: number,
-): Promise<Record<string, number[]>> {
-  const entrants: Entrant[] = [];
-  for (const harness of harnesses) entrants.push(await enter(harness.core, row.core(harness)));
-  if (row.node !== undefined) entrants.push(await enter("node:crypto", row.node()));
-  if (row.web !== undefined) entrants.push(await enter("WebCrypto", await row.web()));
-  for (let round = 0; round < rounds; round++) {
-    for (const { operation, repeats, times } of entrants) times.push(await slice(operation, repeats));
+const harnesses = new Map<"cores", ReturnType<typeof load>>();
+
+async function load() {
+  const [ours, simd, stock] = await loadHarnesses("test", "test.simd", "stock");
+  for (const harness of [ours, simd, stock]) harness.random = streamOf("bench");
+  return { ours, simd, stock };
+}
+
+const entrants = new Map<PrimitiveRow, Promise<Entrant[]>>();
+
+/** All who can do what a row names, warm. */
+async function enterAll(row: PrimitiveRow, warmUp: number): Promise<Entrant[]> {
+  if (!harnesses.has("cores")) harnesses.set("cores", load());
+  const { ours, simd, stock } = await harnesses.get("cores")!;
+  const all = [
+    await enter("tlsio", row.core(ours), warmUp),
+    await enter("simd", row.core(simd), warmUp),
+    await enter("stock", row.core(stock), warmUp),
+  ];
+  try {
+    all.push(await enter("native", row.core((await Native.load()).primitives), warmUp));
+  } catch (error) {
+    if (!(error instanceof NotRun)) throw error; // its column is empty, and the tables of handshakes say why
   }
-  return Object.fromEntries(entrants.map(({ name, times }) => [name, times]));
+  if (row.node !== undefined) all.push(await enter("node", row.node(), warmUp));
+  if (row.web !== undefined) all.push(await enter("web", await row.web(), warmUp));
+  return all;
 }
 
-/** MB/s (10^6 bytes) or microseconds. */
-function figure(row: PrimitiveRow, microseconds: number | undefined): string {
-  if (microseconds === undefined) return "";
-  const value = row.bytes === undefined ? microseconds : row.bytes / microseconds;
-  return value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0);
-}
+const ROWS = new Map([...SYMMETRIC_ROWS, ...PUBLIC_KEY_ROWS].map((row) => [row.name, row]));
 
-async function main(): Promise<void> {
-  const { _: wanted, cores = "stock,test", rounds = "21", best, json } = parseArgs(Deno.args, {
-    string: ["_", "cores", "rounds"],
-    boolean: ["best", "json"],
-  });
-  const harnesses = await loadHarnesses(...String(cores).split(",") as TestCore[]);
-  for (const harness of harnesses) harness.random = streamOf("bench");
-  const parts = wanted.map((part) => String(part).toLowerCase());
-  const rows = [...SYMMETRIC_ROWS, ...PUBLIC_KEY_ROWS].filter(({ name }) =>
-    parts.length === 0 || parts.some((part) => name.toLowerCase().includes(part))
+async function measurePrimitive({ primitive }: Row, { effort }: Bench): Promise<Sample> {
+  const row = ROWS.get(primitive!)!;
+  if (!effort.warmUp) askOpensslAtOnce();
+  if (!entrants.has(row)) entrants.set(row, enterAll(row, effort.warmUp ? WARM_UP : 0));
+  const all = await entrants.get(row)!;
+  const times = all.map((): number[] => []);
+  for (let turn = Math.max(1, Math.floor(effort.ms / SLICE / SLICES_SHARE)); turn > 0; turn--) {
+    for (const [i, { operation, repeats }] of all.entries()) times[i]!.push(await slice(operation, repeats));
+  }
+  const found: [string, number][] = all.map(({ name }, i) => [name, median(times[i]!)]);
+  const openssl = row.openssl && await opensslSpeed(row.openssl, row.bytes);
+  if (openssl !== undefined) found.push(["openssl", openssl]);
+  return Object.fromEntries(
+    found.map((
+      [name, microseconds],
+    ) => [name, row.bytes === undefined ? microseconds : row.bytes / microseconds]),
   );
-  const about = environment();
-  const names = [...harnesses.map(({ core }) => core), "node:crypto", "WebCrypto"];
-  const head = ["", "unit", ...names, "speed-up"];
-  const print = (cells: readonly string[]) =>
-    console.log(cells.map((cell, i) => i === 0 ? cell.padEnd(36) : cell.padStart(12)).join(""));
-  if (!json) {
-    for (const [name, value] of Object.entries(about)) console.log(`${name.padEnd(6)}  ${value}`);
-    print(head);
-  }
-  const results: Record<string, unknown>[] = [];
-  for (const row of rows) {
-    const times = Object.entries(await measure(row, harnesses, Number(rounds)));
-    const one = (times: number[]) => best ? Math.min(...times) : median(times);
-    const figures = Object.fromEntries(times.map(([name, times]) => [name, one(times)]));
-    const [first, second] = names.map((name) => figures[name]);
-    results.push({ name: row.name, bytes: row.bytes, microseconds: figures });
-    if (json) continue;
-    const faster = second === undefined ? "" : `${(first! / second).toFixed(2)} x`;
-    const unit = row.bytes === undefined ? "us" : "MB/s";
-    print([row.name, unit, ...names.map((name) => figure(row, figures[name])), faster]);
-  }
-  if (json) console.log(JSON.stringify({ ...about, rounds: Number(rounds), rows: results }, null, 1));
 }
 
-if (import.meta.main) await main();
+/** A second for each, all at the same time: for a quick run, whose figures mean nothing. */
+function askOpensslAtOnce(): void {
+  for (const { openssl, bytes } of ROWS.values()) if (openssl !== undefined) opensslSpeed(openssl, bytes);
+}
+
+function table(id: string, title: string, rows: readonly PrimitiveRow[], figure: Partial<Column>): Table {
+  const column = (key: string, label: string): Column => ({ key, label, unit: "", ...figure });
+  return {
+    id,
+    group: "memory",
+    title,
+    columns: [
+      column("tlsio", "tlsio"),
+      column("simd", "tlsio, plain SIMD"),
+      column("stock", "stock wasm mbedTLS"),
+      column("native", "native mbedTLS"),
+      column("node", "node:crypto in Deno"),
+      column("web", "WebCrypto in Deno"),
+      column("openssl", "openssl speed"),
+    ],
+    rows: rows.map(({ name }) => ({ primitive: name })),
+    measure: measurePrimitive,
+    implementations: true,
+  };
+}
+
+const isBulk = ({ bytes }: PrimitiveRow) => bytes !== undefined;
+const ALL = [...ROWS.values()];
+
+/** Both tables of primitives. */
+export const PRIMITIVE_TABLES: readonly Table[] = [
+  table("primitives-bulk", "Ciphers and hashes", ALL.filter(isBulk), { unit: "MB/s", better: "higher" }),
+  table(
+    "primitives-operations",
+    "Signatures, key exchange and other operations",
+    ALL.filter((row) => !isBulk(row)),
+    {
+      unit: "us",
+      digits: 1,
+      better: "lower",
+    },
+  ),
+];

@@ -7,10 +7,9 @@
 import { Buffer } from "node:buffer";
 import * as node from "node:crypto";
 import { COORDINATE, CURVES } from "../tests/crypto/asymmetric.ts";
-import type { Harness } from "../tests/crypto/harness.ts";
 import { pkcs1, rsaNumbers } from "../tests/crypto/numbers.ts";
 import { RSA_KEYS } from "../tests/crypto/rsa_keys.ts";
-import { place, type PrimitiveRow } from "./primitive.ts";
+import { place, type PrimitiveCore, type PrimitiveRow } from "./primitive.ts";
 
 const KEY = new Uint8Array(32).fill(0x3c);
 const DIGEST = new Uint8Array(32).map((_, i) => i * 11);
@@ -30,7 +29,8 @@ function curve(name: NistCurve): PrimitiveRow[] {
   const keys = node.generateKeyPairSync("ec", { namedCurve: NODE_CURVES[name] });
   const algorithm = { name: "ECDSA", namedCurve: name, hash: "SHA-256" };
   const signed = node.sign("sha256", DIGEST, { key: keys.privateKey, dsaEncoding: "ieee-p1363" });
-  const pair = crypto.subtle.generateKey(algorithm, false, ["sign", "verify"]) as Promise<CryptoKeyPair>;
+  const pair = () =>
+    crypto.subtle.generateKey(algorithm, false, ["sign", "verify"]) as Promise<CryptoKeyPair>;
   return [{
     name: `${name} new key`,
     core(harness) {
@@ -53,6 +53,7 @@ function curve(name: NistCurve): PrimitiveRow[] {
       ours.generateKeys();
       return () => ours.computeSecret(point);
     },
+    openssl: { args: [`ecdhp${name.slice(2)}`], line: 7 },
   }, {
     name: `${name} ECDHE as in TLS 1.3, by PSA`,
     core(harness) {
@@ -66,8 +67,9 @@ function curve(name: NistCurve): PrimitiveRow[] {
       return () => harness.call.ecdsa_write(CURVES[name], d, size, 256, h, 32, out, DER_MAX);
     },
     node: () => () => node.sign("sha256", DIGEST, keys.privateKey),
+    openssl: { args: [`ecdsap${name.slice(2)}`], line: 5 },
     async web() {
-      const { privateKey } = await pair;
+      const { privateKey } = await pair();
       return () => crypto.subtle.sign(algorithm, privateKey, DIGEST);
     },
   }, {
@@ -83,10 +85,11 @@ function curve(name: NistCurve): PrimitiveRow[] {
     node: () => () =>
       node.verify("sha256", DIGEST, { key: keys.publicKey, dsaEncoding: "ieee-p1363" }, signed),
     async web() {
-      const { publicKey, privateKey } = await pair;
+      const { publicKey, privateKey } = await pair();
       const signature = await crypto.subtle.sign(algorithm, privateKey, DIGEST);
       return () => crypto.subtle.verify(algorithm, publicKey, signature, DIGEST);
     },
+    openssl: { args: [`ecdsap${name.slice(2)}`], line: 6 },
   }];
 }
 
@@ -107,6 +110,7 @@ const X25519: PrimitiveRow[] = [{
     const [ours, theirs] = [node.generateKeyPairSync("x25519"), node.generateKeyPairSync("x25519")];
     return () => node.diffieHellman({ privateKey: ours.privateKey, publicKey: theirs.publicKey });
   },
+  openssl: { args: ["ecdhx25519"], line: 7 },
 }, {
   name: "X25519 ECDHE as in TLS 1.3, by PSA",
   core(harness) {
@@ -136,7 +140,7 @@ function rsa(size: "2048" | "3072" | "4096"): PrimitiveRow[] {
   const der = pkcs1(rsaNumbers(RSA_KEYS.find(({ name }) => name === size)!));
   const key = node.createPrivateKey({ key: Buffer.from(der), format: "der", type: "pkcs1" });
   const signature = node.sign("sha256", DIGEST, key);
-  const load = (harness: Harness) => {
+  const load = (harness: PrimitiveCore) => {
     const context = harness.call.rsa_new();
     harness.call.rsa_parse(context, 1, place(harness, der), der.length);
     return context;
@@ -148,6 +152,7 @@ function rsa(size: "2048" | "3072" | "4096"): PrimitiveRow[] {
       return () => harness.call.rsa_sign(context, 0, 256, h, 32, 0, out);
     },
     node: () => () => node.sign("sha256", DIGEST, key),
+    openssl: { args: [`rsa${size}`], line: 1 },
   }, {
     name: `RSA-${size} verify`,
     core(harness) {
@@ -159,6 +164,7 @@ function rsa(size: "2048" | "3072" | "4096"): PrimitiveRow[] {
       const publicKey = node.createPublicKey(key);
       return () => node.verify("sha256", DIGEST, publicKey, signature);
     },
+    openssl: { args: [`rsa${size}`], line: 2 },
   }];
 }
 

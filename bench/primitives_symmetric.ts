@@ -7,20 +7,17 @@
 import { Buffer } from "node:buffer";
 import * as node from "node:crypto";
 import { place, type PrimitiveRow } from "./primitive.ts";
+import { sizeLabel } from "./table.ts";
 
 const DATA = new Uint8Array(16384).map((_, i) => i * 31);
 const KEY = DATA.slice(1, 33);
 const IV = DATA.slice(40, 52);
 const AAD = DATA.slice(60, 65); // as long as TLS 1.3's
 
-function label(bytes: number): string {
-  return bytes >= 1024 ? `${bytes / 1024} KiB` : `${bytes} B`;
-}
-
 function hash(bits: 256 | 384 | 512, bytes: number): PrimitiveRow {
   const input = DATA.subarray(0, bytes);
   return {
-    name: `SHA-${bits}, ${label(bytes)}`,
+    name: `SHA-${bits}, ${sizeLabel(bytes)}`,
     bytes,
     core(harness) {
       const [at, out] = [place(harness, input), place(harness, 64)];
@@ -28,6 +25,7 @@ function hash(bits: 256 | 384 | 512, bytes: number): PrimitiveRow {
     },
     node: () => () => node.createHash(`sha${bits}`).update(input).digest(),
     web: () => Promise.resolve(() => crypto.subtle.digest(`SHA-${bits}`, input)),
+    openssl: { args: ["-evp", `sha${bits}`] },
   };
 }
 
@@ -51,7 +49,7 @@ function gcm(bits: 128 | 256, bytes: number, direction: "encrypt" | "decrypt"): 
   const subtle = (usage: KeyUsage) => crypto.subtle.importKey("raw", key.slice(), "AES-GCM", false, [usage]);
   const options = { name: "AES-GCM", iv: IV, additionalData: AAD };
   return {
-    name: `AES-${bits}-GCM ${direction}, ${label(bytes)}`,
+    name: `AES-${bits}-GCM ${direction}, ${sizeLabel(bytes)}`,
     bytes,
     core(harness) {
       const { call } = harness;
@@ -83,6 +81,7 @@ function gcm(bits: 128 | 256, bytes: number, direction: "encrypt" | "decrypt"): 
       const whole = Uint8Array.of(...sealed, ...tag);
       return () => crypto.subtle.decrypt(options, imported, whole);
     },
+    openssl: { args: [...(direction === "decrypt" ? ["-decrypt"] : []), "-evp", name] },
   };
 }
 
@@ -96,7 +95,7 @@ const GCM_KEY: PrimitiveRow = {
 
 function chachapoly(bytes: number, direction: "encrypt" | "decrypt"): PrimitiveRow {
   return {
-    name: `ChaCha20-Poly1305 ${direction}, ${label(bytes)}`,
+    name: `ChaCha20-Poly1305 ${direction}, ${sizeLabel(bytes)}`,
     bytes,
     core(harness) {
       const { call } = harness;
@@ -112,6 +111,7 @@ function chachapoly(bytes: number, direction: "encrypt" | "decrypt"): PrimitiveR
       const input = direction === "encrypt" ? at : sealed;
       return () => call[`chachapoly_${direction}`](context, iv, aad, 5, input, bytes, out, tag);
     },
+    openssl: { args: [...(direction === "decrypt" ? ["-decrypt"] : []), "-evp", "chacha20-poly1305"] },
   };
 }
 
@@ -136,6 +136,7 @@ function cbc(direction: "encrypt" | "decrypt"): PrimitiveRow {
         cipher.final();
       };
     },
+    openssl: { args: [...(direction === "decrypt" ? ["-decrypt"] : []), "-evp", "aes-128-cbc"] },
   };
 }
 

@@ -6,25 +6,67 @@
 
 import { cpus } from "node:os";
 import { Core } from "tlsio";
+import type { RunData } from "./page/data.ts";
 import type { PeerName } from "./peer.ts";
-import type { RowResult, Stat, TableResult } from "./runner.ts";
-import { type Column, labelOf } from "./scenarios.ts";
+import type { Effort, RowResult, TableResult } from "./runner.ts";
+import { actorOf, type Column, GROUPS, labelOf, subjectOf } from "./table.ts";
+import { targetsOf } from "./targets.ts";
 
 /** What ran, and on what: figures mean nothing without it. */
-export function environment(): Record<string, string> {
+export async function environment(): Promise<Record<string, string>> {
   const all = cpus();
+  const versions = await Promise.all(
+    Object.entries(PROGRAMS).map(async ([name, args]) => `${name} ${await versionOf(name, args)}`),
+  );
   return {
     date: new Date().toISOString().slice(0, 16),
+    command: `deno task bench ${Deno.args.join(" ")}`.trim(),
     cpu: `${all.length} x ${all[0]?.model ?? "unknown"}`,
-    system: `${Deno.build.os} ${Deno.build.arch}, load ${Deno.loadavg()[0]!.toFixed(1)} at the start`,
+    system: `${Deno.build.os} ${Deno.osRelease()} ${Deno.build.arch}, load ${
+      Deno.loadavg()[0]!.toFixed(1)
+    } at the start`,
     deno: `${Deno.version.deno} (V8 ${Deno.version.v8})`,
     core: Core.shared().version,
+    peers: versions.join(", "),
   };
 }
 
-/** The results without what a program can look up itself. */
-export function toJSON(results: readonly TableResult[]): unknown {
-  return results.map(({ table: { id, title }, rows, skipped }) => ({ id, title, rows, skipped }));
+const PROGRAMS = {
+  node: ["--version"],
+  python3: ["--version"],
+  nginx: ["-v"],
+  openssl: ["version"],
+  wrk: ["-v"],
+  cc: ["--version"],
+} as const;
+
+async function versionOf(program: string, args: readonly string[]): Promise<string> {
+  try {
+    const { stdout, stderr } = await new Deno.Command(program, { args: [...args] }).output();
+    const text = new TextDecoder().decode(new Uint8Array([...stdout, ...stderr]));
+    return /\d+(\.\d+)+\w*/.exec(text.split("\n")[0]!)?.[0] ?? "?";
+  } catch {
+    return "not installed";
+  }
+}
+
+/** All of a run, for the page and for programs. */
+export function toData(
+  about: Record<string, string>,
+  effort: Effort,
+  results: readonly TableResult[],
+): RunData {
+  const tables = results.map(({ table, rows, skipped }) => {
+    const { id, group, title, columns, against, grows, implementations } = table;
+    const named = rows.map((row) => ({ ...row, subject: subjectOf(row.row), actor: actorOf(row.row) }));
+    return {
+      ...{ id, group, title, columns, rows: named, skipped },
+      ...(against && { against }),
+      ...(grows && { grows }),
+      ...(implementations && { implementations }),
+    };
+  });
+  return { about, effort, groups: GROUPS, targets: targetsOf(results), tables };
 }
 
 /** A table as text; bold and grey where `colour` says so. */
@@ -39,7 +81,7 @@ export function format(result: TableResult, colour: boolean): string {
     bold(table.title),
     grey(head!),
     ...body,
-    ...skipped.map((name) => `not run, node is not installed: ${name}`),
+    ...skipped.map(({ name, reason }) => `not run: ${name}: ${reason}`),
   ].join("\n");
 }
 
@@ -48,7 +90,13 @@ function list({ table, rows }: TableResult): string[][] {
   const [first, ...others] = table.columns;
   const compared = rows.some(({ ratio }) => ratio !== undefined);
   return [
-    ["", first!.label, "min..max", ...others.map(({ label }) => label), ...(compared ? ["x Deno"] : [])],
+    [
+      "",
+      head(first!),
+      "min..max",
+      ...others.map(head),
+      ...(compared ? [`x ${table.against ?? "Deno"}`] : []),
+    ],
     ...rows.map((row) => [
       row.name,
       figure(row, first!, "median"),
@@ -76,8 +124,12 @@ function matrix({ table, rows }: TableResult): string[][] {
   ];
 }
 
-function figure({ stats }: RowResult, { key, digits = 0 }: Column, which: keyof Stat): string {
-  return stats[key]![which].toFixed(digits);
+function figure({ stats }: RowResult, { key, digits = 0 }: Column, which: "median" | "min" | "max"): string {
+  return stats[key]?.[which].toFixed(digits) ?? "";
+}
+
+function head({ label, unit }: Column): string {
+  return `${label} ${unit}`;
 }
 
 function ratioText(ratio: number | undefined): string {

@@ -5,8 +5,9 @@
  * @module
  */
 
-import type { PeerName } from "./peer.ts";
-import { baselineOf, nameOf, type Row, type Table } from "./scenarios.ts";
+import type { Pool } from "./agents.ts";
+import type { Identity } from "./peer.ts";
+import { baselineOf, nameOf, type Row, type Table } from "./table.ts";
 
 /** How much to do. */
 export interface Effort {
@@ -18,80 +19,105 @@ export interface Effort {
   readonly ms: number;
   /** Connections per measurement, where they come one after the other. */
   readonly connects: number;
-  /** Clients at once. */
+  /** Clients at once, where a row does not say how many. */
   readonly lanes: number;
-  /** Idle connections. */
+  /** Idle connections, at most. */
   readonly held: number;
+  /** Bytes of a measurement in bulk. */
+  readonly bulk: number;
+}
+
+/** What a measurement works with. */
+export interface Bench {
+  readonly effort: Effort;
+  /** Processes that stay. */
+  readonly pool: Pool;
+  /** The certificate of a row. */
+  identityOf(row: Row): Identity;
 }
 
 /** The figures of one measurement, by column. */
 export type Sample = Readonly<Record<string, number>>;
 
 /** Measures a row once. */
-export type Measure = (row: Row, effort: Effort) => Promise<Sample> | Sample;
+export type Measure = (row: Row, bench: Bench) => Promise<Sample> | Sample;
+
+/** Thrown for a row that cannot be measured on this machine; the message says why, and what to do. */
+export class NotRun extends Error {
+  override readonly name = "NotRun";
+}
 
 /** A figure over all rounds. */
 export interface Stat {
   readonly median: number;
   readonly min: number;
   readonly max: number;
+  readonly rounds: number;
 }
 
 /** What came of a row. */
 export interface RowResult {
   readonly name: string;
   readonly row: Row;
-  /** By column. */
+  /** By column. A column that a row has nothing for is not there. */
   readonly stats: Readonly<Record<string, Stat>>;
-  /** The first column's median to that of Deno's own TLS. */
+  /** The first column's median to that of the baseline. */
   readonly ratio?: number;
+}
+
+/** A row that was not measured. */
+export interface Skipped {
+  readonly name: string;
+  readonly reason: string;
+  /** It should have been. */
+  readonly failed?: true;
 }
 
 /** What came of a table. */
 export interface TableResult {
   readonly table: Table;
   readonly rows: readonly RowResult[];
-  /** Names of the rows that did not run, since a program is missing. */
-  readonly skipped: readonly string[];
+  readonly skipped: readonly Skipped[];
 }
 
-/** Measures every row of `table`, except those of peers that are missing. */
-export async function runTable(
-  table: Table,
-  measure: Measure,
-  effort: Effort,
-  missing: ReadonlySet<PeerName>,
-): Promise<TableResult> {
-  const isMissing = ({ client, server }: Row) =>
-    (client !== undefined && missing.has(client)) || (server !== undefined && missing.has(server));
-  const rows = table.rows.filter((row) => !isMissing(row));
-  const samples = new Map<Row, Sample[]>(rows.map((row) => [row, []]));
-  const rounds = table.once ? 1 : effort.rounds;
-  for (let round = effort.warmUp && !table.once ? 0 : 1; round <= rounds; round++) {
-    for (const row of rows) {
-      const sample = await measure(row, effort);
-      if (round > 0) samples.get(row)!.push(sample);
+/** Measures every row of `table`; those that cannot be measured here are named with the reason. */
+export async function runTable(table: Table, bench: Bench): Promise<TableResult> {
+  const { warmUp, rounds: wanted } = bench.effort;
+  const samples = new Map<Row, Sample[]>(table.rows.map((row) => [row, []]));
+  const reasons = new Map<Row, Omit<Skipped, "name">>();
+  const rounds = table.once ? 1 : wanted;
+  for (let round = warmUp && !table.once ? 0 : 1; round <= rounds; round++) {
+    for (const row of table.rows) {
+      if (reasons.has(row)) continue;
+      try {
+        const sample = await table.measure(row, bench);
+        if (round > 0) samples.get(row)!.push(sample);
+      } catch (error) {
+        if (error instanceof NotRun) reasons.set(row, { reason: error.message });
+        else reasons.set(row, { reason: `FAILED: ${error}`, failed: true });
+      }
     }
   }
-  const stats = new Map(rows.map((row) => [row, statsOf(samples.get(row)!)]));
+  const measured = table.rows.filter((row) => !reasons.has(row));
+  const stats = new Map(measured.map((row) => [row, statsOf(samples.get(row)!)]));
   const first = table.columns[0]!.key;
   return {
     table,
-    rows: rows.map((row) => {
-      const baseline = stats.get(baselineOf(table, row) ?? row);
-      const ratio = stats.get(row)![first]!.median / (baseline?.[first]?.median ?? NaN);
-      const compared = baselineOf(table, row) !== undefined && Number.isFinite(ratio);
-      return { name: nameOf(row), row, stats: stats.get(row)!, ...(compared && { ratio }) };
+    rows: measured.map((row) => {
+      const baseline = baselineOf(table, row);
+      const ratio = (stats.get(row)![first]?.median ?? NaN) / (stats.get(baseline!)?.[first]?.median ?? NaN);
+      return { name: nameOf(row), row, stats: stats.get(row)!, ...(Number.isFinite(ratio) && { ratio }) };
     }),
-    skipped: table.rows.filter(isMissing).map(nameOf),
+    skipped: [...reasons].map(([row, why]) => ({ name: nameOf(row), ...why })),
   };
 }
 
 function statsOf(samples: readonly Sample[]): Record<string, Stat> {
-  const keys = Object.keys(samples[0]!);
+  const keys = [...new Set(samples.flatMap(Object.keys))];
   return Object.fromEntries(keys.map((key) => {
-    const values = samples.map((sample) => sample[key]!).sort((a, b) => a - b);
-    return [key, { median: median(values), min: values[0]!, max: values.at(-1)! }];
+    const values = samples.flatMap((sample) => sample[key] ?? []).sort((a, b) => a - b);
+    const stat = { median: median(values), min: values[0]!, max: values.at(-1)!, rounds: values.length };
+    return [key, stat];
   }));
 }
 

@@ -9,13 +9,15 @@ import type { Conn, Dial, Dialed, Terms } from "./peer.ts";
 
 const ECHO = 0x65;
 const DOWNLOAD = 0x64;
+const UPLOAD = 0x75;
+const ACK = 2 ** 20; // bytes; each such part of an upload is answered with a byte
 const CHUNK = 65536; // bytes per write and per read in bulk: four full records
 const DOWNLOAD_MAX = 16 * 2 ** 30; // bytes; ends a server whose client never hangs up
 const IDLE_BUFFER = 256; // bytes of a waiting read; the same for all, so that it does not count in a comparison
 const TIMES_MAX = 100_000; // round trips
 const WARM_UP = 10; // round trips; the first ones of Deno's TLS wait for delayed ACKs
 
-/** The server: sends without end when the first byte asks for it, otherwise gives back what comes. */
+/** The server: sends or takes without end when the first byte asks for it, otherwise gives back what comes. */
 export async function serve(conn: Conn): Promise<void> {
   try {
     await answer(conn).finally(() => conn.close());
@@ -28,12 +30,23 @@ async function answer(conn: Conn): Promise<void> {
   const buffer = new Uint8Array(IDLE_BUFFER);
   let n = await conn.read(buffer);
   if (n !== null && buffer[0] === DOWNLOAD) await sendBulk(conn);
+  if (n !== null && buffer[0] === UPLOAD) return await takeBulk(conn, n - 1);
   for (; n !== null; n = await conn.read(buffer)) await writeAll(conn, buffer.subarray(0, n));
 }
 
 async function sendBulk(conn: Conn): Promise<void> {
   const chunk = new Uint8Array(CHUNK);
   for (let sent = 0; sent < DOWNLOAD_MAX; sent += CHUNK) await writeAll(conn, chunk);
+}
+
+async function takeBulk(conn: Conn, first: number): Promise<void> {
+  const buffer = new Uint8Array(CHUNK);
+  let taken = first;
+  for (let n = await conn.read(buffer); n !== null; n = await conn.read(buffer)) {
+    const acks = Math.floor((taken + n) / ACK) - Math.floor(taken / ACK);
+    taken += n;
+    if (acks > 0) await writeAll(conn, new Uint8Array(acks));
+  }
 }
 
 async function writeAll(conn: Conn, bytes: Uint8Array<ArrayBuffer>): Promise<void> {

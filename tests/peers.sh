@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs, from the system's own Debian or Ubuntu archive, the programs that the interop tests talk to.
+# Installs, from the system's own Debian or Ubuntu archive, the programs that the interop tests talk to, and what the
+# bench builds its native client with.
 # Does nothing, quickly, when all of them are there. Exit status 1: at least one is still missing.
 #
 #   tests/peers.sh            install what is missing
@@ -19,6 +20,9 @@ node                                nodejs
 chromium                            chromium
 certutil                            libnss3-tools
 wrk                                 wrk
+cc                                  gcc
+/usr/include/openssl/ssl.h          libssl-dev
+/usr/include/stdlib.h               libc6-dev
 /etc/ssl/certs/ca-certificates.crt  ca-certificates
 '
 

@@ -12,12 +12,14 @@ import type { Row } from "./table.ts";
 const MESSAGE = 64; // bytes
 
 /** The terms that both ends of a row get. */
-export function termsOf({ version, suite, resume }: Row, identity: Identity): Terms {
+export function termsOf({ version, suite, resume, workers, work }: Row, identity: Identity): Terms {
   return {
     identity,
     ...(version && { version }),
     ...(suite && suite !== "own" && { suite }),
     ...(resume && { resume }),
+    ...(workers && { workers }),
+    ...(work && { work }),
   };
 }
 

@@ -41,6 +41,10 @@ export interface Terms {
   suite?: string;
   /** Whether sessions are to be resumed: a client that need not, does not keep any. */
   resume?: boolean;
+  /** Threads of the server; none: its own. */
+  workers?: number;
+  /** Milliseconds that each of them computes for a connection. */
+  work?: number;
 }
 
 /** One end of a connection. */

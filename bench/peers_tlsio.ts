@@ -77,12 +77,16 @@ export const sockets: Peer = {
 /** `startServer()` and `openConnection()`. */
 export const streams: Peer = {
   async listen(terms, serve) {
-    const server = await startServer((reader, writer) => serve(connOf(reader, writer)), {
+    const options = {
       hostname: LOOPBACK,
       port: 0,
       ssl: serverOptions(terms),
       onError: () => {}, // a client that hangs up in the middle of its download
-    });
+    };
+    const { workers, work = 0 } = terms;
+    const server = workers === undefined
+      ? await startServer((reader, writer) => serve(connOf(reader, writer)), options)
+      : await startServer(new URL(`worker.ts?work=${work}`, import.meta.url), { ...options, workers });
     return (server.addr as Deno.NetAddr).port;
   },
 
@@ -95,7 +99,8 @@ export const streams: Peer = {
   },
 };
 
-function connOf(reader: StreamReader, writer: Writer): Conn {
+/** A connection by its streams. */
+export function connOf(reader: StreamReader, writer: Writer): Conn {
   return {
     async read(p) {
       const bytes = await reader.read(p.length);

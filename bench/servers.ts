@@ -41,6 +41,7 @@ export async function measureServerHandshakes(
     p50: p50 * 1000,
     p99: p99 * 1000,
     clientCpu: clientCpu / count * 1000,
+    cores: serverCpu / seconds,
   };
 }
 

@@ -30,6 +30,8 @@ export interface Row {
   readonly chain?: number;
   /** Threads of a server that listen on one port. */
   readonly workers?: number;
+  /** Milliseconds that each of them computes for a connection before it answers. */
+  readonly work?: number;
   /** Whose memory is measured. */
   readonly side?: "client" | "server";
   readonly engine?: Engine;
@@ -103,7 +105,8 @@ export function labelOf(peer: PeerName, side: "client" | "server"): string {
 
 /** What a row measures: its parameters but for who does it. */
 export function subjectOf(row: Row): string {
-  const { version, key, resume, suite, side, lanes, direction, held, size, chain, workers, primitive } = row;
+  const { version, key, resume, suite, side, lanes, direction, held, size, chain, primitive } = row;
+  const { workers, work } = row;
   return [
     ...(primitive ? [primitive] : []),
     ...(version ? [`TLS ${version}`] : []),
@@ -114,6 +117,7 @@ export function subjectOf(row: Row): string {
     ...(held ? [`${held} open`] : []),
     ...(size ? [sizeLabel(size)] : []),
     ...(chain ? [chain === 1 ? "1 certificate" : `${chain} certificates`] : []),
+    ...(work ? [`${work} ms of work`] : []),
     ...(workers ? [workers === 1 ? "1 worker" : `${workers} workers`] : []),
     ...(side ? [`${side}:`] : []),
   ].join(" ");

@@ -1,19 +1,22 @@
 /**
- * Tables of how cost grows: with the connections that are open, the size of a record, the length of a certificate chain.
+ * Tables of how cost grows: with the connections that are open, the size of a record, the length of a certificate chain,
+ * the workers of a server.
  *
  * @module
  */
 
 import { measureBulk, measureHandshake } from "./memory.ts";
-import { measureServerIdle } from "./servers.ts";
-import { SUITES, type Table, USUAL } from "./table.ts";
+import { measureServerHandshakes, measureServerIdle } from "./servers.ts";
+import { type Row, SUITES, type Table, USUAL } from "./table.ts";
 import { each } from "./tables_memory.ts";
 
 const SIZES = [16, 64, 256, 1024, 4096, 16384]; // bytes
 const CHAINS = [1, 2, 3, 4, 5]; // certificates
 const HELD = [1, 10, 100, 1000, 10_000]; // connections
 
-/** Every table of growth. Workers have theirs once servers have workers. */
+const WORKERS = Array.from({ length: Math.min(navigator.hardwareConcurrency, 8) }, (_, i) => i + 1);
+
+/** Every table of growth. */
 export const GROWTH_TABLES: readonly Table[] = [
   {
     id: "growth-records",
@@ -68,5 +71,29 @@ export const GROWTH_TABLES: readonly Table[] = [
     measure: measureServerIdle,
     grows: "held",
     once: true,
+  },
+  {
+    id: "growth-workers",
+    group: "growth",
+    title: "Full handshakes of a server by its workers; the clients need processors, too",
+    columns: [
+      { key: "rate", label: "rate", unit: "/s", better: "higher" },
+      { key: "cpu", label: "server CPU", unit: "ms", digits: 3, better: "lower" },
+      { key: "clientCpu", label: "client CPU", unit: "ms", digits: 3 },
+      { key: "cores", label: "server keeps busy", unit: "cores", digits: 2 },
+    ],
+    rows: [{ key: "P-256" }, { key: "RSA-2048" }, { key: "P-256", work: 5 }].flatMap((load) =>
+      WORKERS.map((workers) => ({
+        ...USUAL,
+        ...load as Row,
+        resume: false,
+        lanes: 32,
+        workers,
+        client: "C client" as const,
+        server: "tlsio streams" as const,
+      }))
+    ),
+    measure: measureServerHandshakes,
+    grows: "workers",
   },
 ];

@@ -26,6 +26,11 @@ export async function serve(conn: Conn): Promise<void> {
   }
 }
 
+/** Keeps the processor busy for some milliseconds, as a handler does that makes a page. */
+export function compute(ms: number): void {
+  for (const end = performance.now() + ms; performance.now() < end;);
+}
+
 async function answer(conn: Conn): Promise<void> {
   const buffer = new Uint8Array(IDLE_BUFFER);
   let n = await conn.read(buffer);

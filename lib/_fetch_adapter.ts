@@ -1,5 +1,5 @@
 /**
- * Node's requests and responses as those of fetch. A module that is imported from a URL does not see the import map, so
- * the specifier is whole.
+ * Node's requests as those of fetch. A module that is imported from a URL does not see the import map, so the specifier is
+ * whole.
  */
-export { createRequest, sendResponse } from "npm:@remix-run/node-fetch-server@0.14.2";
+export { createRequest } from "npm:@remix-run/node-fetch-server@0.14.2";

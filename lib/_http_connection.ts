@@ -69,7 +69,7 @@ export class HttpConnection extends NodeDuplex {
       return false;
     }
     this.#underWay.add(response);
-    response.once("close", () => {
+    response.on("close", () => {
       this.#underWay.delete(response);
       // A body that nobody waits for is not worth its bytes; node would read it to its end, and without a time limit.
       if (!request.complete || (this.#closing && this.#underWay.size === 0)) this.destroySoon();

@@ -6,7 +6,7 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { HttpConnection, type ServeInfo } from "./_http_connection.ts";
-import { connectionOf, FramedResponse, limitBody, objection, requestOf, send } from "./_http_exchange.ts";
+import { connectionOf, limitBody, objection, requestOf, send } from "./_http_exchange.ts";
 import { typeName } from "./bytes.ts";
 import type { Duplex } from "./duplex.ts";
 
@@ -58,7 +58,6 @@ export class HttpHost {
       this.#options;
     const interval = Math.min(CHECK_INTERVAL, headersTimeout / CHECKS, requestTimeout / CHECKS);
     const node = createServer({
-      ServerResponse: FramedResponse,
       maxHeaderSize: Math.min(maxHeaderSize, 0x7fffffff),
       headersTimeout: milliseconds(headersTimeout),
       requestTimeout: milliseconds(requestTimeout),

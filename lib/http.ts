@@ -55,8 +55,8 @@ export interface HttpServeOptions extends Omit<ServeOptions, "onError">, Partial
   /** Called once, with the address that the server listens on. */
   onListen?: (addr: Deno.Addr) => void;
   /**
-   * Makes a response of what a handler threw. It is also told of a response that fails when its head is already sent;
-   * then the connection is dropped. Not of clients that leave. @default {prints the error; 500 without details}
+   * Makes a response of what a handler threw, or the stream of its response before the first byte. It is also told of a
+   * stream that fails later; then the connection is dropped. Not of clients that leave. @default {prints the error; 500 without details}
    */
   onError?: (error: unknown) => Response | Promise<Response>;
   /** Told of connections that fail before HTTP: in `accept()` or in the handshake. @default {they are counted} */

@@ -83,6 +83,16 @@ Deno.test("serve() cuts a response short when its stream fails, so that the clie
   assertStringIncludes(String(errors.printed[0]), "disk on fire");
 });
 
+Deno.test("serve() answers with onError when a stream fails before its first byte", async () => {
+  const body = () => new ReadableStream({ pull: () => Promise.reject(new Error("disk on fire")) });
+  await using server = await plain(() => new Response(body()), {
+    onError: (error) => new Response(String(error), { status: 503 }),
+  });
+  const answer = await converse(server, GET.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"));
+  assertEquals(statuses(answer), [503]);
+  assertStringIncludes(answer, "Error: disk on fire");
+});
+
 for (const [name, length] of [["longer", 2], ["shorter", 9]] as const) {
   Deno.test(`serve() drops the connection when a body is ${name} than its Content-Length`, async () => {
     using errors = printedErrors();

@@ -114,7 +114,7 @@ export async function converse(server: HttpServer, text: string): Promise<string
 
 /** The status lines of an answer. */
 export function statuses(answer: string): number[] {
-  return [...answer.matchAll(/^HTTP\/1\.1 (\d+) /gm)].map(([, status]) => Number(status));
+  return [...answer.matchAll(/HTTP\/1\.1 (\d+) /g)].map(([, status]) => Number(status));
 }
 
 /** What is printed as an error while it is in scope. */

@@ -65,6 +65,17 @@ for (const [name, leave] of LEAVINGS) {
   });
 }
 
+Deno.test("serve() does not abort the signal of a request that is answered", async () => {
+  const signals: AbortSignal[] = [];
+  await using server = await secure(({ signal }) => {
+    signals.push(signal);
+    return new Response("answer");
+  });
+  for (const args of [[], ["-I"], ["-d", "body"]]) await curl(server, "/", args);
+  await eventually("the connections are closed", () => server.stats.open === 0);
+  assertEquals(signals.map(({ aborted }) => aborted), [false, false, false]);
+});
+
 Deno.test("serve() fails the reading of a body when the client leaves, and prints nothing", async () => {
   using errors = printedErrors();
   const failed = Promise.withResolvers<boolean>();

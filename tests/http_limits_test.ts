@@ -235,7 +235,7 @@ Deno.test("serve() passes over an upgrade that it does not know", async () => {
   const h2c = "Connection: upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQ\r\n\r\n";
   using client = await RawClient.connect(server);
   await client.send(GET + h2c);
-  await client.until(/GET \/\r\n0\r\n\r\n/);
+  await client.until(/\r\n\r\nGET \/$/);
   await client.send(`${GET}Connection: close\r\n\r\n`);
   assertEquals(statuses(await client.until()), [200, 200]);
 });

@@ -198,6 +198,36 @@ Deno.test("serve() stops pulling a response that the client does not read", asyn
 
 // ---- Responses ------------------------------------------------------------------------------------------
 
+Deno.test("serve() says how long a body is that it is given whole, and chunks a stream", async () => {
+  const stream = (parts: string[]) => ReadableStream.from(parts).pipeThrough(new TextEncoderStream());
+  const bodies: Record<string, () => BodyInit | null> = {
+    "/text": () => "caf\xe9",
+    "/bytes": () => new Uint8Array(70_000),
+    "/blank": () => "",
+    "/none": () => null,
+    "/stream": () => stream(["one ", "two"]),
+    "/nothing": () => stream([]),
+  };
+  await using server = await secure(({ url }) => new Response(bodies[new URL(url).pathname]!()));
+  const lengths: Record<string, string | undefined> = {};
+  for (const path of Object.keys(bodies)) {
+    const { stdout } = await curl(server, path, ["-D", "-", "-o", "/dev/null"]);
+    lengths[path] = /^(?:content-length|transfer-encoding): (.*)\r$/im.exec(stdout)?.[1];
+  }
+  const { "/nothing": nothing, ...others } = lengths;
+  assertEquals(others, {
+    "/text": "5",
+    "/bytes": "70000",
+    "/blank": "0",
+    "/none": "0",
+    "/stream": "chunked",
+  });
+  assert(nothing === "0" || nothing === "chunked", nothing);
+  const { stdout } = await curl(server, ["/text", "/stream", "/blank", "/none"]);
+  assertEquals(stdout, "caf\xe9one two");
+  assertEquals(server.stats.accepted, 7);
+});
+
 Deno.test("serve() sends the responses that have no body", async () => {
   await using server = await secure(({ url }) => {
     const status = Number(new URL(url).pathname.slice(1));

@@ -14,7 +14,16 @@ const LAYERS: readonly string[][] = [
   ["socket", "streams", "stream_reader", "stream_writer"],
   ["ssl"],
   ["server", "worker_messages", "worker_link", "workers", "net"],
-  ["_node_duplex", "_fetch_adapter", "_http_connection", "_http_exchange", "_http_host", "http", "worker"],
+  [
+    "_alarm",
+    "_node_duplex",
+    "_fetch_adapter",
+    "_http_connection",
+    "_http_exchange",
+    "_http_host",
+    "http",
+    "worker",
+  ],
   ["cli"],
 ];
 

@@ -51,6 +51,45 @@ Deno.test("NodeDuplex joins small writes that wait for one another", async () =>
   await stream.released;
 });
 
+Deno.test("NodeDuplex writes strings in every encoding, alone and joined", async () => {
+  const texts = [["ascii", "latin1"], ["caf\xe9", "latin1"], ["caf\xe9", "utf8"], ["6869", "hex"], [
+    "",
+    "utf8",
+  ]] as const;
+  const expected = Buffer.concat(texts.map(([text, encoding]) => Buffer.from(text, encoding)));
+  for (const isJoined of [true, false]) {
+    const [stream, far] = connect();
+    if (isJoined) stream.cork();
+    for (const [text, encoding] of texts) stream.write(text, encoding);
+    stream.uncork();
+    stream.destroySoon();
+    const chunks: Uint8Array[] = [];
+    const buffer = new Uint8Array(100);
+    for (let n; (n = await within(far.read(buffer), PATIENCE, "receive")) !== null;) {
+      chunks.push(buffer.slice(0, n));
+    }
+    assertEquals(Buffer.concat(chunks), expected);
+    far.close();
+    await stream.released;
+  }
+});
+
+Deno.test("NodeDuplex gives away what it has read, and writes no more into it", async () => {
+  const [stream, far] = connect();
+  const sizes = [3, 1024, 5, 1025, 4096, 7, 5000];
+  const chunks: Buffer[] = [];
+  stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+  for (const [i, size] of sizes.entries()) {
+    await far.write(new Uint8Array(size).fill(i + 1));
+    await settle();
+  }
+  const expected = sizes.map((size, i) => new Uint8Array(size).fill(i + 1));
+  assertEquals(Buffer.concat(chunks), Buffer.concat(expected));
+  stream.destroy();
+  far.close();
+  await stream.released;
+});
+
 Deno.test("NodeDuplex reads no more than it has room for", async () => {
   const [stream, far] = connect();
   stream.once("readable", () => {});

@@ -1,0 +1,49 @@
+/**
+ * Alarm: a time limit that is set and lifted many times a second, and hardly ever reached.
+ *
+ * Setting it notes the time. One timer looks at that when it fires, and sleeps on: a timer for each request and each write
+ * would cost a microsecond apiece.
+ */
+export class Alarm {
+  readonly #ring: () => void;
+  #due = Infinity; // milliseconds, on the clock of performance.now()
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #fires = Infinity; // when the timer does
+
+  /** Makes an alarm that is not set; `ring` is called when its time has come. */
+  constructor(ring: () => void) {
+    this.#ring = ring;
+  }
+
+  /** Sets it to ring in so many milliseconds, 2^31 - 1 at most, instead of when it would have. */
+  set(milliseconds: number): void {
+    this.#due = performance.now() + milliseconds;
+    if (this.#fires > this.#due) this.#sleep(milliseconds);
+  }
+
+  /** Lifts it: it does not ring until it is set again. */
+  lift(): void {
+    this.#due = Infinity;
+  }
+
+  /** Ends its use: it never rings, also when it is set again, and its timer holds no process back. */
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#fires = -Infinity;
+  }
+
+  #sleep(milliseconds: number): void {
+    clearTimeout(this.#timer);
+    this.#fires = performance.now() + milliseconds;
+    this.#timer = setTimeout(() => this.#look(), Math.ceil(milliseconds));
+  }
+
+  #look(): void {
+    const left = this.#due - performance.now();
+    this.#fires = Infinity;
+    if (left === Infinity) return;
+    if (left > 0) return this.#sleep(left);
+    this.#due = Infinity;
+    this.#ring();
+  }
+}

@@ -5,7 +5,7 @@ import { agree, checkPoint, exchange, keygen, multiply, multiplyAdd, publicOf } 
 import { COORDINATE, sign, signDer, verify, verifyDer } from "./asymmetric.ts";
 import { decode, encode, multiple, negative, type NistCurve, PARAMETERS } from "./curve_reference.ts";
 import { NoRandomness, streamOf } from "./harness.ts";
-import { hex, pkcs1, power, rsaNumbers, spki, toBytes, toNumber } from "./numbers.ts";
+import { hex, invert, pkcs1, power, rsaNumbers, spki, toBytes, toNumber } from "./numbers.ts";
 import { isPrime, modExp, RsaKey } from "./rsa.ts";
 import { RSA_KEYS } from "./rsa_keys.ts";
 import { hash } from "./symmetric.ts";
@@ -236,6 +236,32 @@ testEach("RSA: keys of every shape give the numbers and the powers that they sho
     for (const kind of ["public", "private"] as const) {
       assert(parsed.raw(kind, toBytes(n, size)).code < 0, "it must be below the modulus");
     }
+  }
+});
+
+testEach("RSA: right where a sum's digits are as large as they get", (harness) => {
+  // The kernel takes low R + high 2^bits R mod p, in signed digits of 51 bits. Here both have digits of -2^50 - 1, which
+  // it can write so: some of the sum are below -2^51. Vf = 1 leaves the message as it is.
+  for (const [name, second] of [["2048", 1n], ["3072", 1n], ["4096", 2n]] as const) {
+    const numbers = keyNamed(name);
+    const { n, p, d } = numbers;
+    const size = n.toString(16).length / 2;
+    const bits = BigInt(4 * size);
+    const digits = (bits + 50n) / 51n;
+    const all = (digit: bigint) => {
+      let sum = 0n;
+      for (let i = 0n; i < digits - 1n; i++) sum += digit << 51n * i;
+      return p + sum;
+    };
+    const R = 2n ** (51n * (digits + 1n));
+    const low = all(-(2n ** 50n) - 1n) * invert(R, p) % p;
+    const high = all(-(2n ** 50n) - second) * invert(R << bits, p) % p;
+    const message = (high << bits) + low;
+    assert(message < n);
+    using key = RsaKey.parse(harness, "private", pkcs1(numbers)) as RsaKey;
+    harness.random = streamOf("", toBytes(1n, size));
+    assertEquals(toNumber(key.raw("private", toBytes(message, size)).output), power(message, d, n), name);
+    harness.random = streamOf("");
   }
 });
 

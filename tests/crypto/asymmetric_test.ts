@@ -265,6 +265,20 @@ testEach("RSA: right where a sum's digits are as large as they get", (harness) =
   }
 });
 
+testEach(
+  "RSA: a public exponent of any length is taken as mbedTLS does, and refused from 8193 bits on",
+  (harness) => {
+    const { n } = keyNamed("2048");
+    for (const bits of [2n, 2048n, 2049n, 8192n, 8193n, 20000n]) {
+      const e = 2n ** (bits - 1n) + 1n;
+      using key = RsaKey.import(harness, { n: toBytes(n), e: toBytes(e) }) as RsaKey;
+      const { code, output } = key.raw("public", toBytes(7n, 256));
+      if (bits > 8192n) assertEquals(code, -0x4284, `${bits} bits`);
+      else assertEquals(toNumber(output), power(7n, e, n), `${bits} bits`);
+    }
+  },
+);
+
 testEach("RSA: what is wrong for one prime is not given out: it would tell the other", (harness) => {
   for (const name of ["1024", "2048", "3072", "4096"]) {
     const numbers = keyNamed(name);
@@ -279,6 +293,32 @@ testEach("RSA: what is wrong for one prime is not given out: it would tell the o
     }
   }
 });
+
+testEach(
+  "RSA: nothing comes out where randomness fails, at first or later, and all is well afterwards",
+  (harness) => {
+    const numbers = keyNamed("2048");
+    const input = toBytes(5n, 256);
+    harness.random = streamOf("fails");
+    using key = RsaKey.parse(harness, "private", pkcs1(numbers)) as RsaKey;
+    // Until blinding is ready the first draws are for it; then each operation draws for two exponents.
+    for (const draws of [0, 1, 2, 0, 1]) {
+      const stream = streamOf(`fails ${draws}`);
+      let left = draws;
+      harness.random = (bytes) => {
+        if (left-- === 0) throw new NoRandomness();
+        stream(bytes);
+      };
+      const { code, output } = key.raw("private", input);
+      if (code === 0) assert(left >= 0, "it had all that it asked for");
+      else assertEquals({ code, output, left }, { code: -0x433c, output: new Uint8Array(), left: -1 });
+      assertEquals(code === 0, draws === 2 && left === 0, `${draws} draws`);
+    }
+    harness.random = streamOf("works");
+    assertEquals(toNumber(key.raw("private", input).output), power(5n, numbers.d, numbers.n));
+    harness.random = streamOf("");
+  },
+);
 
 testEach("RSA: no two operations draw the same, and all give the same", (harness) => {
   using key = RsaKey.parse(harness, "private", pkcs1(keyNamed("2048"))) as RsaKey;

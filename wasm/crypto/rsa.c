@@ -73,13 +73,13 @@ static NOINLINE int is_modulus(const mbedtls_mpi *x, size_t limbs)
     return fits(x, limbs) && (x->p[0] & 1) == 1 && x->p[limbs - 1] >> 63 == 1;
 }
 
-/* Limbs of the modulus; 0 for a key that is not the kernel's. */
+/* Limbs of the modulus; 0 for a key that is not the kernel's. The exponent has at most as many: time depends on it. */
 static NOINLINE size_t public_limbs(const mbedtls_rsa_context *key)
 {
-    const size_t limbs = key->len / 8;
+    const size_t limbs = key->len / 8, e_bits = mbedtls_mpi_bitlen(&key->E);
     const int is_size = key->len == 2048 / 8 || key->len == 3072 / 8 || key->len == 4096 / 8;
     if (!is_size || !is_modulus(&key->N, limbs)) return 0;
-    return key->E.s > 0 && mbedtls_mpi_bitlen(&key->E) >= 2 && tlsio_fma_is_fused() ? limbs : 0;
+    return key->E.s > 0 && e_bits >= 2 && e_bits <= 64 * limbs && tlsio_fma_is_fused() ? limbs : 0;
 }
 
 static NOINLINE size_t private_limbs(const mbedtls_rsa_context *key)
@@ -160,7 +160,9 @@ static NOINLINE int next_blinding(mbedtls_rsa_context *key, size_t limbs, rng *f
     const int is_first = vf->p == NULL;
     if (is_first) {
         MBEDTLS_MPI_CHK(mbedtls_mpi_random(vf, 1, &key->N, f_rng, p_rng));
-        MBEDTLS_MPI_CHK(mbedtls_mpi_inv_mod(vi, vf, &key->N));
+        ret = mbedtls_mpi_inv_mod(vi, vf, &key->N);
+        if (ret == MBEDTLS_ERR_MPI_NOT_ACCEPTABLE) ret = MBEDTLS_ERR_RSA_RNG_FAILED; /* a prime that is none */
+        if (ret != 0) goto cleanup;
     }
     MBEDTLS_MPI_CHK(mbedtls_mpi_grow(vi, limbs));
     MBEDTLS_MPI_CHK(mbedtls_mpi_grow(vf, limbs));

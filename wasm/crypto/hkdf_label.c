@@ -35,7 +35,7 @@ int mbedtls_ssl_tls13_hkdf_expand_label(psa_algorithm_t hash, const unsigned cha
                                                          context_len, out, out_len);
     }
 
-    /* HMAC (RFC 2104): what each of its two hashes is of begins with a block of the key, which is no longer than that. */
+    /* HMAC (RFC 2104): each of its hashes is of a block that is made of the key, and what follows. */
     unsigned char inner[BLOCK_MAX + INFO_MAX], outer[BLOCK_MAX + HASH_MAX], mac[HASH_MAX];
     memset(inner, 0x36, block_len);
     memset(outer, 0x5c, block_len);

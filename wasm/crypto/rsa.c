@@ -151,7 +151,8 @@ int mbedtls_rsa_public(mbedtls_rsa_context *key, const unsigned char *input, uns
 
 /*
  * The numbers that blind, where mbedTLS keeps them, which wipes them with the key: Vf is random, Vi = Vf^-e. As there
- * they are made once for a key, by its own inversion, and squared for each operation after that.
+ * they are made once for a key, by its own inversion (constant-time, as n is odd), and squared for each operation
+ * after that. Where anything fails they are dropped, so that they always belong together.
  */
 static NOINLINE int next_blinding(mbedtls_rsa_context *key, size_t limbs, rng *f_rng, void *p_rng, work *w)
 {

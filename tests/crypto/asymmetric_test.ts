@@ -5,7 +5,7 @@ import { agree, checkPoint, exchange, keygen, multiply, multiplyAdd, publicOf } 
 import { COORDINATE, sign, signDer, verify, verifyDer } from "./asymmetric.ts";
 import { decode, encode, multiple, negative, type NistCurve, PARAMETERS } from "./curve_reference.ts";
 import { NoRandomness, streamOf } from "./harness.ts";
-import { hex, pkcs1, power, rsaNumbers, spki, toBytes, toNumber } from "./numbers.ts";
+import { hex, invert, pkcs1, power, rsaNumbers, spki, toBytes, toNumber } from "./numbers.ts";
 import { isPrime, modExp, RsaKey } from "./rsa.ts";
 import { RSA_KEYS } from "./rsa_keys.ts";
 import { hash } from "./symmetric.ts";
@@ -239,6 +239,46 @@ testEach("RSA: keys of every shape give the numbers and the powers that they sho
   }
 });
 
+testEach("RSA: right where a sum's digits are as large as they get", (harness) => {
+  // The kernel takes low R + high 2^bits R mod p, in signed digits of 51 bits. Here both have digits of -2^50 - 1, which
+  // it can write so: some of the sum are below -2^51. Vf = 1 leaves the message as it is.
+  for (const [name, second] of [["2048", 1n], ["3072", 1n], ["4096", 2n]] as const) {
+    const numbers = keyNamed(name);
+    const { n, p, d } = numbers;
+    const size = n.toString(16).length / 2;
+    const bits = BigInt(4 * size);
+    const digits = (bits + 50n) / 51n;
+    const all = (digit: bigint) => {
+      let sum = 0n;
+      for (let i = 0n; i < digits - 1n; i++) sum += digit << 51n * i;
+      return p + sum;
+    };
+    const R = 2n ** (51n * (digits + 1n));
+    const low = all(-(2n ** 50n) - 1n) * invert(R, p) % p;
+    const high = all(-(2n ** 50n) - second) * invert(R << bits, p) % p;
+    const message = (high << bits) + low;
+    assert(message < n);
+    using key = RsaKey.parse(harness, "private", pkcs1(numbers)) as RsaKey;
+    harness.random = streamOf("", toBytes(1n, size));
+    assertEquals(toNumber(key.raw("private", toBytes(message, size)).output), power(message, d, n), name);
+    harness.random = streamOf("");
+  }
+});
+
+testEach(
+  "RSA: a public exponent of any length is taken as mbedTLS does, and refused from 8193 bits on",
+  (harness) => {
+    const { n } = keyNamed("2048");
+    for (const bits of [2n, 2048n, 2049n, 8192n, 8193n, 20000n]) {
+      const e = 2n ** (bits - 1n) + 1n;
+      using key = RsaKey.import(harness, { n: toBytes(n), e: toBytes(e) }) as RsaKey;
+      const { code, output } = key.raw("public", toBytes(7n, 256));
+      if (bits > 8192n) assertEquals(code, -0x4284, `${bits} bits`);
+      else assertEquals(toNumber(output), power(7n, e, n), `${bits} bits`);
+    }
+  },
+);
+
 testEach("RSA: what is wrong for one prime is not given out: it would tell the other", (harness) => {
   for (const name of ["1024", "2048", "3072", "4096"]) {
     const numbers = keyNamed(name);
@@ -252,6 +292,30 @@ testEach("RSA: what is wrong for one prime is not given out: it would tell the o
       assert(key.sign({ pss: false, bits: 256 }, new Uint8Array(32)).code < 0, part);
     }
   }
+});
+
+testEach("RSA: nothing comes out where randomness fails, at first or later", (harness) => {
+  const numbers = keyNamed("2048");
+  const input = toBytes(5n, 256);
+  using key = RsaKey.parse(harness, "private", pkcs1(numbers)) as RsaKey;
+  for (const time of ["first", "later"]) { // what blinds messages is drawn once, what blinds exponents each time
+    for (const draws of [0, 1]) {
+      const stream = streamOf(`${time} ${draws}`);
+      let left = draws;
+      harness.random = (bytes) => {
+        if (left-- === 0) throw new NoRandomness();
+        stream(bytes);
+      };
+      assertEquals(
+        key.raw("private", input),
+        { code: -0x433c, output: new Uint8Array() },
+        `${time} ${draws}`,
+      );
+    }
+    harness.random = streamOf(time);
+    assertEquals(toNumber(key.raw("private", input).output), power(5n, numbers.d, numbers.n), time);
+  }
+  harness.random = streamOf("");
 });
 
 testEach("RSA: no two operations draw the same, and all give the same", (harness) => {

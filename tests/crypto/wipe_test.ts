@@ -6,11 +6,11 @@ import { encodeText } from "../../lib/bytes.ts";
 import { bytesFrom } from "../pair.ts";
 import { type Cipher, open, seal, stream } from "./aead.ts";
 import { agree, exchange, multiply, sign } from "./asymmetric.ts";
-import { type Harness, loadHarnesses } from "./harness.ts";
+import { type Harness, loadHarnesses, NoRandomness, streamOf } from "./harness.ts";
 import { hex, pkcs1, rsaNumbers, toBytes } from "./numbers.ts";
 import { RsaKey } from "./rsa.ts";
 import { RSA_KEYS } from "./rsa_keys.ts";
-import { aesCbc, aesEcb, chacha20, hash, hkdf, hmac, poly1305 } from "./symmetric.ts";
+import { aesCbc, aesEcb, chacha20, hash, hkdf, hkdfLabel, hmac, poly1305 } from "./symmetric.ts";
 import { KERNEL_HARNESSES, testEach } from "./each_core.ts";
 import { ECDH, ECDSA } from "./vectors_asymmetric.ts";
 
@@ -232,6 +232,52 @@ for (const core of ["test", "test.simd"] as const) {
     }
   });
 }
+
+for (const core of ["test", "test.simd"] as const) {
+  Deno.test(`RSA: memory does not tell one key, message or fault from another (${core})`, async () => {
+    const [mine, other] = ["2048", "2048 again"].map((name) =>
+      rsaNumbers(RSA_KEYS.find((key) => key.name === name)!)
+    ) as [ReturnType<typeof rsaNumbers>, ReturnType<typeof rsaNumbers>];
+    const wrong = { ...mine, dq: mine.dq ^ 4n };
+    const [low, high] = [0, 0xff].map((top) => bytesFrom(5, 256).with(0, top)) as [Uint8Array, Uint8Array];
+    const pairs: Record<string, [key: typeof mine, message: Uint8Array, draws: number][]> = {
+      keys: [[mine, low, Infinity], [other, low, Infinity]],
+      messages: [[mine, low, Infinity], [mine, bytesFrom(6, 256).with(0, 0), Infinity]],
+      "messages that are refused": [[mine, high, Infinity], [mine, high.with(1, 1), Infinity]],
+      "messages whose result is wrong": [[wrong, low, Infinity], [wrong, low.with(1, 1), Infinity]],
+      "keys, without randomness": [[mine, low, 1], [other, low, 1]], // the first draw is Vf
+    };
+    for (const [name, sides] of Object.entries(pairs)) {
+      const harnesses = await loadHarnesses(core, core);
+      const codes = harnesses.map((harness, i) => {
+        const [numbers, message, draws] = sides[i]!;
+        harness.random = streamOf("");
+        using key = RsaKey.parse(harness, "private", pkcs1(numbers)) as RsaKey;
+        const stream = streamOf("");
+        let drawn = 0;
+        harness.random = (bytes) => {
+          if (drawn++ >= draws) throw new NoRandomness();
+          stream(bytes);
+        };
+        return (["private", "public", "private"] as const).map((kind) => key.raw(kind, message).code);
+      });
+      assertEquals(codes[0], codes[1], name);
+      assertEquals(harnesses[0].differences(harnesses[1]), [], name);
+    }
+  });
+}
+
+testEach("HKDF-Expand-Label: memory does not tell one secret from another", async ({ core }) => {
+  for (const bits of [256, 384] as const) {
+    const harnesses = await loadHarnesses(core, core);
+    harnesses.forEach((harness, i) => {
+      const secret = bytesFrom(20 + i, bits / 8);
+      const parts = { secret, label: encodeText("key"), context: bytesFrom(22 + i, bits / 8), length: 16 };
+      assertEquals(hkdfLabel(harness, bits, parts).code, 0);
+    });
+    assertEquals(harnesses[0].differences(harnesses[1]), [], `SHA-${bits}`);
+  }
+});
 
 testEach("RSA: the private numbers are gone", (harness) => {
   const names = ["1024", "2048", "3072", "4096", "2048 with primes of 1100 and 948 bits"];

@@ -14,7 +14,11 @@
 #ifndef BIGNUM_H
 #define BIGNUM_H
 
-#undef MBEDTLS_HAVE_ASM /* bignum.h wants it so, where the limb is chosen by hand */
+/*
+ * bignum.h wants it so, where the limb is chosen by hand. All that mbedTLS has of it for wasm is an empty statement that
+ * hides values of mbedtls_ct_*() from the compiler; without it a volatile zero does.
+ */
+#undef MBEDTLS_HAVE_ASM
 #define MBEDTLS_HAVE_INT64
 #define MULADDC_X1_INIT                                                                                              \
     {                                                                                                                \

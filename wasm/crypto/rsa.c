@@ -73,13 +73,13 @@ static NOINLINE int is_modulus(const mbedtls_mpi *x, size_t limbs)
     return fits(x, limbs) && (x->p[0] & 1) == 1 && x->p[limbs - 1] >> 63 == 1;
 }
 
-/* Limbs of the modulus; 0 for a key that is not the kernel's. */
+/* Limbs of the modulus; 0 for a key that is not the kernel's. The exponent has at most as many: time depends on it. */
 static NOINLINE size_t public_limbs(const mbedtls_rsa_context *key)
 {
-    const size_t limbs = key->len / 8;
+    const size_t limbs = key->len / 8, e_bits = mbedtls_mpi_bitlen(&key->E);
     const int is_size = key->len == 2048 / 8 || key->len == 3072 / 8 || key->len == 4096 / 8;
     if (!is_size || !is_modulus(&key->N, limbs)) return 0;
-    return key->E.s > 0 && mbedtls_mpi_bitlen(&key->E) >= 2 && tlsio_fma_is_fused() ? limbs : 0;
+    return key->E.s > 0 && e_bits >= 2 && e_bits <= 64 * limbs && tlsio_fma_is_fused() ? limbs : 0;
 }
 
 static NOINLINE size_t private_limbs(const mbedtls_rsa_context *key)
@@ -151,7 +151,8 @@ int mbedtls_rsa_public(mbedtls_rsa_context *key, const unsigned char *input, uns
 
 /*
  * The numbers that blind, where mbedTLS keeps them, which wipes them with the key: Vf is random, Vi = Vf^-e. As there
- * they are made once for a key, by its own inversion, and squared for each operation after that.
+ * they are made once for a key, by its own inversion (constant-time, as n is odd), and squared for each operation
+ * after that. Where anything fails they are dropped, so that they always belong together.
  */
 static NOINLINE int next_blinding(mbedtls_rsa_context *key, size_t limbs, rng *f_rng, void *p_rng, work *w)
 {
@@ -160,7 +161,9 @@ static NOINLINE int next_blinding(mbedtls_rsa_context *key, size_t limbs, rng *f
     const int is_first = vf->p == NULL;
     if (is_first) {
         MBEDTLS_MPI_CHK(mbedtls_mpi_random(vf, 1, &key->N, f_rng, p_rng));
-        MBEDTLS_MPI_CHK(mbedtls_mpi_inv_mod(vi, vf, &key->N));
+        ret = mbedtls_mpi_inv_mod(vi, vf, &key->N);
+        if (ret == MBEDTLS_ERR_MPI_NOT_ACCEPTABLE) ret = MBEDTLS_ERR_RSA_RNG_FAILED; /* a prime that is none */
+        if (ret != 0) goto cleanup;
     }
     MBEDTLS_MPI_CHK(mbedtls_mpi_grow(vi, limbs));
     MBEDTLS_MPI_CHK(mbedtls_mpi_grow(vf, limbs));

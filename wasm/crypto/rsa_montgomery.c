@@ -89,6 +89,7 @@ INLINE void multiply(number *r, const number *a, const number *b, modulus *m, in
     for (int j = 0; j < columns; j++) t[j] = wasm_i64x2_const_splat(0);
     for (int i = 0; i < rows; i += 2) {
         const v128_t b0 = digit(b, i, columns, is_whole), b1 = digit(b, i + 1, columns, is_whole);
+        /* Columns 0 and 1 come first: m0 and m1 are made of them. c2 is what goes on to column 2. */
         v128_t c0 = t[0], c1 = t[1], c2 = wasm_i64x2_const_splat(0);
         add_exact(&c0, &c1, a->d[0], b0);
         const v128_t m0 = quotient(c0, k, is_whole);
@@ -115,6 +116,7 @@ INLINE void multiply(number *r, const number *a, const number *b, modulus *m, in
         }
         c2 = wasm_i64x2_add(c2, LESS(0, 4));
 
+        /* Behind the last column, where only row i + 1 has products. */
         v128_t last = wasm_i64x2_const_splat(0);
         add_exact(&c2, &last, a_before, b1);
         add_exact(&c2, &last, n_before, m1);
@@ -145,7 +147,7 @@ void tlsio_rsa_multiply(number *r, const number *a, const number *b, modulus *m)
  * Row i of a square adds a_i a_i and, for j > i, 2 a_i a_j: all that is left of a a when rows before i are done. Of
  * rows i and i + 1, i even, the first adds to columns from i on, the second from i + 2 on; before, only n is added. The
  * second's first product is written 2 a_(i+1) (a_(i+1) / 2), like the others. The last row has no digit of a: there
- * are columns + 1 rows, and columns are odd.
+ * are columns + 1 rows, and columns are odd. As a is short, 2 a_i a_j is below 2^101.1.
  */
 static NOINLINE void square_pair(number *r, const number *a, modulus *m, int columns)
 {

@@ -34,19 +34,21 @@ static v128_t windows_at(const rsa_half half[2], int from)
                            tlsio_rsa_bits(half[1].exponent, EXPONENT_LIMBS, from) & mask);
 }
 
-/* x = x^e for both lanes, in Montgomery's form; digits of x are at most 2^51.6. `chosen` is room to work in. */
+/*
+ * x = x^e for both lanes, in Montgomery's form; digits of x are at most 2^51.6. All entries of the table are short, so
+ * that they can be multiplied by each other, and squared. `chosen` is room to work in.
+ */
 static void power(number *x, number *chosen, const rsa_half half[2], int exponent_bits, rsa_crt *work)
 {
     modulus *m = &work->pair;
     number *table = work->table;
     tlsio_rsa_one(&table[0], m);
     tlsio_rsa_multiply(&table[0], &table[0], &m->r_squared, m);
-    table[1] = *x;
-    for (int i = 2; i < 1 << WINDOW_BITS; i++) tlsio_rsa_multiply(&table[i], &table[i - 1], x, m);
+    tlsio_rsa_multiply(&table[1], &table[0], x, m); /* times 1: short */
+    for (int i = 2; i < 1 << WINDOW_BITS; i++) tlsio_rsa_multiply(&table[i], &table[i - 1], &table[1], m);
 
     int from = (int) ((unsigned) (exponent_bits - 1) / WINDOW_BITS * WINDOW_BITS);
     choose(x, table, windows_at(half, from), m->columns);
-    tlsio_rsa_multiply(x, x, &table[0], m); /* times 1: short, also where it is table[1] */
     while (from > 0) {
         from -= WINDOW_BITS;
         for (int i = 0; i < WINDOW_BITS; i++) tlsio_rsa_square(x, x, m);

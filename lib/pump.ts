@@ -73,6 +73,7 @@ export class Pump {
       if (reading === NOTHING) return;
       if (n !== null) assertCount("read", n, this.#inbox.length);
     } catch (error) {
+      this.#inbox = EMPTY; // not given back: who gives up waiting may still have a read of it under way
       await null; // if read() threw, `#filling` is still to be set
       throw this.fail(transportError("read from", error));
     } finally {

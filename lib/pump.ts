@@ -270,6 +270,7 @@ export class Pump {
 
   async #release(close: () => void | Promise<void>): Promise<void> {
     this.#releasing = true;
+    if (this.#soon) this.flushLater(); // what was put off: a last flight without which the peer has no handshake
     try {
       this.engine[Symbol.dispose]();
     } catch {

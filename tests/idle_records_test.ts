@@ -6,29 +6,19 @@ import type { TLSEngine } from "../lib/engine.ts";
 import { SSLSession } from "../lib/session.ts";
 import {
   bytesFrom,
+  chooser,
   configs,
   type End,
   ENDS,
   EnginePair,
   fixedCore,
   peerOf,
-  randomFrom,
   VERSIONS,
 } from "./pair.ts";
 import { MESSAGE, message, recordsOf, Sealer, SEALER_CIPHERS, TYPE } from "./records.ts";
 
 const [[, TLS12], [, TLS13]] = VERSIONS;
 const LABEL = "EXPORTER-test";
-
-/** Whole numbers below a bound, from a seed. */
-function chooser(seed: number): (below: number) => number {
-  const random = randomFrom(seed);
-  const bytes = new Uint8Array(4);
-  return (below) => {
-    random(bytes);
-    return new DataView(bytes.buffer).getUint32(0) % below;
-  };
-}
 
 /** Pairs of one core, and the means to speak in the place of an end of one of them. */
 function open(count: number, sslVersion: typeof TLS12 | typeof TLS13, tickets = true) {

@@ -19,6 +19,11 @@ export function decodeText(bytes: Uint8Array): string {
   return DECODER.decode(bytes);
 }
 
+/** A copy. A node `Buffer` is a `Uint8Array`, but its `slice()` is a view of the same memory. */
+export function copyOf(bytes: Uint8Array): Bytes {
+  return new Uint8Array(bytes);
+}
+
 /** Joins `parts` into one array. One part is returned as it is. */
 export function concat(parts: readonly Bytes[]): Bytes {
   if (parts.length === 1) return parts[0]!;

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { assertBytes, EMPTY } from "./bytes.ts";
+import { assertBytes, copyOf, EMPTY } from "./bytes.ts";
 
 const CLOSED = "The connection was closed"; // the reason that the streams of a pair are told
 
@@ -16,14 +16,14 @@ export interface Duplex {
   /**
    * Reads at least one byte into `p`.
    *
-   * @param p Where to put the bytes.
+   * @param p Where to put the bytes; not to be written to after the promise is fulfilled.
    * @returns How many bytes were read (1 to `p.length`), or `null` at the end of the stream.
    */
   read(p: Uint8Array<ArrayBuffer>): Promise<number | null>;
   /**
    * Writes at least one byte of `p`. `p` must not change until the promise settles.
    *
-   * @param p The bytes to write.
+   * @param p The bytes to write; once the promise is fulfilled, the array is used again: who keeps the bytes copies them.
    * @returns How many bytes were written (1 to `p.length`).
    */
   write(p: Uint8Array<ArrayBuffer>): Promise<number>;
@@ -116,7 +116,7 @@ class StreamDuplex implements Duplex {
   async write(p: Uint8Array): Promise<number> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#giveUp = reject;
-    this.#writer.write(p.slice()).then(resolve, reject); // the stream may keep the chunk; the caller may reuse p
+    this.#writer.write(copyOf(p)).then(resolve, reject); // the stream may keep the chunk; the caller may reuse p
     try {
       await promise;
     } finally {

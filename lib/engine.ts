@@ -54,8 +54,7 @@ const HIGH_WATER = 131072; // bytes
 const ANSWERS_MAX = 2 * HIGH_WATER; // bytes
 /** The certificate is for other hosts: mbedTLS speaks of a CN, but we go by the SAN. */
 const BADCERT_CN_MISMATCH = 4;
-/** The flags before a certificate has been looked at. */
-const NOT_VERIFIED = 0xffffffff;
+const NOT_VERIFIED = 0xffffffff; // the flags before a certificate has been looked at
 const NEED_RECORDS = { state: "need-records" } as const;
 const DONE = { state: "done" } as const;
 const EOF = { state: "eof" } as const;
@@ -238,9 +237,7 @@ export class TLSEngine {
    */
   updateKey(request = false): void {
     this.#assertUsable("update the key");
-    if (this.version !== "TLSv1.3") {
-      throw new TypeError("Cannot update the key: the connection is not TLS 1.3");
-    }
+    if (this.version !== "TLSv1.3") throw new TypeError("Cannot update the key: TLS 1.2 has no way to");
     const code = this.#run(() => this.#connection.updateKey(request));
     if (code < 0) throw this.#fail("update the key", code);
   }
@@ -364,10 +361,13 @@ export class TLSEngine {
   /** Frees the connection in the core. What was learned stays; the session is saved first. */
   [Symbol.dispose](): void {
     if (this.#state === "freed") return;
-    if (this.#error === undefined) this.session();
-    this.#wire.input = EMPTY;
-    this.#connection.free();
-    this.#setState("freed");
+    try {
+      if (this.#error === undefined) this.session();
+    } finally {
+      this.#wire.input = EMPTY;
+      this.#connection.free();
+      this.#setState("freed");
+    }
   }
 
   // ---- State ------------------------------------------------------------------------------------------

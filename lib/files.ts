@@ -1,6 +1,6 @@
 /** Certificates and keys from wherever they are: a path, PEM text, or bytes. */
 
-import { type Bytes, encodeText, typeName } from "./bytes.ts";
+import { copyOf, encodeText, typeName } from "./bytes.ts";
 import type { Source } from "./credentials.ts";
 
 /** A path or `file:` URL, PEM text, or PEM or DER bytes. */
@@ -16,7 +16,7 @@ export type FileOrData = string | URL | Uint8Array;
  * @throws What the platform throws for a file that is missing or unreadable, with the option and path named.
  */
 export async function loadSource(option: string, value: unknown): Promise<Source> {
-  if (value instanceof Uint8Array) return { name: option, bytes: value.slice() as Bytes };
+  if (value instanceof Uint8Array) return { name: option, bytes: copyOf(value) };
   if (typeof value === "string" && value.includes("-----BEGIN ")) {
     return { name: option, bytes: encodeText(value) };
   }

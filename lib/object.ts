@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Bytes } from "./bytes.ts";
+import { copyOf } from "./bytes.ts";
 import { type PeerCertificate, peerCertificate } from "./peer_certificate.ts";
 import { CERT_NONE, type TLSConfig } from "./config.ts";
 import type { TLSEngine } from "./engine.ts";
@@ -114,7 +114,7 @@ export class SSLObject {
     if (!Number.isInteger(length) || length < 1 || length > EXPORT_MAX) {
       throw new RangeError(`Cannot use length: expected 1 to ${EXPORT_MAX} bytes, got ${length}`);
     }
-    return this.#engine.exportKeyingMaterial(length, label, context?.slice() as Bytes | undefined);
+    return this.#engine.exportKeyingMaterial(length, label, context && copyOf(context));
   }
 
   /** The channel binding `"tls-exporter"` (RFC 9266): 32 bytes that only this connection has. */

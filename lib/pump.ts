@@ -73,6 +73,7 @@ export class Pump {
       if (reading === NOTHING) return;
       if (n !== null) assertCount("read", n, this.#inbox.length);
     } catch (error) {
+      this.#inbox = EMPTY; // not given back: who gives up waiting may still have a read of it under way
       await null; // if read() threw, `#filling` is still to be set
       throw this.fail(transportError("read from", error));
     } finally {
@@ -269,6 +270,7 @@ export class Pump {
 
   async #release(close: () => void | Promise<void>): Promise<void> {
     this.#releasing = true;
+    if (this.#soon) this.flushLater(); // what was put off: a last flight without which the peer has no handshake
     try {
       this.engine[Symbol.dispose]();
     } catch {

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { assertBytes, type Bytes, concat, decodeText, encodeText, equalBytes } from "./bytes.ts";
+import { assertBytes, type Bytes, concat, copyOf, decodeText, encodeText, equalBytes } from "./bytes.ts";
 import { Core } from "./core.ts";
 
 /** What an {@linkcode SSLSession} knows besides its secrets. */
@@ -76,7 +76,7 @@ export class SSLSession {
       throw new SyntaxError("Cannot read savedSession: the bytes are damaged or cut short");
     }
     const factsEnd = HEADER + new DataView(body.buffer, body.byteOffset).getUint32(MAGIC.length);
-    return new SSLSession(readFacts(body.subarray(HEADER, factsEnd)), body.slice(factsEnd));
+    return new SSLSession(readFacts(body.subarray(HEADER, factsEnd)), copyOf(body.subarray(factsEnd)));
   }
 
   /**

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { assertBytes, assertSeconds, type Bytes } from "./bytes.ts";
+import { assertBytes, assertSeconds, type Bytes, copyOf } from "./bytes.ts";
 import type { TLSConfig } from "./config.ts";
 import { inTime } from "./deadline.ts";
 import { type Duplex, type DuplexLike, toDuplex, withBytesFirst } from "./duplex.ts";
@@ -73,7 +73,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     this.#handshakeTimeout = timeout;
     this.#shutdownTimeout = shutdownTimeout;
     this.#signal = options.signal;
-    if (initialData !== undefined) this.#engine.receive(initialData.slice() as Bytes);
+    if (initialData !== undefined) this.#engine.receive(copyOf(initialData));
   }
 
   #assertUsable(action: string): void {

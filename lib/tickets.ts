@@ -4,7 +4,7 @@
  * @module
  */
 
-import { assertBytes, assertSeconds, type Bytes, concat, encodeText, equalBytes } from "./bytes.ts";
+import { assertBytes, assertSeconds, type Bytes, concat, copyOf, encodeText, equalBytes } from "./bytes.ts";
 
 /** Bytes of a ticket key's name. */
 const NAME = 16;
@@ -261,7 +261,7 @@ function parse(bytes: Uint8Array): { lifetime: number; rotateEvery: number; keys
   }
   const keys: TicketKey[] = [];
   for (let at = HEADER; at < bytes.length; at += ENTRY) {
-    keys.push({ created: view.getFloat64(at), bytes: bytes.slice(at + 8, at + ENTRY) as Bytes });
+    keys.push({ created: view.getFloat64(at), bytes: copyOf(bytes.subarray(at + 8, at + ENTRY)) });
   }
   return { lifetime, rotateEvery: view.getUint32(MAGIC.length + 4) || Infinity, keys };
 }

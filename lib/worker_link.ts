@@ -69,14 +69,14 @@ export class WorkerLink {
     this.listening.catch(() => {}); // who waits for the end alone learns it from there
     this.ended = this.#ended.promise;
     this.#report = report;
+    this.#worker = new Worker(new URL("./worker.ts", import.meta.url), { // throws if there is no thread for it
+      type: "module",
+      name: `tlsio ${nth}`,
+    });
     const { port1, port2 } = new MessageChannel();
     const lock = `tlsio worker ${crypto.randomUUID()}`;
     this.#port = port1;
     port1.onmessage = ({ data }: MessageEvent<Report>) => this.#take(data, lock);
-    this.#worker = new Worker(new URL("./worker.ts", import.meta.url), {
-      type: "module",
-      name: `tlsio ${nth}`,
-    });
     this.#worker.addEventListener("error", (event) => {
       event.preventDefault(); // or it would be uncaught here, too
       this.#crash ??= new Error(`Uncaught in a worker: ${event.message}`);

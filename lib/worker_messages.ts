@@ -6,7 +6,7 @@
  */
 
 import type { Bytes } from "./bytes.ts";
-import { typeName } from "./bytes.ts";
+import { copyOf, typeName } from "./bytes.ts";
 import { SSLCertVerificationError, SSLEOFError, SSLError, type SSLErrorInit } from "./errors.ts";
 import type { ConnectionFailure, ServerStats } from "./server.ts";
 
@@ -66,7 +66,7 @@ interface LockManager {
  */
 export function copyForWorker(name: string, value: unknown, transfer: ArrayBuffer[]): unknown {
   if (value instanceof Uint8Array) {
-    const copy = value.slice() as Bytes;
+    const copy = copyOf(value);
     transfer.push(copy.buffer);
     return copy;
   }
@@ -137,7 +137,7 @@ function remake({ name, message, tls, verify }: ErrorData): Error {
     return name === "SSLEOFError" ? new SSLEOFError(message, tls) : new SSLError(message, tls);
   }
   const classes: Record<string, new (message: string) => Error> = { ...PLAIN_ERRORS, ...Deno.errors };
-  const Class = classes[name];
+  const Class = Object.hasOwn(classes, name) ? classes[name] : undefined; // a name may be "constructor"
   if (Class !== undefined) return new Class(message);
   return Object.assign(new Error(message), { name });
 }

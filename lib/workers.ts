@@ -133,8 +133,8 @@ export class WorkerServer<Stats extends ServerStats = ServerStats> implements As
     for (const [name, value] of Object.entries(rest)) copyForWorker(name, value, []);
     control.signal?.throwIfAborted();
     assertSharing();
-    const { ring, ...context } = await contextFor(ssl);
     if (port !== 0 && !reusePort) Deno.listen({ hostname, port }).close(); // SO_REUSEPORT would share another's port
+    const { ring, ...context } = await contextFor(ssl);
     const report = control.onError && reporter(control.onError);
     const blueprint: Blueprint = {
       kind,

@@ -1,13 +1,23 @@
 /** What the core leaves in its memory, and what it does when there is none left. */
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { createPrivateKey } from "node:crypto";
 import { type Bytes, encodeText } from "../lib/bytes.ts";
 import { TLSConfig } from "../lib/config.ts";
 import { Core } from "../lib/core.ts";
 import { CODE, SSLError } from "../lib/errors.ts";
-import { bytesFrom, configs, credential, EnginePair, fixedCore, fixedRing, randomFrom } from "./pair.ts";
+import {
+  bytesFrom,
+  configs,
+  credential,
+  ENDS,
+  EnginePair,
+  fixedCore,
+  fixedRing,
+  randomFrom,
+} from "./pair.ts";
 import { clientOptions, serverOptions, source, VERSIONS } from "./pair.ts";
+import { MESSAGE, message, Sealer, SEALER_CIPHERS, TYPE } from "./records.ts";
 
 /** Whether `secret` is in the core's memory: as bytes, or as a big number in limbs (the bytes the other way round). */
 function holds(core: Core, secret: Uint8Array): boolean {
@@ -187,4 +197,102 @@ for (const [version, sslVersion] of VERSIONS) {
     }
     assert(failed > 5 && done > 0, `${failed} failed, ${done} were done`);
   });
+}
+
+/** What an idle connection may be asked to do. Each returns what `run` is to do under want of memory. */
+const WAKERS: Record<string, (pair: EnginePair, seal: Sealer) => () => unknown> = {
+  "write": ({ client }) => () => client.write(bytesFrom(1, 500)),
+  "close": ({ client }) => () => client.closeNotify(),
+  "export keying material": ({ client }) => () => client.exportKeyingMaterial(32, "EXPORTER-test"),
+  "save its session": ({ client }) => () => client.session(),
+  "read": ({ client, server }) => {
+    server.write(bytesFrom(2, 500));
+    client.receive(server.takeRecords());
+    return () => client.read(new Uint8Array(600));
+  },
+};
+const WAKERS_OF: Record<string, typeof WAKERS> = {
+  "TLSv1.2": {
+    ...WAKERS,
+    "renegotiate": (pair, sealer) => {
+      pair.server.write(encodeText("lost"));
+      pair.server.takeRecords(); // the request takes its place
+      pair.client.receive(sealer.seal(TYPE.handshake, message(MESSAGE.helloRequest)));
+      return () => {
+        pair.run();
+        const errors = Object.values(pair.errors); // of both ends; the alert about it may be under keys of neither
+        const error = errors.find(({ kind }) => kind === "internal") ?? errors[0];
+        if (error !== undefined) throw error;
+      };
+    },
+  },
+  "TLSv1.3": {
+    ...WAKERS,
+    "update its key": ({ client }) => () => client.updateKey(true),
+    "answer a KeyUpdate": ({ client, server }) => {
+      server.updateKey(true);
+      client.receive(server.takeRecords());
+      return () => client.read(new Uint8Array(1));
+    },
+    "take a ticket": ({ client }, sealer) => {
+      const ticket = [0, 0, 14, 16, 1, 2, 3, 4, 1, 0, 0, 40, ...bytesFrom(3, 40), 0, 0]; // RFC 8446 section 4.6.1
+      client.receive(sealer.seal(TYPE.handshake, message(MESSAGE.newSessionTicket, Uint8Array.from(ticket))));
+      return () => client.read(new Uint8Array(1));
+    },
+  },
+};
+
+for (const [version, sslVersion] of VERSIONS) {
+  for (const [what, prepare] of Object.entries(WAKERS_OF[version]!)) {
+    Deno.test(`Core: an idle connection that runs out of memory as it is to ${what} fails cleanly (${version})`, () => {
+      const core = fullCore();
+      const lines: string[] = [];
+      const is12 = version === "TLSv1.2";
+      const shared = { sslVersion, ciphers: SEALER_CIPHERS, renegotiation: is12 };
+      const noTickets = is12 ? {} : { tickets: false as const }; // they would be records of the server's
+      using both = configs(core, shared, { keyLog: (line) => lines.push(line) }, noTickets);
+      new EnginePair(both.client, both.server).connect()[Symbol.dispose](); // what mbedTLS allocates once for all
+      core.free(exhaust(core, 2 << 20)[0]!); // a heap of one MiB: faster to fill
+      const start = core.allocated;
+      const codes = new Set<number | undefined>();
+      for (let free = 64, inRow = 0; inRow < 3 && free < 500_000; free = Math.ceil(free * 1.25)) {
+        using busy = new EnginePair(both.client, both.server).connect();
+        lines.splice(0);
+        using pair = new EnginePair(both.client, both.server).connect();
+        const run = prepare(pair, new Sealer(pair, lines, "server", is12 ? 1 : 0));
+        const text = bytesFrom(free, 100);
+        assertEquals(busy.server.write(text), text.length);
+        const records = busy.server.takeRecords();
+        busy.client.receive(records.slice(0, -1));
+        assertEquals(busy.client.read(new Uint8Array(100)).state, "need-records"); // it has the buffers now
+
+        const room = core.alloc(free);
+        const blocks = exhaust(core, 0);
+        core.free(room);
+        let error: unknown;
+        try {
+          run();
+        } catch (thrown) {
+          error = thrown;
+        }
+        if (error !== undefined) {
+          assertInstanceOf(error, SSLError);
+          assert(
+            ["internal", "config", "verify"].includes(error.kind),
+            `${free} bytes free: ${error.message}`,
+          );
+          codes.add(error.code);
+        }
+        inRow = error === undefined ? inRow + 1 : 0;
+        assert(!core.retired);
+        busy.client.receive(records.slice(-1));
+        const buffer = new Uint8Array(100);
+        assertEquals(busy.client.read(buffer), { state: "data", bytes: 100 }, "another goes on");
+        assertEquals(buffer, text);
+        for (const at of blocks) core.free(at);
+        for (const from of ENDS) assertEquals(busy.send(from, text), text);
+      }
+      assertEquals(core.allocated, start, "all is given back");
+    });
+  }
 }

@@ -1,5 +1,5 @@
 /** Resumption: what is saved, when it is offered, and what a resumed connection still knows. */
-import { assert, assertEquals, assertNotEquals, assertStrictEquals } from "@std/assert";
+import { assert, assertEquals, assertNotEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED, TLSConfig, type TLSConfigOptions } from "../lib/config.ts";
 import { TLSEngine } from "../lib/engine.ts";
@@ -264,4 +264,19 @@ Deno.test("TLSEngine: a ticket that someone saw on the wire does not lend him th
   const second = connect(eavesdropper, both.server, first.session);
   assertEquals(second.reused, RESUMED);
   assertEquals([second.pair.server.peerCertificates(), second.pair.server.verifyFlags], [[], 0x40]);
+});
+
+Deno.test("TLSEngine is freed although its session cannot be saved", () => {
+  const core = fixedCore();
+  using both = configs(core);
+  new EnginePair(both.client, both.server).connect()[Symbol.dispose](); // what mbedTLS allocates once for all
+  const start = core.allocated;
+  const pair = new EnginePair(both.client, both.server).connect();
+  pair.client.session = () => {
+    throw new Error("no memory for it");
+  };
+  assertThrows(() => pair.client[Symbol.dispose](), Error, "no memory for it");
+  assertEquals(pair.client.state, "freed");
+  pair.server[Symbol.dispose]();
+  assertEquals(core.allocated, start);
 });

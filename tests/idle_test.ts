@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Buffer } from "node:buffer";
 import type { Bytes } from "../lib/bytes.ts";
 import type { Core } from "../lib/core.ts";
-import { bytesFrom, configs, credential, EnginePair, fixedCore, randomFrom, VERSIONS } from "./pair.ts";
+import { bytesFrom, chooser, configs, credential, EnginePair, fixedCore, VERSIONS } from "./pair.ts";
 
 const BUFFERS = 34_000; // bytes; mbedTLS's two record buffers, and a little
 /** Bytes of the core's heap that an idle connection may hold: what it does hold, and some room for a new field. */
@@ -49,12 +49,7 @@ for (const [version, sslVersion] of VERSIONS) {
   Deno.test(`Core: connections that lend each other their buffers lose nothing (${version})`, () => {
     const core = fixedCore();
     using both = configs(core, { sslVersion }, {}, { credential: credential("ec") });
-    const random = randomFrom(3);
-    const choose = (below: number) => {
-      const bytes = new Uint8Array(4);
-      random(bytes);
-      return new DataView(bytes.buffer).getUint32(0) % below;
-    };
+    const choose = chooser(3);
     const pairs = talkers(both, 8);
     const nothing = () => ({ records: [] as number[], sent: [] as number[], got: [] as number[] });
     /** What is on its way, and what has not arrived yet, for each pair and direction. */

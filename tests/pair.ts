@@ -87,6 +87,16 @@ export function randomFrom(seed: number): (bytes: Uint8Array) => void {
   };
 }
 
+/** Whole numbers below a bound, from a seed. */
+export function chooser(seed: number): (below: number) => number {
+  const random = randomFrom(seed);
+  const bytes = new Uint8Array(4);
+  return (below) => {
+    random(bytes);
+    return new DataView(bytes.buffer).getUint32(0) % below;
+  };
+}
+
 /** `length` bytes from a seed. */
 export function bytesFrom(seed: number, length: number): Bytes {
   const bytes = new Uint8Array(length);

@@ -1,6 +1,7 @@
 /** Pump: what happens between a call that ends and the next that begins. */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { giveBytes, takeBytes } from "../lib/byte_pool.ts";
 import { decodeText, encodeText } from "../lib/bytes.ts";
 import { TLSConfig } from "../lib/config.ts";
 import type { Duplex } from "../lib/duplex.ts";
@@ -14,7 +15,9 @@ import { CLIENT, idle, test } from "./sockets.ts";
 /** A connection whose reads and writes, once it is `held`, end when the test says so. */
 class HeldDuplex implements Duplex {
   readonly #below: PipeEnd;
-  readonly #reads: ((bytes: Uint8Array) => void)[] = [];
+  readonly #reads: PromiseWithResolvers<number | null>[] = [];
+  /** The array of each read while held that has not ended. */
+  readonly reading: Uint8Array<ArrayBuffer>[] = [];
   readonly #writes: (() => void)[] = [];
   readonly written: Uint8Array<ArrayBuffer>[] = [];
   /** The very arrays that were written while held. */
@@ -29,12 +32,10 @@ class HeldDuplex implements Duplex {
   read(p: Uint8Array<ArrayBuffer>): Promise<number | null> {
     this.onRead?.(p.length);
     if (!this.held) return this.#below.read(p);
-    return new Promise((resolve) =>
-      this.#reads.push((bytes) => {
-        p.set(bytes);
-        resolve(bytes.length);
-      })
-    );
+    const read = Promise.withResolvers<number | null>();
+    this.#reads.push(read);
+    this.reading.push(p);
+    return read.promise;
   }
 
   write(p: Uint8Array<ArrayBuffer>): Promise<number> {
@@ -46,7 +47,14 @@ class HeldDuplex implements Duplex {
 
   /** Ends the read that waits. */
   endRead(bytes: Uint8Array): void {
-    this.#reads.shift()!(bytes);
+    this.reading.shift()!.set(bytes);
+    this.#reads.shift()!.resolve(bytes.length);
+  }
+
+  /** Fails the read that waits. */
+  failRead(error: Error): void {
+    this.reading.shift();
+    this.#reads.shift()!.reject(error);
   }
 
   /** Ends the write that waits. */
@@ -141,6 +149,26 @@ test("SSLSocket.write() gives no array to another while the transport writes it"
     engine[Symbol.dispose]();
   }
 });
+
+for (const end of ["fails", "is left behind by abort()"]) {
+  test(`SSLSocket gives no array to another when its read ${end}: it may still be written to`, async () => {
+    const { client, held, engine } = await connect();
+    const reading = client.read(new Uint8Array(100));
+    await idle();
+    const [array] = held.reading;
+    assertEquals(array!.length, 4096);
+    if (end === "fails") held.failRead(new Error("A wait that was too long"));
+    else client.abort();
+    if (end === "fails") await assertRejects(() => reading);
+    await client.close();
+    const others = Array.from({ length: 100 }, () => takeBytes(4096));
+    assert(others.every(({ buffer }) => buffer !== array!.buffer));
+    others.forEach(giveBytes);
+    if (end !== "fails") held.failRead(new Error("closed"));
+    await reading.catch(() => {});
+    engine[Symbol.dispose]();
+  });
+}
 
 /** Turns of the microtask queue. */
 async function turns(count: number): Promise<void> {

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { type Bytes, concat, encodeText } from "../lib/bytes.ts";
 import { SSLSession } from "../lib/session.ts";
@@ -34,6 +35,10 @@ for (const [version, sslVersion] of VERSIONS) {
     assert(pair.client.sessionReused);
     const embedded = concat([new Uint8Array(3), session.toBytes(), new Uint8Array(3)]).subarray(3, -3);
     assertEquals(SSLSession.from(embedded).facts, session.facts, "a view into a larger buffer");
+    const wiped = Buffer.from(session.toBytes());
+    const kept = SSLSession.from(wiped);
+    wiped.fill(0);
+    assertEquals(kept.toBytes(), session.toBytes(), "a copy of a Buffer's bytes");
   });
 
   Deno.test(`SSLSession.from() refuses damaged and cut bytes (${version})`, () => {

@@ -265,6 +265,17 @@ for (const [phase, start] of Object.entries(PHASES)) {
   });
 }
 
+test("SSLSocket.abort() right after the handshake leaves the peer one that is complete (TLSv1.2)", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  const serving = listener.accept().then((conn) => wrapSocket(conn, SERVER)).then((server) => server.abort());
+  const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+  const client = await wrapSocket(conn, { ...CLIENT, sslVersion: VERSIONS["TLSv1.2"] });
+  await assertKind(client.read(new Uint8Array(1)), "eof");
+  client.abort();
+  await serving;
+});
+
 test("SSLSocket.abort() ends a handshake", async () => {
   const [near] = pipe();
   const socket = await wrapSocket(near, { ...CLIENT, doHandshake: false });

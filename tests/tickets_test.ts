@@ -33,6 +33,14 @@ Deno.test("TicketKeyRing starts with one key of its own", () => {
   assertEquals(ring.keys()[0]!.length, 48);
 });
 
+Deno.test("TicketKeyRing.from() takes copies, of a Buffer, too: who wipes the bytes leaves the keys", () => {
+  using ring = new TicketKeyRing();
+  const bytes = Buffer.from(ring.toBytes());
+  using copy = TicketKeyRing.from(bytes);
+  bytes.fill(0);
+  assertEquals(copy.keys(), ring.keys());
+});
+
 Deno.test("TicketKeyRing rotates by its clock, and drops a key when its last ticket has expired", () => {
   const clock = new FixedClock();
   using ring = new TicketKeyRing({ lifetime: 12 * HOUR, rotateEvery: 6 * HOUR, now: clock.now });

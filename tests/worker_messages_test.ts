@@ -1,6 +1,7 @@
 /** What crosses to a Worker and back: options by copy, errors with their class and fields. */
 
 import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
+import { Buffer } from "node:buffer";
 import { CODE, SSLCertVerificationError, SSLEOFError, SSLError } from "../lib/errors.ts";
 import { copyForWorker, errorData, errorFrom } from "../lib/worker_messages.ts";
 
@@ -37,6 +38,11 @@ Deno.test("errorFrom() makes errors of JavaScript and Deno of errorData(), of th
   const own = throughClone(new OwnError("d"));
   assertInstanceOf(own, Error);
   assertEquals(String(own), "OwnError: d");
+  for (const name of ["constructor", "toString", "__proto__"]) {
+    const odd = throughClone(Object.assign(new Error("e"), { name }));
+    assertInstanceOf(odd, Error);
+    assertEquals([odd.name, odd.message], [name, "e"]);
+  }
   assertEquals(throughClone("thrown text").message, "thrown text");
   assertEquals(throughClone(undefined).message, "undefined");
 });
@@ -49,6 +55,15 @@ Deno.test("copyForWorker() copies plain values, and moves copies of bytes", () =
   assertEquals(copy, given);
   assertEquals(transfer, [copy.key.buffer]);
   assert(copy.key.buffer !== key.buffer && copy.key.buffer.byteLength === 2);
+});
+
+Deno.test("copyForWorker() does not move the memory that a Buffer shares with others", () => {
+  const key = Buffer.from("a key");
+  const transfer: ArrayBuffer[] = [];
+  const copy = copyForWorker("key", key, transfer) as Uint8Array;
+  assertEquals([copy.buffer === key.buffer, transfer.length], [false, 1]);
+  structuredClone(copy, { transfer });
+  assertEquals(key.toString(), "a key");
 });
 
 Deno.test("copyForWorker() names what cannot cross", () => {

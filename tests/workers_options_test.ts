@@ -49,6 +49,20 @@ test("startServer() with workers names an option that cannot cross, before any W
   );
 });
 
+test("startServer() with workers leaves nothing open when a Worker cannot be made", async () => {
+  const { Worker } = globalThis;
+  globalThis.Worker = class {
+    constructor() {
+      throw new Error("no thread is left");
+    }
+  } as unknown as typeof Worker;
+  try {
+    await assertRejects(() => working(), Error, "no thread is left");
+  } finally {
+    globalThis.Worker = Worker;
+  }
+});
+
 const MODULES: Record<string, [name: string, message: string]> = {
   "does not exist": ["missing.ts", "Module not found"],
   "throws": ["throwing.ts", "this module throws"],

@@ -279,7 +279,9 @@ async function refusing(server: WorkerServer): Promise<void> {
       (await dial(server)).close();
     } catch (error) {
       if (error instanceof Deno.errors.ConnectionRefused) return;
-      assertInstanceOf(error, Deno.errors.ConnectionReset); // it was in the backlog when the listener closed
+      // It was in the backlog when the listener closed; the reset may come before Deno asks for the peer's address.
+      const { ConnectionReset, NotConnected } = Deno.errors;
+      assert(error instanceof ConnectionReset || error instanceof NotConnected, String(error));
     }
     assert(Date.now() < ends, "still listening");
   }

@@ -81,6 +81,7 @@ export const streams: Peer = {
       hostname: LOOPBACK,
       port: 0,
       ssl: serverOptions(terms),
+      maxConnections: Infinity,
       onError: () => {}, // a client that hangs up in the middle of its download
     };
     const { workers, work = 0 } = terms;

@@ -4,22 +4,32 @@ import { CORE_EXPORTS } from "../lib/core.ts";
 
 /** The files of lib/ from the bottom up: a file imports from its own layer and from those below. */
 const LAYERS: readonly string[][] = [
-  ["_std", "errors", "bytes", "deadline"],
+  ["_std", "errors", "os_error", "bytes", "deadline"],
   ["duplex", "byte_queue", "tickets", "engine_state", "core_module"],
   ["core"],
   ["session", "suites", "credentials", "certificate", "peer_certificate"],
   ["config", "profile", "files"],
   ["byte_pool", "wire", "connection", "engine"],
-  ["turns", "pump", "nonblocking", "object"],
-  ["socket", "streams", "stream_reader", "stream_writer"],
+  ["turns", "changes", "pump", "tcp_link", "nonblocking", "object"],
+  ["socket", "poll", "streams", "stream_reader", "stream_writer"],
   ["ssl"],
-  ["server", "worker_messages", "worker_link", "workers", "net"],
+  ["server", "worker_messages", "worker_link", "workers", "net", "addresses", "tcp_endpoint", "tcp_socket"],
   ["_node_duplex", "_fetch_adapter", "_http_connection", "_http_exchange", "_http_host", "http", "worker"],
   ["cli"],
 ];
 
 /** Who uses the platform at run time: who listens and connects, who reads files, and the command line. */
-const MAY_SAY_DENO = ["net", "server", "workers", "worker_messages", "http", "files", "cli"];
+const MAY_SAY_DENO = [
+  "net",
+  "addresses",
+  "tcp_socket",
+  "server",
+  "workers",
+  "worker_messages",
+  "http",
+  "files",
+  "cli",
+];
 /** Who calls the core's functions, with the numbers that they take and give. */
 const MAY_CALL_CORE = [
   "core",

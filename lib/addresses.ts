@@ -1,7 +1,7 @@
 /** MicroPython's `getaddrinfo` and the numbers that go with addresses. */
 
 import { typeName } from "./bytes.ts";
-import { parseAddress } from "./certificate.ts";
+import { parseAddress } from "./ip_address.ts";
 import { OSError } from "./os_error.ts";
 
 /** IPv4. */
@@ -60,7 +60,7 @@ export async function getaddrinfo(
   if (family === undefined || ![0, SOCK_STREAM].includes(type) || ![0, IPPROTO_TCP].includes(proto)) {
     throw new OSError("EPROTONOSUPPORT", action, { text: "only TCP over IPv4 and IPv6 is supported" });
   }
-  const found = literal(host) ?? await lookup(host, action);
+  const found = literal(host, action) ?? await lookup(host, action);
   const infos = found.filter((one) => family === 0 || one.family === family).map((one): AddressInfo => [
     one.family === 6 ? AF_INET6 : AF_INET,
     SOCK_STREAM,
@@ -78,10 +78,14 @@ interface Found {
 }
 
 /** An IP address is its own; the empty host is any address. */
-function literal(host: string): Found[] | undefined {
+function literal(host: string, action: string): Found[] | undefined {
   if (host === "") return [{ address: "0.0.0.0", family: 4 }, { address: "::", family: 6 }];
-  const bytes = parseAddress(host);
-  return bytes && [{ address: host, family: bytes.length === 4 ? 4 : 6 }];
+  try {
+    const bytes = parseAddress(host);
+    return bytes && [{ address: host, family: bytes.length === 4 ? 4 : 6 }];
+  } catch (error) {
+    throw new OSError("EAI_NONAME", action, { cause: error }); // it only looks like one: 1.2.3.04
+  }
 }
 
 async function lookup(host: string, action: string): Promise<Found[]> {

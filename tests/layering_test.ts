@@ -4,7 +4,7 @@ import { CORE_EXPORTS } from "../lib/core.ts";
 
 /** The files of lib/ from the bottom up: a file imports from its own layer and from those below. */
 const LAYERS: readonly string[][] = [
-  ["_std", "errors", "os_error", "bytes", "deadline"],
+  ["_std", "errors", "os_error", "bytes", "ip_address", "deadline"],
   ["duplex", "byte_queue", "tickets", "engine_state", "core_module"],
   ["core"],
   ["session", "suites", "credentials", "certificate", "peer_certificate"],
@@ -22,7 +22,7 @@ const LAYERS: readonly string[][] = [
 const MAY_SAY_DENO = [
   "net",
   "addresses",
-  "tcp_socket",
+  "tcp_endpoint",
   "server",
   "workers",
   "worker_messages",
@@ -162,10 +162,11 @@ Deno.test("layering: what a URL import loads needs no import map", () => {
   assertEquals(bare, []);
 });
 
-Deno.test("layering: importing mod.ts loads nothing of Node, which takes longer than a handshake", () => {
-  const mod = { name: "mod", path: "mod.ts", code: Deno.readTextFileSync(new URL("mod.ts", ROOT)) };
+/** The files that importing `path` loads, and the imports from Node among theirs. */
+function loadedBy(path: string): { loaded: ReadonlySet<string>; found: string[] } {
+  const entry = { name: nameOf(path), path, code: Deno.readTextFileSync(new URL(path, ROOT)) };
   const found: string[] = [];
-  const loaded = new Set([mod.path]);
+  const loaded = new Set([path]);
   const load = (file: File) => {
     for (const { specifier } of importsOf(file).filter(({ typeOnly, later }) => !typeOnly && !later)) {
       if (specifier.startsWith("node:")) found.push(`${file.path} imports ${specifier}`);
@@ -175,9 +176,21 @@ Deno.test("layering: importing mod.ts loads nothing of Node, which takes longer 
       load(next);
     }
   };
-  load(mod);
+  load(entry);
+  return { loaded, found };
+}
+
+Deno.test("layering: importing mod.ts loads nothing of Node, which takes longer than a handshake", () => {
+  const { loaded, found } = loadedBy("mod.ts");
   assertEquals(found, []);
   assertEquals(loaded.has("lib/socket.ts"), true);
+});
+
+Deno.test("layering: importing socket.ts loads neither Node nor the core: plain sockets need no TLS", () => {
+  const { loaded, found } = loadedBy("socket.ts");
+  assertEquals(found, []);
+  assertEquals(loaded.has("lib/core_module.js"), false);
+  assertEquals(loaded.has("lib/tcp_socket.ts"), true);
 });
 
 Deno.test("layering: only the outer layers say Deno. at run time", () => {

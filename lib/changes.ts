@@ -20,9 +20,15 @@ export class Changes {
   }
 
   /** Waits for the next change, no longer than `seconds`; whether there was one. */
-  next(seconds: number): Promise<boolean> {
-    return nextChange([this], seconds);
+  async next(seconds: number): Promise<boolean> {
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    using _ = this.subscribe(() => resolve(true));
+    return await changeInTime(promise, seconds);
   }
+}
+
+async function changeInTime(change: Promise<boolean>, seconds: number): Promise<boolean> {
+  return seconds === Infinity ? await change : await inTime(change, seconds).catch(() => false);
 }
 
 /** Waits for the next change of one of `sources`, no longer than `seconds`; whether there was one. */
@@ -33,9 +39,7 @@ export async function nextChange(
   const { promise, resolve } = Promise.withResolvers<boolean>();
   using subscriptions = new DisposableStack();
   for (const source of sources) subscriptions.use(source.subscribe(() => resolve(true)));
-  if (seconds === Infinity) return await promise;
-  const late = new Error("Timed out");
-  return await inTime(promise, seconds, () => late).catch(() => false);
+  return await changeInTime(promise, seconds);
 }
 
 /**

@@ -50,12 +50,14 @@ export class TcpLink {
     return this.#readFailure !== undefined || this.#writeFailure !== undefined;
   }
 
-  /** Whether at least `n` bytes wait, or all that will come; if not, a read for them is under way. Throws a failure. */
-  has(n: number): boolean {
+  /**
+   * Whether at least `n` bytes wait, or all that will come; if not, a read for `wanted` is under way. Throws a failure.
+   */
+  has(n: number, wanted = n): boolean {
     if (this.#received.length >= n) return true;
     if (this.#readFailure !== undefined) throw this.#readFailure.error;
     if (this.#ended) return true;
-    this.#fill(n - this.#received.length);
+    this.#fill(wanted - this.#received.length);
     return false;
   }
 
@@ -64,19 +66,25 @@ export class TcpLink {
     return this.#received.take(Math.min(n, this.#received.length));
   }
 
-  #fill(wanted: number): void {
+  async #fill(wanted: number): Promise<void> {
     if (this.#reading) return;
     const size = Math.min(Math.max(wanted, CHUNK_MIN), CHUNK_MAX);
     if (this.#chunk.length < size) this.#chunk = new Uint8Array(size);
-    this.#readOnce(this.#chunk).then((n) => {
+    this.#reading = true; // until its bytes are in the queue: the next read's come behind them
+    try {
+      const n = await this.#readOnce(this.#chunk);
       if (n === null) return;
       this.#received.space(n).set(this.#chunk.subarray(0, n));
       this.#received.commit(n);
-    }).catch(() => {}).finally(() => this.#changes.notify()); // the next call throws the failure
+    } catch {
+      // the next call throws it
+    } finally {
+      this.#reading = false;
+      this.#changes.notify();
+    }
   }
 
   async #readOnce(p: Bytes): Promise<number | null> {
-    this.#reading = true;
     try {
       const n = await this.conn.read(p);
       if (n === null) this.#ended = true;
@@ -84,8 +92,6 @@ export class TcpLink {
     } catch (error) {
       this.#readFailure = { error };
       throw error;
-    } finally {
-      this.#reading = false;
     }
   }
 
@@ -100,9 +106,11 @@ export class TcpLink {
     }
     if (this.#readFailure !== undefined) throw this.#readFailure.error;
     if (this.#ended) return null;
+    this.#reading = true;
     try {
       return await this.#readOnce(p);
     } finally {
+      this.#reading = false;
       this.#changes.notify();
     }
   }

@@ -179,7 +179,7 @@ export class Socket implements HasDuplex, Pollable, AsyncDisposable {
    */
   async recv(bufsize: number): Promise<Uint8Array<ArrayBuffer>> {
     assertLength("recv()", bufsize);
-    return (await this.#receive("recv", (link) => link.has(Math.min(bufsize, 1)))).take(bufsize);
+    return (await this.#receive("recv", (link) => link.has(Math.min(bufsize, 1), bufsize))).take(bufsize);
   }
 
   /**

@@ -473,6 +473,24 @@ for (const blocking of [true, false]) {
   });
 }
 
+test("Socket.duplex: takes up where recv() was left, without a byte lost or moved", async () => {
+  const [client, server, closer] = await pair();
+  await using _ = closer;
+  const sent = new Uint8Array(1 << 20).map((_, i) => i * 13 + (i >> 8));
+  const sending = client.sendall(sent);
+  const got: Uint8Array[] = [];
+  const p = new Uint8Array(5000);
+  for (let total = 0; total < sent.length;) {
+    if (got.length % 3 === 0) {
+      server.setblocking(false);
+      got.push(await server.read(3000) ?? new Uint8Array(0)); // leaves a read under way
+    } else got.push(p.slice(0, await server.duplex.read(p) ?? 0));
+    total += got.at(-1)!.length;
+  }
+  await sending;
+  assertEquals(new Uint8Array(await new Blob(got as Uint8Array<ArrayBuffer>[]).arrayBuffer()), sent);
+});
+
 test("wrapSocket(socket): wrapped first, connected afterwards", async () => {
   const [listener, address] = listen();
   await using _ = listener;

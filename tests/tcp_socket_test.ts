@@ -336,6 +336,17 @@ sys.stdin.readline()
   assertEquals(await poller.poll(0), [[sock, mp.POLLIN | mp.POLLOUT | mp.POLLERR | mp.POLLHUP]]);
 });
 
+test("Socket.read() and readline(): ENOMEM for a peer that never comes to an end", async () => {
+  for (const call of ["read", "readline"] as const) {
+    const [client, server, closer] = await pair();
+    await using _ = closer;
+    const sending = client.sendall(new Uint8Array(80 << 20)).catch(() => {});
+    assertEquals(await failure(() => server[call]()), "ENOMEM");
+    client.duplex.abort!();
+    await sending;
+  }
+});
+
 test("Socket: calls in the wrong state say so by number", async () => {
   await using fresh = socket();
   assertEquals(await failure(() => fresh.recv(1)), "ENOTCONN");

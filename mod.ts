@@ -33,7 +33,7 @@ export {
   type CoreOptions,
   type CoreTable,
 } from "./lib/core.ts";
-export { type Duplex, type DuplexLike, type StreamPair, toDuplex } from "./lib/duplex.ts";
+export { type Duplex, type DuplexLike, type HasDuplex, type StreamPair, toDuplex } from "./lib/duplex.ts";
 export { TLSEngine, type TLSEngineOptions } from "./lib/engine.ts";
 export type { Cipher, EngineState, HandshakeOutcome, ReadOutcome } from "./lib/engine_state.ts";
 export {

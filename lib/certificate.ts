@@ -6,6 +6,7 @@
 
 import { type Bytes, decodeText, encodeText } from "./bytes.ts";
 import { Core, IO_SIZE } from "./core.ts";
+import { parseAddress } from "./ip_address.ts";
 
 /** What kind of key to make. */
 export type KeyType = "P-256" | "P-384" | "P-521" | "RSA-2048" | "RSA-3072" | "RSA-4096";
@@ -143,23 +144,6 @@ function generalName(host: string): Bytes {
   name.set([address === undefined ? DNS : IP, value.length]);
   name.set(value, 2);
   return name;
-}
-
-/** The bytes of an IP address; `undefined` for a DNS name. Throws a `TypeError` for what only looks like an address. */
-export function parseAddress(host: string): Bytes | undefined {
-  const isV4 = /^\d+\.\d+\.\d+\.\d+$/.test(host);
-  if (!isV4 && !host.includes(":")) return undefined;
-  const url = isV4 ? `http://${host}` : `http://[${host}]`;
-  if (!URL.canParse(url) || (isV4 && new URL(url).hostname !== host)) { // 1.2.3.04 is octal to some
-    throw new TypeError(`Cannot use host: ${JSON.stringify(host)} is not an IP address`);
-  }
-  if (isV4) return Uint8Array.from(host.split("."), Number);
-  const [head = "", tail] = new URL(url).hostname.slice(1, -1).split("::");
-  const groups = (text = "") => text === "" ? [] : text.split(":").map((group) => parseInt(group, 16));
-  const before = groups(head);
-  const after = groups(tail);
-  const all = [...before, ...Array(8 - before.length - after.length).fill(0), ...after];
-  return Uint8Array.from(all.flatMap((group) => [group >> 8, group & 255]));
 }
 
 /** The subject of `pem`, as it is written. */

@@ -49,13 +49,19 @@ export interface StreamPair {
   readonly writable: WritableStream<Uint8Array>;
 }
 
-/** What `wrapSocket` and the streams accept: a {@linkcode Duplex}, or a {@linkcode StreamPair}. */
-export type DuplexLike = Duplex | StreamPair;
+/** What has reads and writes of another kind, and a Duplex beside them: MicroPython's `Socket`. */
+export interface HasDuplex {
+  /** Its bytes as a Duplex. */
+  readonly duplex: Duplex;
+}
+
+/** What `wrapSocket` and the streams accept: a {@linkcode Duplex}, what has one, or a {@linkcode StreamPair}. */
+export type DuplexLike = Duplex | HasDuplex | StreamPair;
 
 /**
  * Gives `source` the shape of a {@linkcode Duplex}. What is one already is returned as it is.
  *
- * @param source A Duplex, or a `{ readable, writable }` pair.
+ * @param source A Duplex, a socket of `tlsio/socket`, or a `{ readable, writable }` pair.
  * @returns The Duplex.
  * @throws {TypeError} If `source` is neither, or if one of its streams is locked to another reader or writer.
  *
@@ -75,6 +81,7 @@ export type DuplexLike = Duplex | StreamPair;
  */
 export function toDuplex(source: DuplexLike): Duplex {
   if (typeof source === "object" && source !== null) {
+    if ("duplex" in source) return source.duplex;
     if ("read" in source && "write" in source && "close" in source) return source;
     if ("readable" in source && "writable" in source) return new StreamDuplex(source);
   }

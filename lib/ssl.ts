@@ -5,11 +5,11 @@
  */
 
 import { assertBytes, type Bytes, typeName } from "./bytes.ts";
-import { parseAddress } from "./certificate.ts";
 import { type PolicyOptions, TLSConfig, type TLSConfigOptions } from "./config.ts";
 import type { Source } from "./credentials.ts";
 import type { DuplexLike } from "./duplex.ts";
 import { type FileOrData, loadSource } from "./files.ts";
+import { parseAddress } from "./ip_address.ts";
 import { resolveProfile } from "./profile.ts";
 import { SSLSession } from "./session.ts";
 import { type SocketOptions, SSLSocket } from "./socket.ts";

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { X509Certificate } from "node:crypto";
 import { type Bytes, encodeText } from "../lib/bytes.ts";
-import { type CertificateOptions, createCertificate, parseAddress } from "../lib/certificate.ts";
+import { type CertificateOptions, createCertificate } from "../lib/certificate.ts";
+import { parseAddress } from "../lib/ip_address.ts";
 import { peerCertificate } from "../lib/peer_certificate.ts";
 import { Core } from "../lib/core.ts";
 import { SSLError } from "../lib/errors.ts";

@@ -4,16 +4,16 @@ import { CORE_EXPORTS } from "../lib/core.ts";
 
 /** The files of lib/ from the bottom up: a file imports from its own layer and from those below. */
 const LAYERS: readonly string[][] = [
-  ["_std", "errors", "bytes", "deadline"],
+  ["_std", "errors", "os_error", "bytes", "ip_address", "deadline"],
   ["duplex", "byte_queue", "tickets", "engine_state", "core_module"],
   ["core"],
   ["session", "suites", "credentials", "certificate", "peer_certificate"],
   ["config", "profile", "files"],
   ["byte_pool", "wire", "connection", "engine"],
-  ["turns", "pump", "nonblocking", "object"],
-  ["socket", "streams", "stream_reader", "stream_writer"],
+  ["turns", "changes", "pump", "tcp_link", "nonblocking", "object"],
+  ["socket", "poll", "streams", "stream_reader", "stream_writer"],
   ["ssl"],
-  ["server", "worker_messages", "worker_link", "workers", "net"],
+  ["server", "worker_messages", "worker_link", "workers", "net", "addresses", "tcp_endpoint", "tcp_socket"],
   [
     "_alarm",
     "_node_duplex",
@@ -28,7 +28,17 @@ const LAYERS: readonly string[][] = [
 ];
 
 /** Who uses the platform at run time: who listens and connects, who reads files, and the command line. */
-const MAY_SAY_DENO = ["net", "server", "workers", "worker_messages", "http", "files", "cli"];
+const MAY_SAY_DENO = [
+  "net",
+  "addresses",
+  "tcp_endpoint",
+  "server",
+  "workers",
+  "worker_messages",
+  "http",
+  "files",
+  "cli",
+];
 /** Who calls the core's functions, with the numbers that they take and give. */
 const MAY_CALL_CORE = [
   "core",
@@ -161,10 +171,11 @@ Deno.test("layering: what a URL import loads needs no import map", () => {
   assertEquals(bare, []);
 });
 
-Deno.test("layering: importing mod.ts loads nothing of Node, which takes longer than a handshake", () => {
-  const mod = { name: "mod", path: "mod.ts", code: Deno.readTextFileSync(new URL("mod.ts", ROOT)) };
+/** The files that importing `path` loads, and the imports from Node among theirs. */
+function loadedBy(path: string): { loaded: ReadonlySet<string>; found: string[] } {
+  const entry = { name: nameOf(path), path, code: Deno.readTextFileSync(new URL(path, ROOT)) };
   const found: string[] = [];
-  const loaded = new Set([mod.path]);
+  const loaded = new Set([path]);
   const load = (file: File) => {
     for (const { specifier } of importsOf(file).filter(({ typeOnly, later }) => !typeOnly && !later)) {
       if (specifier.startsWith("node:")) found.push(`${file.path} imports ${specifier}`);
@@ -174,9 +185,21 @@ Deno.test("layering: importing mod.ts loads nothing of Node, which takes longer 
       load(next);
     }
   };
-  load(mod);
+  load(entry);
+  return { loaded, found };
+}
+
+Deno.test("layering: importing mod.ts loads nothing of Node, which takes longer than a handshake", () => {
+  const { loaded, found } = loadedBy("mod.ts");
   assertEquals(found, []);
   assertEquals(loaded.has("lib/socket.ts"), true);
+});
+
+Deno.test("layering: importing socket.ts loads neither Node nor the core: plain sockets need no TLS", () => {
+  const { loaded, found } = loadedBy("socket.ts");
+  assertEquals(found, []);
+  assertEquals(loaded.has("lib/core_module.js"), false);
+  assertEquals(loaded.has("lib/tcp_socket.ts"), true);
 });
 
 Deno.test("layering: only the outer layers say Deno. at run time", () => {

@@ -1,6 +1,7 @@
 /** The public names: what is added or taken away shows here, and in the change log. */
 import { assertEquals } from "@std/assert";
 import * as tlsio from "../mod.ts";
+import * as socket from "../socket.ts";
 
 /** Names that exist at run time. */
 const VALUES = `
@@ -12,12 +13,18 @@ const VALUES = `
 /** Names of types alone. */
 const TYPES = `
   Alert Bytes CertReqs CertificateOptions Cipher ClientConnected ConnectionFailure ConnectionHandler ConnectionIO
-  ContextOptions CoreExports CoreOptions CoreTable Credential Duplex DuplexLike EngineState FileOrData HandshakeOutcome
+  ContextOptions CoreExports CoreOptions CoreTable Credential Duplex DuplexLike EngineState FileOrData HandshakeOutcome HasDuplex
   HttpHandler HttpServeOptions HttpServerStats KeyType ListenOptions NameAttribute OpenConnectionOptions OpenOptions
   OpenUnixConnectionOptions PeerCertificate PolicyOptions ReadOutcome SSLErrorInit SSLErrorKind ServeInfo ServeOptions
   ServeTlsInfo ServerStats SessionFacts SocketOptions Source StartServerOptions StartTlsOptions StartUnixServerOptions
   StreamOptions StreamPair Suite TLSConfigOptions TLSEngineOptions TicketKeyRingOptions TryOutcome WorkerOptions
   WorkerStats WrapSocketOptions Writer`;
+
+/** Names that `./socket` exports, with its types. */
+const SOCKET_VALUES = `
+  AF_INET AF_INET6 IPPROTO_TCP OSError POLLERR POLLHUP POLLIN POLLNVAL POLLOUT Poll SOCK_STREAM SOL_SOCKET SO_KEEPALIVE
+  SO_REUSEADDR Socket TCP_NODELAY errno getaddrinfo poll select socket`;
+const SOCKET_TYPES = "Address AddressInfo Duplex ErrorCode HasDuplex Pollable";
 
 /** The members of the classes that users hold: their own and the inherited ones; \`static\` ones with a dot. */
 const MEMBERS: Record<string, string> = {
@@ -38,38 +45,49 @@ const MEMBERS: Record<string, string> = {
     version with`,
   Server: ".start abortClients abortHandshakes close closeClients isServing serveForever sockets waitClosed",
   WorkerServer: ".start abort close isServing serveForever stats",
+  Socket:
+    `accept bind close connect duplex listen localAddr makefile pollEvents read readinto readline recv remoteAddr send sendall
+    setblocking setsockopt settimeout subscribe write`,
+  Poll: "ipoll modify poll register unregister",
 };
 
 function words(text: string): string[] {
   return text.trim().split(/\s+/).sort();
 }
 
-Deno.test("mod.ts exports these names", () => {
-  assertEquals(Object.keys(tlsio).sort(), words(VALUES));
-});
+for (
+  const [file, module, values, allTypes] of [
+    ["mod.ts", tlsio, VALUES, TYPES],
+    ["socket.ts", socket, SOCKET_VALUES, SOCKET_TYPES],
+  ] as const
+) {
+  Deno.test(`${file} exports these names`, () => {
+    assertEquals(Object.keys(module).sort(), words(values));
+  });
 
-Deno.test("mod.ts exports these types, and nothing of its own", async () => {
-  const text = await Deno.readTextFile(new URL("../mod.ts", import.meta.url));
-  const code = text.replaceAll(/\/\*[^]*?\*\//g, "").trim();
-  const exports = [...code.matchAll(/export (type )?\{([^}]*)\} from "\.\/lib\/[a-z_]+\.ts";\s*/g)];
-  assertEquals(
-    code.length,
-    exports.reduce((sum, [statement]) => sum + statement.length, 0),
-    "re-exports only",
-  );
-  const types = exports.flatMap(([, isType, names]) =>
-    names!.split(",").map((name) => name.trim()).filter((name) =>
-      isType ? name !== "" : name.startsWith("type ")
-    )
-      .map((name) => name.replace(/^type /, ""))
-  );
-  assertEquals(types.sort(), words(TYPES));
-});
+  Deno.test(`${file} exports these types, and nothing of its own`, async () => {
+    const text = await Deno.readTextFile(new URL(`../${file}`, import.meta.url));
+    const code = text.replaceAll(/\/\*[^]*?\*\//g, "").trim();
+    const exports = [...code.matchAll(/export (type )?\{([^}]*)\} from "\.\/lib\/[a-z_]+\.ts";\s*/g)];
+    assertEquals(
+      code.length,
+      exports.reduce((sum, [statement]) => sum + statement.length, 0),
+      "re-exports only",
+    );
+    const types = exports.flatMap(([, isType, names]) =>
+      names!.split(",").map((name) => name.trim()).filter((name) =>
+        isType ? name !== "" : name.startsWith("type ")
+      )
+        .map((name) => name.replace(/^type /, ""))
+    );
+    assertEquals(types.sort(), words(allTypes));
+  });
+}
 
 for (const [name, members] of Object.entries(MEMBERS)) {
   Deno.test(`${name} has these members`, () => {
     const found: string[] = [];
-    const type = tlsio[name as keyof typeof tlsio] as CallableFunction;
+    const type = { ...socket, ...tlsio }[name] as CallableFunction;
     for (let proto = type.prototype; proto !== Object.prototype; proto = Object.getPrototypeOf(proto)) {
       found.push(...Object.getOwnPropertyNames(proto));
     }

@@ -80,6 +80,7 @@ Deno.test({
     for (
       const needed of [
         "mod.ts",
+        "socket.ts",
         "cli.ts",
         "lib/core_module.js",
         "lib/worker.ts",

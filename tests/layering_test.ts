@@ -4,10 +4,11 @@ import { CORE_EXPORTS } from "../lib/core.ts";
 
 /** The files of lib/ from the bottom up: a file imports from its own layer and from those below. */
 const LAYERS: readonly string[][] = [
-  ["_std", "errors", "bytes", "deadline"],
+  ["_std", "errors", "bytes", "deadline", "md5"],
   ["duplex", "byte_queue", "tickets", "engine_state", "core_module"],
   ["core"],
   ["session", "suites", "credentials", "certificate", "peer_certificate"],
+  ["tls_numbers", "hello_fields", "fingerprint", "client_hello"],
   ["config", "profile", "files"],
   ["byte_pool", "wire", "connection", "engine"],
   ["turns", "pump", "nonblocking", "object"],

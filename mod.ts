@@ -84,6 +84,7 @@ export { SSLObject } from "./lib/object.ts";
 export type { TryOutcome } from "./lib/nonblocking.ts";
 export {
   type ContextOptions,
+  type GetConfigForClient,
   saveSession,
   SSLContext,
   wrapSocket,

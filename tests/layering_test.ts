@@ -11,7 +11,7 @@ const LAYERS: readonly string[][] = [
   ["tls_numbers", "hello_fields", "fingerprint", "client_hello"],
   ["config", "profile", "files"],
   ["byte_pool", "wire", "connection", "engine"],
-  ["turns", "pump", "nonblocking", "object"],
+  ["turns", "pump", "client_choice", "nonblocking", "object"],
   ["socket", "streams", "stream_reader", "stream_writer"],
   ["ssl"],
   ["server", "worker_messages", "worker_link", "workers", "net"],

@@ -12,7 +12,7 @@ const VALUES = `
 /** Names of types alone. */
 const TYPES = `
   Alert Bytes CertReqs CertificateOptions Cipher ClientConnected ClientHelloOutcome ConnectionFailure ConnectionHandler ConnectionIO
-  ContextOptions CoreExports CoreOptions CoreTable Credential Duplex DuplexLike EngineState FileOrData HandshakeOutcome
+  ContextOptions CoreExports CoreOptions CoreTable Credential Duplex DuplexLike EngineState FileOrData GetConfigForClient HandshakeOutcome
   HttpHandler HttpServeOptions HttpServerStats KeyType ListenOptions NameAttribute OpenConnectionOptions OpenOptions
   OpenUnixConnectionOptions PeerCertificate PolicyOptions ReadOutcome SSLErrorInit SSLErrorKind ServeInfo ServeOptions
   ServeTlsInfo ServerStats SessionFacts SocketOptions Source StartServerOptions StartTlsOptions StartUnixServerOptions
@@ -31,8 +31,8 @@ const MEMBERS: Record<string, string> = {
     setBlocking setTimeout tryHandshake tryRead tryWrite unwrap verifyFlags verifyMessage version writable write`,
   TLSConfig: "acquire assertHost release speaks",
   TLSEngine:
-    `alpnProtocol cipher closeNotify error exportKeyingMaterial extendedMasterSecret group handshake handshakeDone
-    hasRecords peerCertificates pending read receive receiveEof serverName session sessionReused state takeRecords takeUnread updateKey
+    `alpnProtocol cipher closeNotify config error exportKeyingMaterial extendedMasterSecret group handshake handshakeDone
+    hasRecords peerCertificates pending read receive receiveEof refuse serverName session sessionReused state takeRecords takeUnread updateKey useConfig
     verifiedChain verifyFlags verifyMessage version wantsRecords write`,
   TicketKeyRing: ".from .share .shared generation keys load rotate size toBytes watch",
   Core:

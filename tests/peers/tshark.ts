@@ -19,18 +19,18 @@ export interface TsharkHello {
 }
 
 const FIELDS = [
-  "ja3_full",
-  "ja3",
-  "random",
-  "extensions_server_name",
-  "extensions_alpn_str",
-  "ciphersuite",
-  "extension.type",
-  "extensions.supported_version",
-  "extensions_supported_group",
-  "extensions_key_share_group",
-  "sig_hash_alg",
-  "extensions.psk_ke_mode",
+  "handshake.ja3_full",
+  "handshake.ja3",
+  "handshake.random",
+  "handshake.extensions_server_name",
+  "handshake.extensions_alpn_str",
+  "handshake.ciphersuite",
+  "handshake.extension.type",
+  "handshake.extensions.supported_version",
+  "handshake.extensions_supported_group",
+  "handshake.extensions_key_share_group",
+  "handshake.sig_hash_alg",
+  "extension.psk_ke_mode",
 ] as const;
 
 /** Shows `tshark` a connection of which `bytes` have come. */
@@ -38,7 +38,7 @@ export async function tsharkHello(bytes: Uint8Array): Promise<TsharkHello> {
   await using dir = await tempDir();
   const file = `${dir.path}/hello.pcap`;
   await Deno.writeFile(file, capture(bytes));
-  const names = FIELDS.map((name) => `tls.handshake.${name}`);
+  const names = FIELDS.map((name) => `tls.${name}`);
   const args = ["-r", file, "-T", "fields", "-E", "separator=;", ...names.flatMap((name) => ["-e", name])];
   const { code, stdout, stderr } = await run("tshark", args);
   if (code !== 0) throw new Error(`Cannot read a capture with tshark: ${stderr}`);
@@ -53,15 +53,15 @@ export async function tsharkHello(bytes: Uint8Array): Promise<TsharkHello> {
     ja3: columns[0]!,
     ja3Hash: columns[1]!,
     random: columns[2]!,
-    serverName: list("extensions_server_name"),
-    alpnProtocols: list("extensions_alpn_str"),
-    cipherSuites: numbers("ciphersuite"),
-    extensions: numbers("extension.type"),
-    versions: numbers("extensions.supported_version"),
-    groups: numbers("extensions_supported_group"),
-    keyShareGroups: numbers("extensions_key_share_group"),
-    signatureSchemes: numbers("sig_hash_alg"),
-    pskModes: numbers("extensions.psk_ke_mode"),
+    serverName: list("handshake.extensions_server_name"),
+    alpnProtocols: list("handshake.extensions_alpn_str"),
+    cipherSuites: numbers("handshake.ciphersuite"),
+    extensions: numbers("handshake.extension.type"),
+    versions: numbers("handshake.extensions.supported_version"),
+    groups: numbers("handshake.extensions_supported_group"),
+    keyShareGroups: numbers("handshake.extensions_key_share_group"),
+    signatureSchemes: numbers("handshake.sig_hash_alg"),
+    pskModes: numbers("extension.psk_ke_mode"),
   };
 }
 

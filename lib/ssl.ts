@@ -37,6 +37,20 @@ export interface ContextOptions extends PolicyOptions {
  * than the handshake may take. The context's own `getConfigForClient` is not asked.
  *
  * What it throws ends the handshake. The client is told `internal_error`, or the `alert` of an `SSLError`.
+ *
+ * @example The certificate of the name that the client asks for
+ * ```ts
+ * import { createCertificate, type GetConfigForClient, SSLContext } from "tlsio";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const { certificate, key } = createCertificate({ subject: "CN=a.test", hosts: ["a.test"] });
+ * const own = { serverSide: true, certfile: certificate, keyfile: key };
+ * using a = await SSLContext.create(own);
+ * const sites = new Map([["a.test", a]]);
+ * const getConfigForClient: GetConfigForClient = ({ serverName }) => sites.get(serverName ?? "");
+ * using server = await SSLContext.create({ ...own, getConfigForClient });
+ * assertEquals(server.serverSide, true);
+ * ```
  */
 export type GetConfigForClient = (
   hello: ClientHello,

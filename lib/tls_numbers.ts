@@ -104,6 +104,7 @@ const NAMES: Readonly<Record<NumberKind, ReadonlyMap<number, string>>> = {
     [50, "signature_algorithms_cert"],
     [57, "quic_transport_parameters"],
     [17613, "application_settings"],
+    [0xca34, "trust_anchors"],
     [0xfe0d, "encrypted_client_hello"],
     [0xff01, "renegotiation_info"],
   ]),

@@ -360,3 +360,37 @@ test("getConfigForClient: 200 clients at once, each is shown the certificate of 
   assert(most > 20, `only ${most} were chosen for at once`);
   for (const context of contexts.values()) context[Symbol.dispose]();
 });
+
+test("getConfigForClient: a certificate that is renewed under load drops no connection, old or new", async () => {
+  const WAVES = 6;
+  let current = await contextFor("a.test");
+  await using server = await serving(async (reader, writer) => {
+    writer.write(await reader.readline());
+    await writer.drain();
+    writer.close();
+  }, { ssl: { ...SERVER, getConfigForClient: () => current } });
+  using trusting = await SSLContext.create({ caCerts: ROOT.certificate });
+  const connect = async () =>
+    await trusting.wrapSocket(await dial(server), { serverHostname: "a.test", timeout: LONG });
+  const connecting: Promise<SSLSocket>[] = [];
+  for (let wave = 0; wave < WAVES; wave++) {
+    const clients = Array.from({ length: 10 }, connect);
+    connecting.push(...clients);
+    const [renewed] = await Promise.all([contextFor("a.test"), clients[0]]);
+    current[Symbol.dispose](); // some of its connections are open, others still shake hands
+    current = renewed;
+  }
+  const shown = await Promise.all(connecting.map(async (connected, i) => {
+    const client = await connected;
+    await client.write(encodeText(`${i}\n`));
+    const { serialNumber } = client.getpeercert()!;
+    const echo = await readText(client);
+    await client.close();
+    return { echo, serialNumber };
+  }));
+  current[Symbol.dispose]();
+  assertEquals(shown.map(({ echo }) => echo), shown.map((_, i) => `${i}\n`));
+  const certificates = new Set(shown.map(({ serialNumber }) => serialNumber));
+  assert(certificates.size >= WAVES, `${certificates.size} certificates`); // the first of each wave had its own
+  assertEquals(server.stats.handshakeFailures, 0);
+});

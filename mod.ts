@@ -19,6 +19,8 @@ export {
   type Credential,
   type KeyType,
 } from "./lib/certificate.ts";
+export { ClientHello, type ClientHelloOutcome, readClientHello } from "./lib/client_hello.ts";
+export type { TLSNumber } from "./lib/tls_numbers.ts";
 export { type NameAttribute, type PeerCertificate, peerCertificate } from "./lib/peer_certificate.ts";
 export { CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED, type CertReqs, type PolicyOptions } from "./lib/config.ts";
 export { TLSConfig, type TLSConfigOptions } from "./lib/config.ts";
@@ -82,6 +84,7 @@ export { SSLObject } from "./lib/object.ts";
 export type { TryOutcome } from "./lib/nonblocking.ts";
 export {
   type ContextOptions,
+  type GetConfigForClient,
   saveSession,
   SSLContext,
   wrapSocket,

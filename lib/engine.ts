@@ -25,15 +25,7 @@ import {
   moved,
   type ReadOutcome,
 } from "./engine_state.ts";
-import {
-  alertForCode,
-  alertOf,
-  CODE,
-  codeText,
-  errorFromCode,
-  SSLCertVerificationError,
-  SSLError,
-} from "./errors.ts";
+import { alertForCode, alertOf, CODE, errorFromCode, SSLError, verifyError } from "./errors.ts";
 import { SSLSession } from "./session.ts";
 import { groupName, suiteOf, TLSVersion, versionName } from "./suites.ts";
 import type { Wire } from "./wire.ts";
@@ -52,17 +44,16 @@ export interface TLSEngineOptions {
 const HIGH_WATER = 131072; // bytes
 /** Records that may wait when write() has stopped: more are answers to a peer that asks and takes none. */
 const ANSWERS_MAX = 2 * HIGH_WATER; // bytes
-/** The certificate is for other hosts: mbedTLS speaks of a CN, but we go by the SAN. */
-const BADCERT_CN_MISMATCH = 4;
-const NOT_VERIFIED = 0xffffffff; // the flags before a certificate has been looked at
+/** The flags before a certificate has been looked at. */
+const NOT_VERIFIED = 0xffffffff;
 const NEED_RECORDS = { state: "need-records" } as const;
 const DONE = { state: "done" } as const;
 const EOF = { state: "eof" } as const;
 
 /** One end of one TLS connection. */
 export class TLSEngine {
-  readonly #config: TLSConfig;
-  readonly #connection: Connection;
+  #config: TLSConfig;
+  #connection: Connection;
   readonly #hostname: string | undefined;
   readonly #suppressRaggedEofs: boolean;
   #state: EngineState = "handshake";
@@ -100,6 +91,23 @@ export class TLSEngine {
     if (session.facts.serverHostname !== (this.#hostname ?? "")) return;
     if (!this.#config.speaks(session.facts.version)) return; // mbedTLS offers the session's version alone
     if (this.#connection.offer(session) === 0) this.#offered = session; // else it is of another mbedTLS
+  }
+
+  /** Server: goes on with another config. Before the handshake: what was received is left to be received again. */
+  useConfig(config: TLSConfig): void {
+    this.#assertUsable("use another config");
+    if (!config.serverSide) throw new TypeError("Cannot use config: it is a client's");
+    const connection = new Connection(config);
+    this.#connection.free();
+    [this.#config, this.#connection] = [config, connection];
+  }
+
+  /** Server: ends the handshake before it has begun, with an alert. Throws `error`, as each later call does. */
+  refuse(error: SSLError, alert: number | undefined): never {
+    this.#error = error;
+    this.#setState("failed");
+    if (alert !== undefined) this.#connection.alert(alert);
+    throw error;
   }
 
   // ---- The network's side -----------------------------------------------------------------------------
@@ -243,6 +251,11 @@ export class TLSEngine {
   }
 
   // ---- What is known of the connection ----------------------------------------------------------------
+
+  /** Certificates, trust and policy. */
+  get config(): TLSConfig {
+    return this.#config;
+  }
 
   /** Where the engine is. */
   get state(): EngineState {
@@ -417,25 +430,12 @@ export class TLSEngine {
     // A certificate that is valid but for another purpose is a BAD_CERTIFICATE with flags.
     const isUnfit = code === CODE.BAD_CERTIFICATE && verifyFlags !== 0 && verifyFlags !== NOT_VERIFIED;
     this.#error = code === CODE.CERT_VERIFY_FAILED || isUnfit
-      ? this.#verifyError(action, code, verifyFlags)
+      ? verifyError(action, code, verifyFlags, this.#describe(verifyFlags), this.#hostname)
       : errorFromCode(action, code, code === CODE.FATAL_ALERT ? alertOf(alert) : undefined);
     this.#setState("failed");
     const answer = alertForCode(code);
     if (answer !== undefined && alertSent === -1) this.#connection.alert(answer);
     return this.#error;
-  }
-
-  #verifyError(action: string, code: number, verifyFlags: number): SSLError {
-    const verifyMessage = this.#describe(verifyFlags) || codeText(code);
-    const state = verifyFlags === BADCERT_CN_MISMATCH
-      ? `the certificate is not for ${JSON.stringify(this.#hostname)}`
-      : verifyMessage[0]!.toLowerCase() + verifyMessage.slice(1);
-    return new SSLCertVerificationError(`Cannot ${action}: ${state}`, {
-      kind: "verify",
-      code,
-      verifyFlags,
-      verifyMessage,
-    });
   }
 
   #describe(verifyFlags: number): string {

@@ -284,3 +284,35 @@ export function errorFromCode(
   const state = alert === undefined ? codeText(code) : `peer sent alert ${alert.name} (${alert.description})`;
   return new SSLError(`Cannot ${action}: ${state}`, { kind, code, alert });
 }
+
+/** The certificate is for other hosts: mbedTLS speaks of a CN, but we go by the SAN. */
+const BADCERT_CN_MISMATCH = 4;
+
+/**
+ * The error for a certificate that was not accepted.
+ *
+ * @param action What was tried.
+ * @param code mbedTLS's code, below 0.
+ * @param verifyFlags What is wrong with the chain.
+ * @param words The flags in words; `""`: those of the code.
+ * @param hostname The host that the certificate must be for.
+ * @returns The error.
+ */
+export function verifyError(
+  action: string,
+  code: number,
+  verifyFlags: number,
+  words: string,
+  hostname: string | undefined,
+): SSLCertVerificationError {
+  const verifyMessage = words || codeText(code);
+  const state = verifyFlags === BADCERT_CN_MISMATCH
+    ? `the certificate is not for ${JSON.stringify(hostname)}`
+    : verifyMessage[0]!.toLowerCase() + verifyMessage.slice(1);
+  return new SSLCertVerificationError(`Cannot ${action}: ${state}`, {
+    kind: "verify",
+    code,
+    verifyFlags,
+    verifyMessage,
+  });
+}

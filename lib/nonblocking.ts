@@ -1,6 +1,7 @@
 /** The synchronous calls of a socket in non-blocking mode, as MicroPython's and CPython's polling programs make them. */
 
 import { type Bytes, EMPTY } from "./bytes.ts";
+import type { ClientChoice } from "./client_choice.ts";
 import type { Pump } from "./pump.ts";
 
 /** What a non-blocking call came to. `want-read` and `want-write` name what the TLS layer waits for. */
@@ -18,14 +19,16 @@ export class NonBlocking {
   readonly #pump: Pump;
   readonly #ends: number; // of the handshake, by performance.now()
   readonly #timedOut: () => Error;
+  readonly #choice: ClientChoice | undefined;
   /** What the next call of a kind waits for: MicroPython's `poll_mask`. */
   #wanted: { read?: Wanted | undefined; write?: Wanted | undefined } = {};
 
   /** `handshakeTimeout` is in seconds from now; `timedOut` makes the error of a handshake that took longer. */
-  constructor(pump: Pump, handshakeTimeout: number, timedOut: () => Error) {
+  constructor(pump: Pump, handshakeTimeout: number, timedOut: () => Error, choice?: ClientChoice) {
     this.#pump = pump;
     this.#ends = performance.now() + handshakeTimeout * 1000;
     this.#timedOut = timedOut;
+    this.#choice = choice;
   }
 
   /** Goes on with the handshake. */
@@ -61,6 +64,11 @@ export class NonBlocking {
     this.#pump.assertUsable();
     if (engine.handshakeDone) return undefined;
     if (performance.now() >= this.#ends) throw this.#pump.fail(this.#timedOut());
+    if (this.#choice?.done === false) {
+      this.#choice.run().catch(() => {}); // the call to come says it
+      this.#wanted = { read: WANT_READ, write: WANT_READ };
+      return WANT_READ;
+    }
     const { state } = this.#pump.step(() => engine.handshake());
     this.#pump.flushLater();
     const wanted = state === "done" ? undefined : this.#want();
@@ -89,6 +97,7 @@ export class NonBlocking {
   #isReady(direction: "read" | "write"): boolean {
     const { engine, failure, flushing } = this.#pump;
     if (failure !== undefined) return true; // the call to come says it
+    if (this.#choice?.running) return false;
     const always = direction === "read" ? WANT_READ : WANT_WRITE;
     const wanted = this.#wanted[direction] ?? (engine.handshakeDone ? always : undefined);
     if (wanted === undefined) return true; // the call to come starts the handshake

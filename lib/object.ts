@@ -6,7 +6,7 @@
 
 import { copyOf } from "./bytes.ts";
 import { type PeerCertificate, peerCertificate } from "./peer_certificate.ts";
-import { CERT_NONE, type TLSConfig } from "./config.ts";
+import { CERT_NONE } from "./config.ts";
 import type { TLSEngine } from "./engine.ts";
 import type { Cipher } from "./engine_state.ts";
 import type { SSLSession } from "./session.ts";
@@ -18,13 +18,11 @@ export class SSLObject {
   /** Whether we are the server. */
   readonly serverSide: boolean;
   readonly #engine: TLSEngine;
-  readonly #config: TLSConfig;
 
   /** For `SSLSocket`. */
-  constructor(engine: TLSEngine, config: TLSConfig) {
+  constructor(engine: TLSEngine) {
     this.#engine = engine;
-    this.#config = config;
-    this.serverSide = config.serverSide;
+    this.serverSide = engine.config.serverSide;
   }
 
   /** Client: the host that was asked for. Server: the host that the client asked for (SNI), after the handshake. */
@@ -89,7 +87,7 @@ export class SSLObject {
   getpeercert(binary = false): Uint8Array | PeerCertificate | undefined {
     const der = this.#engine.peerCertificates()[0];
     if (der === undefined || binary) return der;
-    return this.#config.certReqs === CERT_NONE || this.verifyFlags !== 0 ? {} : peerCertificate(der);
+    return this.#engine.config.certReqs === CERT_NONE || this.verifyFlags !== 0 ? {} : peerCertificate(der);
   }
 
   /** The chain that verified, DER, leaf first, trust anchor last; empty when none was checked in this handshake. */

@@ -8,7 +8,7 @@
 import { giveBytes, takeBytes } from "./byte_pool.ts";
 import { type Bytes, EMPTY } from "./bytes.ts";
 import { inTime } from "./deadline.ts";
-import type { Duplex } from "./duplex.ts";
+import { type Duplex, type DuplexLike, toDuplex } from "./duplex.ts";
 import type { TLSEngine } from "./engine.ts";
 import { CODE, SSLEOFError, SSLError } from "./errors.ts";
 
@@ -78,7 +78,7 @@ export class Pump {
       throw this.fail(transportError("read from", error));
     } finally {
       this.#filling = undefined;
-      this.#wake();
+      this.wake();
     }
     if (this.engine.state === "freed") return this.#closeInbox();
     if (n === null) return this.engine.receiveEof();
@@ -134,7 +134,7 @@ export class Pump {
       throw this.fail(transportError("write to", error));
     } finally {
       this.#flushing = undefined; // here: records that come after this moment need a write of their own
-      this.#wake();
+      this.wake();
     }
   }
 
@@ -184,7 +184,8 @@ export class Pump {
     }
   }
 
-  #wake(): void {
+  /** Wakes who waits for a change: a read or write has ended, or the engine has been given what it needs. */
+  wake(): void {
     this.#waiting?.forEach((wake) => wake());
   }
 
@@ -292,6 +293,16 @@ export class Pump {
     const { duplex } = this;
     if (this.#releasing) duplex.abort?.();
     return this.release(() => duplex.abort ? duplex.abort() : duplex.close());
+  }
+}
+
+/** Puts a pump between. The last step of a constructor: it locks a pair of streams, which must not happen in vain. */
+export function takeOver(conn: DuplexLike, engine: TLSEngine): Pump {
+  try {
+    return new Pump(toDuplex(conn), engine);
+  } catch (error) {
+    engine[Symbol.dispose]();
+    throw error;
   }
 }
 

@@ -5,14 +5,15 @@
  */
 
 import { assertBytes, assertSeconds, type Bytes, copyOf } from "./bytes.ts";
+import { ClientChoice, type ConfigChooser } from "./client_choice.ts";
 import type { TLSConfig } from "./config.ts";
 import { inTime } from "./deadline.ts";
-import { type Duplex, type DuplexLike, toDuplex, withBytesFirst } from "./duplex.ts";
+import { type Duplex, type DuplexLike, withBytesFirst } from "./duplex.ts";
 import { TLSEngine } from "./engine.ts";
 import { CODE, SSLError } from "./errors.ts";
 import { NonBlocking, type TryOutcome } from "./nonblocking.ts";
 import { SSLObject } from "./object.ts";
-import { DRAIN_MAX, Pump } from "./pump.ts";
+import { DRAIN_MAX, type Pump, takeOver } from "./pump.ts";
 import type { SSLSession } from "./session.ts";
 import { Turns } from "./turns.ts";
 
@@ -36,6 +37,9 @@ export interface SocketOptions {
   suppressRaggedEofs?: boolean;
 }
 
+/** What `SSLContext` makes of them. */
+type CheckedOptions = SocketOptions & { savedSession?: SSLSession; choose?: ConfigChooser };
+
 const HANDSHAKE_TIMEOUT = 10; // seconds; Pycom's default
 const SHUTDOWN_TIMEOUT = 30; // seconds; asyncio's SSL_SHUTDOWN_TIMEOUT
 const STREAM_CHUNK = 16384; // bytes; a TLS record
@@ -45,6 +49,7 @@ const SCRATCH = 1024; // bytes; for what is not wanted
 export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   readonly #pump: Pump;
   readonly #engine: TLSEngine;
+  readonly #choice: ClientChoice | undefined;
   readonly #handshakeTimeout: number;
   readonly #shutdownTimeout: number;
   readonly #signal: AbortSignal | undefined;
@@ -58,7 +63,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   #writable: WritableStream<Uint8Array> | undefined;
 
   /** For `wrapSocket()` and `SSLContext`: the options are checked, the handshake is not started. */
-  constructor(conn: DuplexLike, config: TLSConfig, options: SocketOptions & { savedSession?: SSLSession }) {
+  constructor(conn: DuplexLike, config: TLSConfig, options: CheckedOptions) {
     const { timeout = HANDSHAKE_TIMEOUT, shutdownTimeout = SHUTDOWN_TIMEOUT, initialData } = options;
     assertSeconds("timeout", timeout);
     assertSeconds("shutdownTimeout", shutdownTimeout);
@@ -67,9 +72,10 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
       savedSession: options.savedSession,
       suppressRaggedEofs: options.suppressRaggedEofs ?? false,
     });
-    super(engine, config);
+    super(engine);
     this.#engine = engine;
     this.#pump = takeOver(conn, engine);
+    this.#choice = options.choose && new ClientChoice(this.#pump, options.choose);
     this.#handshakeTimeout = timeout;
     this.#shutdownTimeout = shutdownTimeout;
     this.#signal = options.signal;
@@ -109,6 +115,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
 
   async #driveHandshake(): Promise<void> {
     this.#signal?.throwIfAborted();
+    await this.#choice?.run();
     for (;;) {
       const { state } = this.#pump.step(() => this.#engine.handshake());
       // The last flight may wait for a peer that waits for us to read: it is not waited for.
@@ -257,7 +264,10 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
    */
   setBlocking(blocking: boolean): void {
     if (blocking) this.#nonBlocking = undefined;
-    else this.#nonBlocking ??= new NonBlocking(this.#pump, this.#handshakeTimeout, () => this.#late());
+    else {
+      const late = () => this.#late();
+      this.#nonBlocking ??= new NonBlocking(this.#pump, this.#handshakeTimeout, late, this.#choice);
+    }
   }
 
   #assertBlocking(action: string): void {
@@ -431,16 +441,6 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   /** The peer's address, where the connection below has one. */
   get remoteAddr(): Deno.Addr {
     return this.#pump.duplex.remoteAddr as Deno.Addr;
-  }
-}
-
-/** The last step of a constructor: it locks a pair of streams, which must not happen in vain. */
-function takeOver(conn: DuplexLike, engine: TLSEngine): Pump {
-  try {
-    return new Pump(toDuplex(conn), engine);
-  } catch (error) {
-    engine[Symbol.dispose]();
-    throw error;
   }
 }
 

@@ -5,6 +5,8 @@
  */
 
 import { assertBytes, type Bytes, typeName } from "./bytes.ts";
+import type { ConfigChooser } from "./client_choice.ts";
+import type { ClientHello } from "./client_hello.ts";
 import { type PolicyOptions, TLSConfig, type TLSConfigOptions } from "./config.ts";
 import type { Source } from "./credentials.ts";
 import type { DuplexLike } from "./duplex.ts";
@@ -26,7 +28,33 @@ export interface ContextOptions extends PolicyOptions {
   caCerts?: FileOrData | readonly FileOrData[];
   /** Which core and which defaults. @default {"default"} */
   profile?: string;
+  /** Server: chooses another context for a client by what it offers: its certificate by the name, or its policy. */
+  getConfigForClient?: GetConfigForClient;
 }
+
+/**
+ * Chooses by the ClientHello the context for one connection; `undefined`: the context that asks. It may wait, for no longer
+ * than the handshake may take. The context's own `getConfigForClient` is not asked.
+ *
+ * What it throws ends the handshake. The client is told `internal_error`, or the `alert` of an `SSLError`.
+ *
+ * @example The certificate of the name that the client asks for
+ * ```ts
+ * import { createCertificate, type GetConfigForClient, SSLContext } from "tlsio";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const { certificate, key } = createCertificate({ subject: "CN=a.test", hosts: ["a.test"] });
+ * const own = { serverSide: true, certfile: certificate, keyfile: key };
+ * using a = await SSLContext.create(own);
+ * const sites = new Map([["a.test", a]]);
+ * const getConfigForClient: GetConfigForClient = ({ serverName }) => sites.get(serverName ?? "");
+ * using server = await SSLContext.create({ ...own, getConfigForClient });
+ * assertEquals(server.serverSide, true);
+ * ```
+ */
+export type GetConfigForClient = (
+  hello: ClientHello,
+) => SSLContext | TLSConfig | undefined | Promise<SSLContext | TLSConfig | undefined>;
 
 /** Options of {@linkcode wrapSocket}: of the context and of the connection. */
 export interface WrapSocketOptions extends ContextOptions, SocketOptions {
@@ -56,6 +84,7 @@ const CONTEXT_OPTIONS = [
   "preferClientOrder",
   "keyLog",
   "profile",
+  "getConfigForClient",
 ] as const satisfies readonly (keyof ContextOptions)[];
 
 /**
@@ -74,9 +103,16 @@ const CONTEXT_OPTIONS = [
  */
 export class SSLContext implements Disposable {
   readonly #config: TLSConfig;
+  readonly #choose: ConfigChooser | undefined;
 
-  private constructor(config: TLSConfig) {
+  private constructor(config: TLSConfig, choose: GetConfigForClient | undefined) {
     this.#config = config;
+    this.#choose = choose && (async (hello) => {
+      const chosen = await choose(hello);
+      if (chosen === undefined || chosen instanceof TLSConfig) return chosen;
+      if (chosen instanceof SSLContext) return chosen.#config;
+      throw new TypeError(`expected an SSLContext, a TLSConfig or undefined, got ${typeName(chosen)}`);
+    });
   }
 
   /**
@@ -90,7 +126,7 @@ export class SSLContext implements Disposable {
    * @throws {SSLError} `kind: "config"`: a certificate or key that does not parse, or does not match.
    */
   static async create(options: ContextOptions = {}): Promise<SSLContext> {
-    const { profile, certfile, keyfile, password, caCerts, ...given } = options;
+    const { profile, certfile, keyfile, password, caCerts, getConfigForClient, ...given } = options;
     const policy: TLSConfigOptions = { ...resolveProfile(profile).policy, ...given };
     if ((certfile === undefined) !== (keyfile === undefined)) {
       throw new TypeError(
@@ -105,7 +141,8 @@ export class SSLContext implements Disposable {
       policy.credential = { chain, key, password };
     }
     if (caCerts !== undefined) policy.trust = await loadTrust(caCerts);
-    return new SSLContext(new TLSConfig(policy));
+    checkChooser(getConfigForClient, policy);
+    return new SSLContext(new TLSConfig(policy), getConfigForClient);
   }
 
   /** Whether its connections are a server's. */
@@ -121,7 +158,10 @@ export class SSLContext implements Disposable {
    * @returns The socket.
    */
   async wrapSocket(conn: DuplexLike, options: SocketOptions = {}): Promise<SSLSocket> {
-    const socket = new SSLSocket(conn, this.#config, this.#check(options));
+    const socket = new SSLSocket(conn, this.#config, {
+      ...this.#check(options),
+      ...(this.#choose && { choose: this.#choose }),
+    });
     if (options.doHandshake ?? true) await socket.handshake();
     return socket;
   }
@@ -164,6 +204,14 @@ export class SSLContext implements Disposable {
   [Symbol.dispose](): void {
     this.#config[Symbol.dispose]();
   }
+}
+
+function checkChooser(choose: unknown, { serverSide }: TLSConfigOptions): void {
+  if (choose === undefined) return;
+  if (typeof choose !== "function") {
+    throw new TypeError(`Cannot use getConfigForClient: expected a function, got ${typeName(choose)}`);
+  }
+  if (!serverSide) throw new TypeError("Cannot use getConfigForClient: it is for servers");
 }
 
 async function loadTrust(caCerts: FileOrData | readonly FileOrData[]): Promise<Source[]> {

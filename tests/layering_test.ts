@@ -4,13 +4,14 @@ import { CORE_EXPORTS } from "../lib/core.ts";
 
 /** The files of lib/ from the bottom up: a file imports from its own layer and from those below. */
 const LAYERS: readonly string[][] = [
-  ["_std", "errors", "os_error", "bytes", "ip_address", "deadline"],
+  ["_std", "errors", "os_error", "bytes", "ip_address", "deadline", "md5"],
   ["duplex", "byte_queue", "tickets", "engine_state", "core_module"],
   ["core"],
   ["session", "suites", "credentials", "certificate", "peer_certificate"],
+  ["tls_numbers", "hello_fields", "fingerprint", "client_hello"],
   ["config", "profile", "files"],
   ["byte_pool", "wire", "connection", "engine"],
-  ["turns", "changes", "pump", "tcp_link", "nonblocking", "object"],
+  ["turns", "changes", "pump", "tcp_link", "client_choice", "nonblocking", "object"],
   ["socket", "poll", "streams", "stream_reader", "stream_writer"],
   ["ssl"],
   ["server", "worker_messages", "worker_link", "workers", "net", "addresses", "tcp_endpoint", "tcp_socket"],

@@ -20,6 +20,7 @@ node                                nodejs
 chromium                            chromium
 certutil                            libnss3-tools
 wrk                                 wrk
+tshark                              tshark
 cc                                  gcc
 /usr/include/openssl/ssl.h          libssl-dev
 /usr/include/stdlib.h               libc6-dev

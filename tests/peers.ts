@@ -1,6 +1,6 @@
 /**
  * Programs that nobody here wrote, to speak TLS with: OpenSSL, GnuTLS, CPython, Node, Deno's rustls, nginx,
- * curl, Chromium. `tests/peers.sh` installs them; a helper whose program is missing throws.
+ * curl, Chromium, Wireshark. `tests/peers.sh` installs them; a helper whose program is missing throws.
  *
  * All traffic stays on the machine. Servers listen on 127.0.0.1, on a port of their own choice, before their
  * helper returns; they end with their scope:
@@ -26,3 +26,4 @@ export * from "./peers/scripts.ts";
 export * from "./peers/deno.ts";
 export * from "./peers/nginx.ts";
 export * from "./peers/chromium.ts";
+export * from "./peers/tshark.ts";

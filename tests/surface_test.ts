@@ -5,19 +5,19 @@ import * as socket from "../socket.ts";
 
 /** Names that exist at run time. */
 const VALUES = `
-  CERT_NONE CERT_OPTIONAL CERT_REQUIRED CORE_EXPORTS CORE_IMPORTS Core HttpServer IncompleteReadError LimitOverrunError
+  CERT_NONE CERT_OPTIONAL CERT_REQUIRED ClientHello CORE_EXPORTS CORE_IMPORTS Core HttpServer IncompleteReadError LimitOverrunError
   SSLCertVerificationError SSLContext SSLEOFError SSLError SSLObject SSLSession SSLSocket Server StreamReader StreamWriter
   TLSConfig TLSEngine TLSVersion TicketKeyRing WorkerServer createCertificate openConnection openStreams openUnixConnection
-  peerCertificate saveSession serve startServer startUnixServer toDuplex wrapSocket`;
+  peerCertificate readClientHello saveSession serve startServer startUnixServer toDuplex wrapSocket`;
 
 /** Names of types alone. */
 const TYPES = `
-  Alert Bytes CertReqs CertificateOptions Cipher ClientConnected ConnectionFailure ConnectionHandler ConnectionIO
-  ContextOptions CoreExports CoreOptions CoreTable Credential Duplex DuplexLike EngineState FileOrData HandshakeOutcome HasDuplex
+  Alert Bytes CertReqs CertificateOptions Cipher ClientConnected ClientHelloOutcome ConnectionFailure ConnectionHandler ConnectionIO
+  ContextOptions CoreExports CoreOptions CoreTable Credential Duplex DuplexLike EngineState FileOrData GetConfigForClient HandshakeOutcome HasDuplex
   HttpHandler HttpServeOptions HttpServerStats KeyType ListenOptions NameAttribute OpenConnectionOptions OpenOptions
   OpenUnixConnectionOptions PeerCertificate PolicyOptions ReadOutcome SSLErrorInit SSLErrorKind ServeInfo ServeOptions
   ServeTlsInfo ServerStats SessionFacts SocketOptions Source StartServerOptions StartTlsOptions StartUnixServerOptions
-  StreamOptions StreamPair Suite TLSConfigOptions TLSEngineOptions TicketKeyRingOptions TryOutcome WorkerOptions
+  StreamOptions StreamPair Suite TLSConfigOptions TLSEngineOptions TLSNumber TicketKeyRingOptions TryOutcome WorkerOptions
   WorkerStats WrapSocketOptions Writer`;
 
 /** Names that `./socket` exports, with its types. */
@@ -28,6 +28,8 @@ const SOCKET_TYPES = "Address AddressInfo Duplex ErrorCode HasDuplex Pollable";
 
 /** The members of the classes that users hold: their own and the inherited ones; \`static\` ones with a dot. */
 const MEMBERS: Record<string, string> = {
+  ClientHello:
+    "cipherSuites extensions groups ja3 ja3Hash ja4 keyShareGroups pskModes signatureSchemes versions",
   SSLContext: ".check .create serverSide wrapSocket",
   SSLSession: ".from .state toBytes",
   SSLSocket:
@@ -36,8 +38,8 @@ const MEMBERS: Record<string, string> = {
     setBlocking setTimeout tryHandshake tryRead tryWrite unwrap verifyFlags verifyMessage version writable write`,
   TLSConfig: "acquire assertHost release speaks",
   TLSEngine:
-    `alpnProtocol cipher closeNotify error exportKeyingMaterial extendedMasterSecret group handshake handshakeDone
-    hasRecords peerCertificates pending read receive receiveEof serverName session sessionReused state takeRecords takeUnread updateKey
+    `alpnProtocol cipher closeNotify config error exportKeyingMaterial extendedMasterSecret group handshake handshakeDone
+    hasRecords peerCertificates pending read receive receiveEof refuse serverName session sessionReused state takeRecords takeUnread updateKey useConfig
     verifiedChain verifyFlags verifyMessage version wantsRecords write`,
   TicketKeyRing: ".from .share .shared generation keys load rotate size toBytes watch",
   Core:

@@ -1,64 +1,10 @@
 /** MicroPython's socket, against CPython's and Deno's own. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { encodeText } from "../lib/bytes.ts";
-import { wrapSocket } from "../lib/ssl.ts";
 import * as mp from "../socket.ts";
 import { type Address, errno, type ErrorCode, getaddrinfo, OSError, type Socket, socket } from "../socket.ts";
 import { Program } from "./peers.ts";
-import { CLIENT, isPending, SERVER, SHORT, test } from "./sockets.ts";
-
-const text = (bytes: Uint8Array | null) => bytes === null ? null : new TextDecoder().decode(bytes);
-
-/** What a call fails with. */
-async function failure(call: () => Promise<unknown>): Promise<ErrorCode> {
-  return (await assertRejects(call, OSError)).errorcode;
-}
-
-/** CPython on 127.0.0.1: `body` has `listener` and prints what it finds. */
-async function python(body: string): Promise<{ program: Program; address: Address } & AsyncDisposable> {
-  const start = `
-import socket, struct, sys
-listener = socket.create_server(("127.0.0.1", 0))
-print("PORT", listener.getsockname()[1], flush=True)
-`;
-  const program = new Program("python3", ["-B", "-c", start + body]);
-  const [, port] = await program.waitFor(/PORT (\d+)/);
-  return {
-    program,
-    address: ["127.0.0.1", Number(port)],
-    [Symbol.asyncDispose]: () => program[Symbol.asyncDispose](),
-  };
-}
-
-const ECHO = `
-conn, _ = listener.accept()
-total = 0
-while data := conn.recv(65536):
-    total += len(data)
-    conn.sendall(data)
-print("ECHOED", total, flush=True)
-`;
-
-/** A listening socket of ours, and its address. */
-function listen(backlog = 5): [Socket, Address] {
-  const listener = socket();
-  listener.setsockopt(mp.SOL_SOCKET, mp.SO_REUSEADDR, 1);
-  listener.bind(["127.0.0.1", 0]);
-  listener.listen(backlog);
-  return [listener, ["127.0.0.1", listener.localAddr!.port]];
-}
-
-/** Both ends of a connection, and what closes them. */
-async function pair(): Promise<[Socket, Socket, AsyncDisposable]> {
-  const [listener, address] = listen();
-  const client = socket();
-  await client.connect(address);
-  const [server] = await listener.accept();
-  await listener.close();
-  return [client, server, {
-    [Symbol.asyncDispose]: async () => void await Promise.all([client.close(), server.close()]),
-  }];
-}
+import { isPending, SHORT, test } from "./sockets.ts";
+import { ECHO, failure, listen, pair, python, text } from "./tcp_sockets.ts";
 
 // ---- Blocking ------------------------------------------------------------------------------------------
 
@@ -464,71 +410,4 @@ print("NUMBERS", *[getattr(errno, name) for name in "${names.join(" ")}".split()
   ]);
   const [, numbers] = await program.waitFor(/NUMBERS (.*)\n/);
   assertEquals(names.map((name) => errno[name as ErrorCode]), numbers!.split(" ").map(Number));
-});
-
-// ---- Under TLS -----------------------------------------------------------------------------------------
-
-for (const blocking of [true, false]) {
-  test(`wrapSocket(socket): TLS over a connected socket, ${blocking ? "blocking" : "non-blocking"}`, async () => {
-    const [client, server, closer] = await pair();
-    await using _ = closer;
-    client.setblocking(blocking);
-    const [mine, theirs] = await Promise.all([wrapSocket(client, CLIENT), wrapSocket(server, SERVER)]);
-    await mine.write(encodeText("over tls") as Uint8Array<ArrayBuffer>);
-    const p = new Uint8Array(100);
-    const n = await theirs.read(p);
-    assertEquals(text(p.subarray(0, n!)), "over tls");
-    assertEquals((mine.remoteAddr as Deno.NetAddr).port, client.remoteAddr!.port);
-    await Promise.all([mine.close(), theirs.close()]);
-    assertEquals(await failure(() => client.recv(1)), "EBADF"); // closing TLS closes the socket
-  });
-}
-
-test("Socket.duplex: takes up where recv() was left, without a byte lost or moved", async () => {
-  const [client, server, closer] = await pair();
-  await using _ = closer;
-  const sent = new Uint8Array(1 << 20).map((_, i) => i * 13 + (i >> 8));
-  const sending = client.sendall(sent);
-  const got: Uint8Array[] = [];
-  const p = new Uint8Array(5000);
-  for (let total = 0; total < sent.length;) {
-    if (got.length % 3 === 0) {
-      server.setblocking(false);
-      got.push(await server.read(3000) ?? new Uint8Array(0)); // leaves a read under way
-    } else got.push(p.slice(0, await server.duplex.read(p) ?? 0));
-    total += got.at(-1)!.length;
-  }
-  await sending;
-  assertEquals(new Uint8Array(await new Blob(got as Uint8Array<ArrayBuffer>[]).arrayBuffer()), sent);
-});
-
-test("wrapSocket(socket): wrapped first, connected afterwards", async () => {
-  const [listener, address] = listen();
-  await using _ = listener;
-  const client = socket();
-  const wrapping = wrapSocket(client, CLIENT);
-  assert(await isPending(wrapping));
-  await client.connect(address);
-  const [server] = await listener.accept();
-  const [mine, theirs] = await Promise.all([wrapping, wrapSocket(server, SERVER)]);
-  assertEquals(mine.version(), "TLSv1.3");
-  await Promise.all([mine.close(), theirs.close()]);
-});
-
-test("wrapSocket(socket): wrapped first, a connect() that fails fails the handshake", async () => {
-  const [listener, address] = listen();
-  await listener.close();
-  const client = socket();
-  const wrapping = assertRejects(() => wrapSocket(client, CLIENT), Error, "refused");
-  assertEquals(await failure(() => client.connect(address)), "ECONNREFUSED");
-  await wrapping;
-});
-
-test("wrapSocket(socket): wrapped first and closed without connect() ends", async () => {
-  const client = socket();
-  const tls = await wrapSocket(client, { ...CLIENT, doHandshake: false });
-  const reading = assertRejects(() => tls.read(new Uint8Array(1)));
-  await isPending(reading);
-  await tls.close();
-  await reading;
 });

@@ -16,11 +16,10 @@ import {
   verifyDer,
 } from "./asymmetric.ts";
 import { type Harness, loadHarnesses, NoRandomness, streamOf } from "./harness.ts";
+import { hex, invert, toNumber } from "./numbers.ts";
+import { bytes, modN, N, P, rootOf, uncompressed } from "./p256_numbers.ts";
 import { Random } from "./random.ts";
 import { FILES } from "../../wasm/crypto/p256_table.ts";
-
-const P = 2n ** 256n - 2n ** 224n + 2n ** 192n + 2n ** 96n - 1n;
-const N = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
 
 /** How many random cases each test takes: P256_CASES, or enough to notice. */
 const CASES = Number(Deno.env.get("P256_CASES") ?? 300);
@@ -35,7 +34,7 @@ Deno.test("P-256: the tables are what their generator writes", async () => {
 });
 
 // RFC 6979, appendix A.2.5.
-const RFC_KEY = unhex("C9AFA9D845BA75166B5C215767B1D6934E50C3DB36E89B127B8A622B120F6721");
+const RFC_KEY = hex("C9AFA9D845BA75166B5C215767B1D6934E50C3DB36E89B127B8A622B120F6721");
 const RFC_SIGNATURES = [
   [
     "SHA-256",
@@ -73,7 +72,7 @@ Deno.test("P-256: signatures are those of RFC 6979", async () => {
   for (const [hash, message, signature] of RFC_SIGNATURES) {
     const digest = new Uint8Array(await crypto.subtle.digest(hash, new TextEncoder().encode(message)));
     const bits = Number(hash.slice(4)) as 256 | 384 | 512;
-    assertEquals(sign(kernel, "P-256", RFC_KEY, digest, bits), { code: 0, output: unhex(signature) });
+    assertEquals(sign(kernel, "P-256", RFC_KEY, digest, bits), { code: 0, output: hex(signature) });
   }
 });
 
@@ -84,13 +83,13 @@ Deno.test("P-256: k G and k P are stock's, for random k and those where carries,
     same((core) => multiply(core, "P-256", bytes(k)), `${k} G`);
     same((core) => publicOf(core, "P-256", bytes(k)), `${k} G`);
     const [point, alias] = [random.pick(points), random.oneIn(2)];
-    same((core) => multiply(core, "P-256", bytes(k), point, alias), `${k} * ${hex(point)}`);
+    same((core) => multiply(core, "P-256", bytes(k), point, alias), `${k} * ${point.toHex()}`);
   }
   for (let i = 0; i < CASES; i++) {
     const k = scalar(random);
-    same((core) => multiply(core, "P-256", k), `${hex(k)} G`);
+    same((core) => multiply(core, "P-256", k), `${k.toHex()} G`);
     const point = i % 10 === 0 ? multiply(stock, "P-256", scalar(random)).output : random.pick(points);
-    same((core) => multiply(core, "P-256", k, point, i % 2 === 0), `${hex(k)} * ${hex(point)}`);
+    same((core) => multiply(core, "P-256", k, point, i % 2 === 0), `${k.toHex()} * ${point.toHex()}`);
   }
 });
 
@@ -104,13 +103,13 @@ Deno.test("P-256: what is no scalar or no point gets stock's code", () => {
   const random = new Random("refuse");
   const [good] = pointsOf(random, 1) as [Bytes];
   for (const point of [...badPoints(random, good), good]) {
-    same((core) => checkPoint(core, "P-256", point), `point ${hex(point)}`);
-    same((core) => multiply(core, "P-256", bytes(7n), point), `point ${hex(point)}`);
+    same((core) => checkPoint(core, "P-256", point), `point ${point.toHex()}`);
+    same((core) => multiply(core, "P-256", bytes(7n), point), `point ${point.toHex()}`);
     for (const how of ["ecdh_shared", "psa_shared"] as const) {
-      same((core) => agree(core, how, "P-256", bytes(7n), point), `${how} with ${hex(point)}`);
+      same((core) => agree(core, how, "P-256", bytes(7n), point), `${how} with ${point.toHex()}`);
     }
     for (const how of ["ecdh", "psa"] as const) {
-      same((core) => exchange(core, how, "P-256", point), `${how} with ${hex(point)}`);
+      same((core) => exchange(core, how, "P-256", point), `${how} with ${point.toHex()}`);
     }
   }
   for (
@@ -124,9 +123,9 @@ Deno.test("P-256: what is no scalar or no point gets stock's code", () => {
     ]
   ) {
     for (const core of [kernel, stock]) core.random = streamOf("");
-    same((core) => multiply(core, "P-256", k), `scalar ${hex(k)}`);
-    same((core) => multiply(core, "P-256", k, good), `scalar ${hex(k)}`);
-    same((core) => sign(core, "P-256", k, random.bytes(32), 256), `key ${hex(k)}`);
+    same((core) => multiply(core, "P-256", k), `scalar ${k.toHex()}`);
+    same((core) => multiply(core, "P-256", k, good), `scalar ${k.toHex()}`);
+    same((core) => sign(core, "P-256", k, random.bytes(32), 256), `key ${k.toHex()}`);
   }
 });
 
@@ -137,10 +136,10 @@ Deno.test("P-256: key generation and key exchange are stock's, by mbedTLS and by
     const peer = multiply(stock, "P-256", scalar(random)).output;
     const key = scalar(random);
     for (const how of ["ecdh_shared", "psa_shared"] as const) {
-      same((core) => agree(core, how, "P-256", key, peer), `${how} of ${hex(key)} and ${hex(peer)}`);
+      same((core) => agree(core, how, "P-256", key, peer), `${how} of ${key.toHex()} and ${peer.toHex()}`);
     }
     for (const how of ["ecdh", "psa"] as const) {
-      same((core) => exchange(core, how, "P-256", peer), `${how} with ${hex(peer)}`, random);
+      same((core) => exchange(core, how, "P-256", peer), `${how} with ${peer.toHex()}`, random);
     }
   }
 });
@@ -151,14 +150,22 @@ Deno.test("P-256: signatures are stock's to the byte, with k from RFC 6979 and f
     const key = scalar(random);
     const digest = random.data(i % 7 === 0 ? random.below(66) : 32);
     const bits = random.pick([0, 224, 256, 384, 512] as const);
-    same((core) => sign(core, "P-256", key, digest, bits), `sign ${hex(digest)} with ${hex(key)}`, random);
-    same((core) => signDer(core, "P-256", key, digest, 256), `sign ${hex(digest)} with ${hex(key)}`, random);
+    same(
+      (core) => sign(core, "P-256", key, digest, bits),
+      `sign ${digest.toHex()} with ${key.toHex()}`,
+      random,
+    );
+    same(
+      (core) => signDer(core, "P-256", key, digest, 256),
+      `sign ${digest.toHex()} with ${key.toHex()}`,
+      random,
+    );
   }
 });
 
 Deno.test("P-256: s = 0 takes another k", () => {
   const random = new Random("s = 0");
-  const [d, k] = [number(scalar(random)), number(scalar(random))];
+  const [d, k] = [toNumber(scalar(random)), toNumber(scalar(random))];
   const r = xOf(k) % N;
   const digest = bytes(modN(-r * d));
   const next = scalar(random);
@@ -172,7 +179,7 @@ Deno.test("P-256: s = 0 takes another k", () => {
     return sign(core, "P-256", bytes(d), digest, 0);
   });
   assertEquals(answers[0], answers[1]);
-  assertEquals(number(answers[0]!.output.subarray(0, 32)), xOf(number(next)) % N);
+  assertEquals(toNumber(answers[0]!.output.subarray(0, 32)), xOf(toNumber(next)) % N);
 });
 
 Deno.test("P-256: a generator that fails or is stuck is reported as stock does", () => {
@@ -245,7 +252,7 @@ Deno.test("P-256: signatures are accepted and refused as by stock, whole and wit
     const der = signDer(stock, "P-256", key, digest, 256).output;
     same((core) => verifyDer(core, "P-256", { point, digest, signature: der }), "DER");
     if (random.oneIn(2)) der[random.below(der.length)]! ^= 1 << random.below(8);
-    same((core) => verifyDer(core, "P-256", { point, digest, signature: der }), `DER ${hex(der)}`);
+    same((core) => verifyDer(core, "P-256", { point, digest, signature: der }), `DER ${der.toHex()}`);
   }
   assert(good >= CASES && bad >= CASES / 2, `${good} ${bad}`);
 });
@@ -280,7 +287,7 @@ Deno.test("P-256: verification is right where its sum meets equal or opposite po
         // u = e / s and v = r / s: for a chosen sum, r is its x.
         const k = modN(u + v * d);
         const r = k === 0n ? scalarOf(random) : xOf(k) % N;
-        const s = modN(r * inverse(v));
+        const s = modN(r * invert(modN(v), N));
         if (check(point, bytes(modN(u * s)), r, s) === 0) accepted++;
         check(point, bytes(modN(u * s + 1n)), r, s);
       }
@@ -302,7 +309,7 @@ Deno.test("P-256: a signature whose point has x between n and p is accepted", ()
   for (let i = 0; i < 4; i++) {
     const s = scalarOf(random);
     // With e = 0: s R = r Q.
-    const point = multiply(stock, "P-256", bytes(modN(s * inverse(r))), R).output;
+    const point = multiply(stock, "P-256", bytes(modN(s * invert(modN(r), N))), R).output;
     const parts = { point, digest: new Uint8Array(32), r: bytes(r), s: bytes(s) };
     assertEquals(same((core) => verify(core, "P-256", parts), "x above n"), 0);
     const other = { ...parts, r: bytes(r + 1n) };
@@ -323,9 +330,9 @@ Deno.test("P-256: no secret is left in memory, in limbs or words either", () => 
       d,
       k,
       blind,
-      "-d": bytes(N - number(d)),
-      "-k": bytes(N - number(k)),
-      "1/k": bytes(inverse(number(k))),
+      "-d": bytes(N - toNumber(d)),
+      "-k": bytes(N - toNumber(k)),
+      "1/k": bytes(invert(toNumber(k), N)),
     };
     const forget = (what: string) => {
       for (const [name, secret] of Object.entries(secrets)) {
@@ -351,7 +358,7 @@ Deno.test("P-256: no secret is left in memory, in limbs or words either", () => 
 function limbsOf(secret: Uint8Array): Uint8Array {
   const limbs = Uint32Array.from(
     { length: 5 },
-    (_, i) => Number(number(secret) >> BigInt(29 * i) & 0x1fffffffn),
+    (_, i) => Number(toNumber(secret) >> BigInt(29 * i) & 0x1fffffffn),
   );
   return new Uint8Array(limbs.buffer);
 }
@@ -378,7 +385,7 @@ function* edgeScalars(): Generator<bigint> {
 }
 
 function badPoints(random: Random, good: Bytes): Bytes[] {
-  const [x, y] = [number(good.subarray(1, 33)), number(good.subarray(33))];
+  const [x, y] = [toNumber(good.subarray(1, 33)), toNumber(good.subarray(33))];
   return [
     new Uint8Array(1),
     new Uint8Array(65).fill(4, 0, 1),
@@ -405,13 +412,13 @@ function badPoints(random: Random, good: Bytes): Bytes[] {
 function pointsOf(random: Random, count: number): Bytes[] {
   const scalars = [2n, N - 2n, ...Array.from({ length: count }, () => scalarOf(random))];
   const base = multiply(stock, "P-256", bytes(1n)).output;
-  const opposite = uncompressed(number(base.subarray(1, 33)), P - number(base.subarray(33)));
+  const opposite = uncompressed(toNumber(base.subarray(1, 33)), P - toNumber(base.subarray(33)));
   return [base, opposite, ...scalars.map((k) => multiply(stock, "P-256", bytes(k)).output)];
 }
 
 /** Below n and not 0: mostly random, else runs of zeros and ones. */
 function scalarOf(random: Random): bigint {
-  return modN(number(random.data(32)) - 1n) || 1n;
+  return modN(toNumber(random.data(32)) - 1n) || 1n;
 }
 
 function scalar(random: Random): Bytes {
@@ -419,51 +426,9 @@ function scalar(random: Random): Bytes {
 }
 
 function xOf(k: bigint): bigint {
-  return number(multiply(stock, "P-256", bytes(k)).output.subarray(1, 33));
-}
-
-/** A y for this x, if the curve has one. */
-function rootOf(x: bigint): bigint | undefined {
-  const b = 0x5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604bn;
-  const square = ((x ** 3n - 3n * x + b) % P + P) % P;
-  const y = power(square, (P + 1n) / 4n, P);
-  return y * y % P === square ? y : undefined;
-}
-
-function power(a: bigint, e: bigint, m: bigint): bigint {
-  let r = 1n;
-  for (; e > 0n; e >>= 1n, a = a * a % m) if (e & 1n) r = r * a % m;
-  return r;
-}
-
-function inverse(a: bigint): bigint {
-  return power(modN(a), N - 2n, N);
-}
-
-function modN(a: bigint): bigint {
-  return (a % N + N) % N;
-}
-
-function uncompressed(x: bigint, y: bigint): Bytes {
-  return Uint8Array.of(4, ...bytes(x), ...bytes(y));
-}
-
-function bytes(a: bigint): Bytes {
-  return unhex(BigInt.asUintN(256, a).toString(16).padStart(64, "0"));
-}
-
-function number(bytes: Uint8Array): bigint {
-  return BigInt(`0x${hex(bytes)}`);
-}
-
-function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-function unhex(text: string): Bytes {
-  return Uint8Array.from(text.match(/../g)!, (byte) => parseInt(byte, 16));
+  return toNumber(multiply(stock, "P-256", bytes(k)).output.subarray(1, 33));
 }
 
 function shown(parts: Record<string, Uint8Array>): Record<string, string> {
-  return Object.fromEntries(Object.entries(parts).map(([name, part]) => [name, hex(part)]));
+  return Object.fromEntries(Object.entries(parts).map(([name, part]) => [name, part.toHex()]));
 }

@@ -73,10 +73,6 @@ INLINE vec reduce(wide w)
 /* Makes the compiler load the tables where it needs them: it would load all before a loop, and have no place for them. */
 #define FORGET_LOADS __asm__ volatile("" : : : "memory")
 
-/* Makes the compiler forget what it knows of a value: of a mask, that it is all zeros or all ones. It would choose by it,
- * and what an engine makes of a choice may be a branch. */
-#define OPAQUE(value) __asm__("" : "+r"(value))
-
 /* ---- Multiplication ---------------------------------------------------------------------------------- */
 
 /* Byte k of the nibbles' multiples, over all bytes of `count` blocks. The last block is for the first power. */

@@ -2,7 +2,7 @@
  * The book's HTTP client: look up the address, connect, send a request, print the answer as it comes.
  *
  * ```sh
- * deno run --allow-net --allow-sys examples/http_client.ts localhost 8080
+ * deno run --allow-net examples/http_client.ts localhost 8080
  * ```
  */
 import { AF_INET, getaddrinfo, socket } from "../socket.ts";

@@ -2,7 +2,7 @@
  * The book's HTTPS client: connect, put TLS on the socket, send a request, print the answer.
  *
  * ```sh
- * deno run --allow-net --allow-read --allow-sys examples/https_client.ts localhost 8443 ca.pem
+ * deno run --allow-net --allow-read examples/https_client.ts localhost 8443 ca.pem
  * deno run --allow-net --allow-sys examples/https_client.ts example.com 443
  * ```
  *

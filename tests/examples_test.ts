@@ -230,3 +230,12 @@ Deno.test("examples/ has nothing that is not tested and described in its README.
   }
   assertEquals(described.sort(), examples.sort());
 });
+
+Deno.test("examples/: each is shorter than 60 lines, and begins with what it is", async () => {
+  for await (const { name } of Deno.readDir(EXAMPLES)) {
+    if (name === "README.md") continue;
+    const source = await Deno.readTextFile(new URL(name, EXAMPLES));
+    assert(source.trimEnd().split("\n").length < 60, name);
+    assertMatch(source, /^\/\*\*\n \* [A-Z`][^]*?[.:] /, name);
+  }
+});

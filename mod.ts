@@ -22,8 +22,15 @@ export {
 export { ClientHello, type ClientHelloOutcome, readClientHello } from "./lib/client_hello.ts";
 export type { TLSNumber } from "./lib/tls_numbers.ts";
 export { type NameAttribute, type PeerCertificate, peerCertificate } from "./lib/peer_certificate.ts";
-export { CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED, type CertReqs, type PolicyOptions } from "./lib/config.ts";
-export { TLSConfig, type TLSConfigOptions } from "./lib/config.ts";
+export {
+  CERT_NONE,
+  CERT_OPTIONAL,
+  CERT_REQUIRED,
+  type CertReqs,
+  type PolicyOptions,
+  type TLSConfigOptions,
+} from "./lib/policy.ts";
+export { TLSConfig } from "./lib/config.ts";
 export type { Source } from "./lib/credentials.ts";
 export type { Bytes } from "./lib/bytes.ts";
 export {

@@ -10,7 +10,7 @@ const LAYERS: readonly string[][] = [
   ["session", "suites", "credentials", "certificate", "peer_certificate"],
   ["tls_numbers", "hello_fields", "fingerprint", "client_hello"],
   ["policy", "configure", "config", "profile", "files"],
-  ["byte_pool", "wire", "connection", "engine"],
+  ["byte_pool", "wire", "connection", "base_engine", "engine"],
   ["turns", "changes", "pump", "tcp_link", "client_choice", "nonblocking", "object"],
   ["socket", "poll", "streams", "stream_reader", "stream_writer"],
   ["ssl"],

@@ -6,7 +6,8 @@
  * deno run examples/memory_engines.ts
  * ```
  */
-import { createCertificate, TLSConfig, TLSEngine } from "../mod.ts";
+import { TLSConfig, TLSEngine } from "../engine.ts";
+import { createCertificate } from "../mod.ts";
 
 const { certificate, key } = createCertificate({ subject: "CN=inside", hosts: ["inside"] });
 const pem = (name: string, text: string) => ({ name, bytes: new TextEncoder().encode(text) });

@@ -37,6 +37,7 @@ async function visit(name: string): Promise<void> {
 async function serve(): Promise<void> {
   say("server: busy");
   await delay(500);
+  say("server: ready");
   for (let i = 0; i < CLIENTS; i++) {
     const [client] = await listener.accept();
     const name = new TextDecoder().decode((await client.readline())!).trim();

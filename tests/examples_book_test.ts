@@ -58,8 +58,8 @@ Deno.test("examples/backlog.ts: no more clients than the queue holds are connect
   await using folder = await Folder.create();
   const lines = (await folder.run("backlog.ts")).trimEnd().split("\n");
   assertMatch(lines[0]!, / s {2}server: busy$/);
-  const serves = lines.findIndex((line) => line.includes("server: serves"));
-  const waiting = lines.slice(0, serves).filter((line) => line.endsWith("connected, in the queue"));
+  const ready = lines.findIndex((line) => line.endsWith("server: ready"));
+  const waiting = lines.slice(0, ready).filter((line) => line.endsWith("connected, in the queue"));
   assert(waiting.length >= 1 && waiting.length <= 3, lines.join("\n")); // listen(2): Linux takes one more
   for (let i = 1; i <= 5; i++) {
     assertEquals(lines.filter((line) => line.endsWith(`  client ${i}: served`)).length, 1, lines.join("\n"));

@@ -34,13 +34,14 @@ prompt = no
 CNF
 : >"$tmp/index.txt"
 
-# Extension sections. usage CA | PATHLEN0 | SERVER | CLIENT, then the subject alternative name, if any.
+# Extension sections. usage CA | PATHLEN0 | BOOK | SERVER | CLIENT, then the subject alternative name, if any.
+# BOOK is what "openssl req -x509" makes by itself: an authority without a key usage, so it may also serve.
 extensions() {
   echo "[v3]"
   echo "subjectKeyIdentifier = ${KEY_ID:-hash}"
   echo "authorityKeyIdentifier = keyid"
   case $1 in
-    CA) echo "basicConstraints = critical, CA:TRUE" ;;
+    CA | BOOK) echo "basicConstraints = critical, CA:TRUE" ;;
     PATHLEN0) echo "basicConstraints = critical, CA:TRUE, pathlen:0" ;;
     *) echo "basicConstraints = critical, CA:FALSE" ;;
   esac
@@ -105,7 +106,7 @@ key client-rsa rsa2048 && cert client-rsa root-rsa "/O=tlsio tests/CN=RSA client
 
 # Self-signed. The second is the book's: every question of "openssl req" answered with the default.
 key self P-256 && cert self self "/CN=localhost" SERVER "$SAN"
-key book rsa2048 && cert book self "/C=AU" CA
+key book rsa2048 && cert book self "/C=AU" BOOK
 
 # Certificates that a client must reject: by their dates ...
 shared() { cp ec.key "$1.key"; }

@@ -26,6 +26,8 @@ const VERDICTS: Record<string, number> = {
   rsa: 0,
   p384: 0,
   p521: 0,
+  ecdh: 0,
+  "ecdh-rsa": 0,
   ed25519: 0,
   chain: 0,
   "chain-leaf": 20, // unable to get local issuer certificate

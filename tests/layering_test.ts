@@ -9,8 +9,8 @@ const LAYERS: readonly string[][] = [
   ["core"],
   ["session", "suites", "credentials", "certificate", "peer_certificate"],
   ["tls_numbers", "hello_fields", "fingerprint", "client_hello"],
-  ["config", "profile", "files"],
-  ["byte_pool", "wire", "connection", "engine"],
+  ["policy", "configure", "config", "profile", "files"],
+  ["byte_pool", "wire", "connection", "base_engine", "engine"],
   ["turns", "changes", "pump", "tcp_link", "client_choice", "nonblocking", "object"],
   ["socket", "poll", "streams", "stream_reader", "stream_writer"],
   ["ssl"],
@@ -47,6 +47,7 @@ const MAY_CALL_CORE = [
   "credentials",
   "certificate",
   "peer_certificate",
+  "configure",
   "config",
   "connection",
 ];

@@ -4,20 +4,31 @@ import { SSLError, TLSVersion } from "tlsio";
 import { Core } from "tlsio/engine";
 import { defaultSuites, suiteIds, suitesOf } from "../lib/suites.ts";
 import { cipherFamily, closeInOrder, receive, ROOTS, send, tlsioClient, tlsioServer } from "./interop.ts";
-import { identity, nssClient, nssServer, opensslClient, opensslServer, run, runSteps } from "./peers.ts";
+import {
+  certFile,
+  identity,
+  nssClient,
+  nssServer,
+  opensslClient,
+  opensslServer,
+  run,
+  runSteps,
+  tempDir,
+} from "./peers.ts";
 
 const core = Core.shared();
 /** Every suite that OpenSSL has, by all of its names. */
 const OPENSSL_SUITES = await run("openssl", [
-  ...["ciphers", "-stdname", "-s", "-ciphersuites", "TLS_AES_128_CCM_8_SHA256"],
+  ...["ciphers", "-stdname", "-s", "-psk", "-ciphersuites", "TLS_AES_128_CCM_8_SHA256"],
   "ALL:COMPLEMENTOFALL:@SECLEVEL=0",
 ]);
 const ECHO = { input: "ECHO 6 0\nhello\n", until: /^hello$/m };
 
 // ---- Static ECDH ----------------------------------------------------------------------------------------
 
-// OpenSSL dropped it in 1.1.0, GnuTLS, Go, rustls and Schannel never had it. NSS has these four; nobody has those with
-// SHA-256, SHA-384 or GCM any more: old_peers_test.ts tries them between two ends of ours.
+// OpenSSL dropped it in 1.1.0; GnuTLS, Go and rustls never had it. Of the programs that peers.sh installs, only NSS's
+// have it, and only these four suites: old_peers_test.ts tries the eight with SHA-256, SHA-384 or GCM between two ends
+// of ours.
 const STATIC_ECDH = Object.entries({ ecdh: "ECDSA", "ecdh-rsa": "RSA" }).flatMap(([key, signature]) =>
   [128, 256].map((bits) => ({ key, suite: `TLS_ECDH_${signature}_WITH_AES_${bits}_CBC_SHA`, bits }))
 );
@@ -100,6 +111,31 @@ Deno.test("ciphers, sslVersion, maxFragmentLength, minRsaBits: tlsio -> a device
   await closeInOrder(socket);
 });
 
+Deno.test("sigalgs: rsa_pkcs1_sha1: tlsio -> an openssl s_server that can sign with nothing better", async () => {
+  const args = ["-sigalgs", "RSA+SHA1", "-cipher", "ECDHE-RSA-AES128-SHA:@SECLEVEL=0"];
+  await using server = await opensslServer({ ...identity("rsa"), tls: "1.2", args });
+  await assertRejects(() => tlsioClient(server.port), SSLError, "handshake_failure");
+  const sigalgs = ["rsa_pkcs1_sha256", "rsa_pkcs1_sha1"];
+  const socket = await tlsioClient(server.port, { sigalgs, sslVersion: TLSVersion.TLSv1_2 });
+  assertEquals((await runSteps(socket, ["LINE hello"]))[0]?.line, "olleh");
+  await closeInOrder(socket);
+});
+
+Deno.test("caCerts: X.509 version 1, with its name in the CN: tlsio -> openssl, once allowCommonName is set", async () => {
+  await using dir = await tempDir();
+  const [csr, cert, ca] = [`${dir.path}/v1.csr`, `${dir.path}/v1.pem`, certFile("root")];
+  const { key } = identity("ec");
+  await run("openssl", ["req", "-new", "-key", key, "-subj", "/CN=localhost", "-out", csr]);
+  const by = ["-CA", `${ca}.pem`, "-CAkey", `${ca}.key`, "-set_serial", "1", "-days", "2"];
+  await run("openssl", ["x509", "-req", "-in", csr, ...by, "-out", cert]);
+  assertMatch((await run("openssl", ["x509", "-in", cert, "-noout", "-text"])).stdout, /Version: 1 /);
+  await using server = await opensslServer({ cert, key });
+  await assertRejects(() => tlsioClient(server.port), SSLError, 'the certificate is not for "localhost"');
+  const socket = await tlsioClient(server.port, { allowCommonName: true });
+  assertEquals(socket.verifyFlags, 0);
+  await closeInOrder(socket);
+});
+
 // ---- None of it by default --------------------------------------------------------------------------------
 
 const chosen = new Set(defaultSuites(core, false));
@@ -138,4 +174,20 @@ Deno.test("ciphers: a default server refuses each other suite that openssl or NS
   const tried = new Set(offers.map(({ name }) => name));
   const untried = WEAK.map(({ name }) => name).filter((name) => !tried.has(name));
   assertEquals(untried.filter((name) => !name.startsWith("TLS_ECDH_")), []);
+});
+
+Deno.test("psk: a default server refuses each weaker suite with a pre-shared key that openssl can offer: alert handshake_failure", async () => {
+  const psk = { identity: "device-7", key: new Uint8Array(32).fill(7) };
+  const usual = new Set(defaultSuites(core, true));
+  const offers = [...OPENSSL_SUITES.stdout.matchAll(/^(TLS_\S+PSK\S+) +- (\S+)/gm)]
+    .filter(([, name]) => !suitesOf(core).some((suite) => suite.name === name && usual.has(suite.id)));
+  assert(offers.length > 30);
+  await using server = await tlsioServer({ psk, identity: "rsa" });
+  for (const [, name, theirs] of offers) {
+    const keys = ["-psk_identity", psk.identity, "-psk", psk.key.toHex()];
+    const args = [...keys, "-cipher", `${theirs}:@SECLEVEL=0`];
+    const client = await opensslClient({ port: server.port, tls: "1.2", args });
+    assertMatch(client.stderr, /alert handshake failure/, `${name}: ${client.stderr}`);
+  }
+  assertEquals(server.failures.length, offers.length);
 });

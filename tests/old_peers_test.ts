@@ -110,7 +110,7 @@ Deno.test("ciphers: NULL, export, RC4, DES, MD5, anonymous and DHE suites cannot
 // ---- On by name -------------------------------------------------------------------------------------------
 
 for (const name of WEAK) {
-  // For eight of static ECDH's suites, there is no other peer (interop_old_test.ts).
+  // Eight suites of static ECDH have no other peer than us: see interop_old_test.ts.
   Deno.test(`ciphers: ${name} works where both ends name it, in both spellings`, () => {
     const { psk, server } = endsOf(name);
     const mbedtls = name.replaceAll("_", "-").replace(/^TLS-(?!.*WITH)/, "TLS1-3-");

@@ -32,7 +32,7 @@ export interface PolicyOptions {
    *
    * Old and small peers may need one that is not in the default. Each of those is weaker: `TLS_RSA_...` and `TLS_ECDH_...`
    * have no forward secrecy, `..._CBC_...` has a history of padding attacks, `..._CCM_8` a tag of 8 bytes. Name no more of
-   * them than the peer needs, and only for that peer: docs/old-peers.md says what each one risks.
+   * them than the peer needs, and only for that peer: docs/old_peers.md says what each one risks.
    *
    * @default {forward secret ones, by the core's speed, CBC last}
    */

@@ -107,6 +107,19 @@ Deno.test("ciphers: NULL, export, RC4, DES, MD5, anonymous and DHE suites cannot
   for (const { name } of suitesOf(core)) assert(!/NULL|EXPORT|RC4|DES_|MD5|anon|_DHE?_/i.test(name), name);
 });
 
+Deno.test("docs/old_peers.md: lists every suite that is off by default, and no other", async () => {
+  const page = await Deno.readTextFile(new URL("../docs/old_peers.md", import.meta.url));
+  const listed: string[] = [];
+  for (const [item] of page.matchAll(/^- `TLS_[^:]*`:(.|\n  )*/gm)) {
+    const words = [...item.matchAll(/`(\w+)`/g)].map(([, word]) => word!);
+    const prefixes = words.filter((word) => word.endsWith("_"));
+    for (const prefix of prefixes) {
+      listed.push(...words.filter((word) => !word.endsWith("_")).map((word) => prefix + word));
+    }
+  }
+  assertEquals(listed.sort(), [...WEAK].sort());
+});
+
 // ---- On by name -------------------------------------------------------------------------------------------
 
 for (const name of WEAK) {

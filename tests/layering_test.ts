@@ -11,7 +11,7 @@ const LAYERS: readonly string[][] = [
   ["tls_numbers", "hello_fields", "fingerprint", "client_hello"],
   ["policy", "configure", "config", "profile", "files"],
   ["byte_pool", "wire", "connection", "base_engine", "engine"],
-  ["turns", "changes", "pump", "tcp_link", "client_choice", "nonblocking", "object"],
+  ["turns", "changes", "web_streams", "pump", "tcp_link", "client_choice", "nonblocking", "object"],
   ["socket", "poll", "streams", "stream_reader", "stream_writer"],
   ["ssl"],
   ["server", "worker_messages", "worker_link", "workers", "net", "addresses", "tcp_endpoint", "tcp_socket"],

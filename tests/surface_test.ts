@@ -18,7 +18,7 @@ const TYPES = `
   KeyType ListenOptions NameAttribute OpenConnectionOptions OpenOptions
   OpenUnixConnectionOptions PeerCertificate PolicyOptions SSLErrorInit SSLErrorKind ServeOptions
   ServerStats SessionFacts SocketOptions Source StartServerOptions StartTlsOptions StartUnixServerOptions
-  StreamOptions StreamPair Suite TLSConfigOptions TLSNumber TicketKeyRingOptions TryOutcome WorkerOptions
+  StreamOptions StreamPair Suite TLSConfigOptions TLSNumber TicketKeyRingOptions TraceContent TraceEvent TryOutcome WorkerOptions
   WorkerStats WrapSocketOptions Writer`;
 
 /** Names that `./engine` exports, with its types. */
@@ -26,7 +26,7 @@ const ENGINE_VALUES = `
   BaseEngine CERT_NONE CERT_OPTIONAL CERT_REQUIRED CORE_EXPORTS CORE_IMPORTS ClientHello Core TLSConfig TLSEngine readClientHello`;
 const ENGINE_TYPES = `
   Bytes CertReqs Cipher ClientHelloOutcome ConnectionIO CoreExports CoreOptions CoreTable EngineState HandshakeOutcome PolicyOptions
-  ReadOutcome Source TLSConfigOptions TLSEngineOptions`;
+  ReadOutcome Source TLSConfigOptions TLSEngineOptions TraceContent TraceEvent Tracer`;
 
 /** Names that `./http` exports, with its types. */
 const HTTP_VALUES = "HttpServer serve";

@@ -151,6 +151,7 @@ for (const [version, sslVersion] of VERSIONS) {
     const args = ["connect", `localhost:${server.port}`, "--ca", certFile("root.pem"), "--request"];
     for (const secrets of [true, false]) {
       const file = `${dir.path}/${secrets}.pcapng`;
+      if (secrets) await Deno.writeTextFile(file, "an old one", { mode: 0o644 });
       const { code, stderr } = await cli([...args, "--pcap", file, ...(secrets ? ["--pcap-secrets"] : [])]);
       assertEquals({ code, stderr }, { code: 0, stderr: "" });
       const packets = await tsharkPackets(file);

@@ -4,6 +4,9 @@ import { PcapWriter } from "../pcap.ts";
 import { CommandError } from "./flags.ts";
 import { systemReason } from "./terminal.ts";
 
+const OWNER_ONLY = 0o600;
+const OTHERS = 0o077;
+
 /** A capture, and the file that gets it when it is disposed of. */
 export class CaptureFile implements AsyncDisposable {
   /** What passes. */
@@ -14,12 +17,18 @@ export class CaptureFile implements AsyncDisposable {
     this.#file = file;
   }
 
-  /** Opens the file before there is anything to lose. Who may read a new one: its owner, since it can hold keys. */
-  static async create(path: string): Promise<CaptureFile> {
+  /**
+   * Opens the file, before there is anything to lose.
+   *
+   * @param path Where it is; what was there is overwritten.
+   * @param secret Whether it will hold keys: then it is its owner's alone, also if it was there before.
+   */
+  static async create(path: string, secret: boolean): Promise<CaptureFile> {
     try {
-      return new CaptureFile(
-        await Deno.open(path, { write: true, create: true, truncate: true, mode: 0o600 }),
-      );
+      const file = await Deno.open(path, { write: true, create: true, truncate: true, mode: OWNER_ONLY });
+      const { isFile, mode } = await file.stat();
+      if (secret && isFile && mode !== null && (mode & OTHERS) !== 0) await Deno.chmod(path, OWNER_ONLY);
+      return new CaptureFile(file);
     } catch (error) {
       if (error instanceof Deno.errors.NotCapable) throw error;
       throw new CommandError(`Cannot write "${path}": ${systemReason(error)}`, { cause: error });

@@ -52,7 +52,10 @@ name, or not checked; 1 when it is not, or when the connection failed.`,
     }
     const tls = values.tls && oneOf("tls", values.tls, Object.keys(VERSIONS) as (keyof typeof VERSIONS)[]);
     const address = parseOperand(operand!);
-    await using capture = values.pcap === undefined ? undefined : await CaptureFile.create(values.pcap);
+    const secrets = values["pcap-secrets"] ?? false;
+    await using capture = values.pcap === undefined
+      ? undefined
+      : await CaptureFile.create(values.pcap, secrets);
     const target: Target = {
       ...(capture && { tap: (conn) => capture.pcap.tap(conn) }),
       ...address,
@@ -67,7 +70,7 @@ name, or not checked; 1 when it is not, or when the connection failed.`,
       ...(values.cert && values.key && { certfile: values.cert, keyfile: values.key }),
       ...(alpn.length > 0 && { alpnProtocols: alpn }),
       ...(tls && { sslVersion: VERSIONS[tls] }),
-      ...(capture && values["pcap-secrets"] && { keyLog: capture.pcap.keyLog }),
+      ...(capture && secrets && { keyLog: capture.pcap.keyLog }),
     };
     using context = await SSLContext.create(options).catch((error) => {
       throw inFlags(error, { caCerts: "--ca", certfile: "--cert", keyfile: "--key" });

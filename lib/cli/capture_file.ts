@@ -24,10 +24,13 @@ export class CaptureFile implements AsyncDisposable {
    * @param secret Whether it will hold keys: then it is its owner's alone, also if it was there before.
    */
   static async create(path: string, secret: boolean): Promise<CaptureFile> {
+    using stack = new DisposableStack();
     try {
-      const file = await Deno.open(path, { write: true, create: true, truncate: true, mode: OWNER_ONLY });
+      const open = { write: true, create: true, truncate: true, mode: OWNER_ONLY };
+      const file = stack.use(await Deno.open(path, open));
       const { isFile, mode } = await file.stat();
       if (secret && isFile && mode !== null && (mode & OTHERS) !== 0) await Deno.chmod(path, OWNER_ONLY);
+      stack.move();
       return new CaptureFile(file);
     } catch (error) {
       if (error instanceof Deno.errors.NotCapable) throw error;

@@ -29,6 +29,9 @@ export const CORE_EXPORTS = {
   config_new: 1,
   config_free: 1,
   config_add_credential: 8,
+  config_add_signer: 5,
+  config_add_crl: 3,
+  config_ask_psk: 1,
   config_set_trust: 2,
   config_set_psk: 5,
   config_set_policy: 6,
@@ -58,6 +61,7 @@ export const CORE_EXPORTS = {
   connection_export: 8,
   certificate_fields: 4,
   certificate_subject: 4,
+  certificate_public_key: 4,
   issue_key: 3,
   issue_certificate: 13,
 } as const;
@@ -69,6 +73,9 @@ export const CORE_IMPORTS = {
   entropy: 2,
   clock_ms: 0,
   key_log: 5,
+  verify_certificate: 4,
+  psk_key: 5,
+  sign_hash: 7,
 } as const;
 
 /** A function of numbers for each name of a table. */

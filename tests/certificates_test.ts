@@ -10,13 +10,30 @@ import { type GetCertificate, saveSession, SSLContext, wrapSocket } from "../lib
 import { TLSVersion } from "../lib/suites.ts";
 import { certFile } from "./peers.ts";
 import { pipe } from "./pipe.ts";
-import { assertKind, assertTalk, closeBoth, dial, pair, readText, SERVER, serving, SHORT, test, VERSIONS } from "./sockets.ts";
+import {
+  assertKind,
+  assertTalk,
+  closeBoth,
+  dial,
+  pair,
+  readText,
+  SERVER,
+  serving,
+  SHORT,
+  test,
+  VERSIONS,
+} from "./sockets.ts";
 
 const ROOT = createCertificate({ subject: "CN=Certificates Root", isCA: true });
 
 /** The files of a new certificate. */
 function filesFor(host: string, keyType: "P-256" | "P-384" | "RSA-2048" = "P-256") {
-  const { certificate, key } = createCertificate({ subject: `CN=${host}`, hosts: [host], keyType, issuer: ROOT });
+  const { certificate, key } = createCertificate({
+    subject: `CN=${host}`,
+    hosts: [host],
+    keyType,
+    issuer: ROOT,
+  });
   return { certfile: certificate, keyfile: key };
 }
 
@@ -38,7 +55,9 @@ for (const [name, sslVersion] of Object.entries(VERSIONS)) {
       const certificates = order === "RSA first" ? BOTH_KEYS.toReversed() : BOTH_KEYS;
       using context = await SSLContext.create({ serverSide: true, certificates });
       // ROOT signs with ECDSA: mbedTLS checks certificates by the same list.
-      for (const [scheme, rsa] of [["rsa_pss_rsae_sha256", true], ["ecdsa_secp256r1_sha256", false]] as const) {
+      for (
+        const [scheme, rsa] of [["rsa_pss_rsae_sha256", true], ["ecdsa_secp256r1_sha256", false]] as const
+      ) {
         const sigalgs = rsa ? [scheme, "rsa_pkcs1_sha256"] : [scheme];
         const { client, server } = await pair({
           client: { ...clientOf("both.test"), sslVersion, sigalgs },

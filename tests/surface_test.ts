@@ -60,8 +60,9 @@ const MEMBERS: Record<string, string> = {
   Core:
     `.idle .shared alloc allocated check collect connect defaultTrust disconnect free int32s memory retired sha256 text verifyText
     version with`,
-  Server: ".start abortClients abortHandshakes close closeClients isServing serveForever sockets waitClosed",
-  WorkerServer: ".start abort close isServing serveForever stats",
+  Server:
+    ".start abortClients abortHandshakes close closeClients isServing serveForever setContext sockets waitClosed",
+  WorkerServer: ".start abort close isServing serveForever setContext stats",
   Socket:
     `accept bind close connect duplex listen localAddr makefile pollEvents read readinto readline recv remoteAddr send sendall
     setblocking setsockopt settimeout subscribe write`,

@@ -75,6 +75,7 @@ static int on_psk(void *unused, mbedtls_ssl_context *ssl, const unsigned char *i
     (void) unused;
     unsigned char key[MBEDTLS_PSK_MAX_LEN];
     int key_len = active == NULL ? 0 : psk_key(active, identity, len, key, sizeof(key));
+    if (active != NULL && key_len <= 0) active->unknown_psk = 1;
     int ret = key_len <= 0 ? MBEDTLS_ERR_SSL_UNKNOWN_IDENTITY
                            : mbedtls_ssl_set_hs_psk(ssl, key, (size_t) key_len);
     mbedtls_platform_zeroize(key, sizeof(key));

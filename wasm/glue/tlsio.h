@@ -175,6 +175,7 @@ struct connection {
     int key_updates;   /* received since the last data */
     int empty_records; /* likewise */
     int at_end;        /* the stream has ended */
+    int unknown_psk;   /* server: there was no key for an identity that the client named */
     int judged;        /* the handshake has paused for OPTION_JUDGE */
     /* The counter of received records, while the connection has no buffers: mbedTLS keeps it there. */
     unsigned char in_ctr[MBEDTLS_SSL_SEQUENCE_NUMBER_LEN];

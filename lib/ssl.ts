@@ -199,7 +199,7 @@ export class SSLContext implements Disposable {
     const { profile, certfile, keyfile, password, certificates, caCerts, crls, ...others } = options;
     const { getConfigForClient, getCertificate, ...given } = others;
     const policy: TLSConfigOptions = { ...resolveProfile(profile).policy, ...given };
-    const own = await ownCertificate(options);
+    const own = await ownCertificate({ certfile, keyfile, password, certificates });
     if (own !== undefined) policy.credential = own;
     if (caCerts !== undefined) policy.trust = await loadList("caCerts", caCerts, given.onUnknownPeer ? 0 : 1);
     if (crls !== undefined) policy.crls = await loadList("crls", crls, 1);
@@ -275,8 +275,11 @@ function checkChooser(name: string, choose: unknown, { serverSide }: TLSConfigOp
   if (!serverSide) throw new TypeError(`Cannot use ${name}: it is for servers`);
 }
 
-async function ownCertificate(options: ContextOptions): Promise<readonly OwnCredential[] | undefined> {
-  const { certfile, keyfile, password, certificates } = options;
+async function ownCertificate(
+  { certfile, keyfile, password, certificates }: {
+    [name in "certfile" | "keyfile" | "password" | "certificates"]: ContextOptions[name] | undefined;
+  },
+): Promise<readonly OwnCredential[] | undefined> {
   if (certificates === undefined) {
     if (certfile === undefined && keyfile === undefined) return undefined;
     return await loadCredentials([{ certfile, keyfile, password } as CertificateFiles]);

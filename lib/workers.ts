@@ -20,7 +20,6 @@ import { assertSeconds, typeName } from "./bytes.ts";
 import { inTime } from "./deadline.ts";
 import type { ListenOptions } from "./net.ts";
 import type { ServeOptions, ServerStats } from "./server.ts";
-import { SSLContext } from "./ssl.ts";
 import { contextFor, wipe } from "./worker_context.ts";
 import { copyForWorker, type ServerKind } from "./worker_messages.ts";
 import { type Blueprint, WorkerLink } from "./worker_link.ts";

@@ -43,6 +43,7 @@ export {
 } from "./lib/peer_policy.ts";
 export { TLSConfig } from "./lib/config.ts";
 export type { Source } from "./lib/credentials.ts";
+export type { TraceContent, TraceEvent } from "./lib/trace.ts";
 export type { Bytes } from "./lib/bytes.ts";
 export { Certificate, type CertificateFiles } from "./lib/own_certificate.ts";
 export type { ClientInfo } from "./lib/client_choice.ts";

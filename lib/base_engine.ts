@@ -21,6 +21,7 @@ import {
 import { type ConnectionState, pinOf } from "./peer_policy.ts";
 import { SSLSession } from "./session.ts";
 import { groupName, suiteOf, TLSVersion, versionName } from "./suites.ts";
+import { type TraceEvent, type Tracer, tracer } from "./trace.ts";
 import type { Wire } from "./wire.ts";
 
 /** The flags before a certificate has been looked at. */
@@ -35,6 +36,7 @@ export abstract class BaseEngine {
   #config: TLSConfig;
   #connection: Connection;
   readonly #hostname: string | undefined;
+  readonly #tracer: Tracer | undefined;
   #state: EngineState = "handshake";
   #error: SSLError | undefined;
   #offered: SSLSession | undefined;
@@ -45,10 +47,16 @@ export abstract class BaseEngine {
   #judging = false; // the handshake waits for accept() or refuse()
 
   /** For the engines that add a way in and out. */
-  constructor(config: TLSConfig, hostname: string | undefined, savedSession: SSLSession | undefined) {
+  constructor(
+    config: TLSConfig,
+    hostname: string | undefined,
+    savedSession: SSLSession | undefined,
+    trace?: (event: TraceEvent) => void,
+  ) {
     this.#config = config;
     this.#hostname = hostname;
-    this.#connection = new Connection(config);
+    this.#tracer = trace && tracer(trace, () => this.#state);
+    this.#connection = new Connection(config, this.#tracer);
     try {
       if (!config.serverSide) this.#prepareClient(savedSession);
     } catch (error) {
@@ -71,7 +79,7 @@ export abstract class BaseEngine {
   useConfig(config: TLSConfig): void {
     this.assertUsable("use another config");
     if (!config.serverSide) throw new TypeError("Cannot use config: it is a client's");
-    const connection = new Connection(config);
+    const connection = new Connection(config, this.#tracer);
     this.#connection.free();
     [this.#config, this.#connection] = [config, connection];
   }
@@ -358,7 +366,8 @@ export abstract class BaseEngine {
     const { verifyFlags, alert, alertSent } = this.#connection.facts();
     // A certificate that is valid but for another purpose is a BAD_CERTIFICATE with flags.
     const isUnfit = code === CODE.BAD_CERTIFICATE && verifyFlags !== 0 && verifyFlags !== NOT_VERIFIED;
-    this.#error = this.wire.callbacks?.error(action, code) ??
+    const refusal = this.#handshakeDone ? undefined : this.wire.callbacks?.error(action, code);
+    this.#error = refusal ??
       (code === CODE.CERT_VERIFY_FAILED || isUnfit
         ? verifyError(action, code, verifyFlags, this.#describe(verifyFlags), this.#hostname)
         : errorFromCode(action, code, code === CODE.FATAL_ALERT ? alertOf(alert) : undefined));

@@ -21,7 +21,7 @@ import {
   usesPsk,
   versionRange,
 } from "./policy.ts";
-import { versionName } from "./suites.ts";
+import { needsCertificate, versionName } from "./suites.ts";
 import { TicketKeyRing } from "./tickets.ts";
 
 const ROOTS = "mozilla";
@@ -83,11 +83,10 @@ export class TLSConfig {
 
   /** Throws a `TypeError` if a client that must check the server does not know its name. */
   assertHost(hostname: string | undefined): void {
-    const { checkHostname } = this.options;
+    const { checkHostname, ciphers = [] } = this.options;
     if (hostname?.includes("\0")) throw new TypeError("Cannot use serverHostname: it holds a NUL");
-    if (hostname !== undefined || this.serverSide || checkHostname === false || usesPsk(this.options)) {
-      return;
-    }
+    if (hostname !== undefined || this.serverSide || checkHostname === false) return;
+    if (usesPsk(this.options) && !ciphers.some(needsCertificate)) return;
     if (this.certReqs === CERT_REQUIRED) {
       throw new TypeError("Cannot check the server: CERT_REQUIRED needs serverHostname");
     }
@@ -158,10 +157,17 @@ export class TLSConfig {
   }
 
   #hashTrust(): string {
-    const { trust, checkHostname, allowCommonName, sigalgs } = this.options;
+    const { trust, checkHostname, allowCommonName, sigalgs, minRsaBits } = this.options;
     const core = this.#core ?? Core.shared();
-    const facts: unknown[] = [this.serverSide, this.certReqs, checkHostname, allowCommonName, sigalgs];
-    const parts = [encodeText(JSON.stringify(facts.concat(peerPolicyFacts(core, this.options) ?? [])))];
+    const checks: unknown[] = [
+      this.serverSide,
+      this.certReqs,
+      checkHostname,
+      allowCommonName,
+      sigalgs,
+      minRsaBits,
+    ];
+    const parts = [encodeText(JSON.stringify(checks.concat(peerPolicyFacts(core, this.options) ?? [])))];
     if (this.certReqs !== CERT_NONE) {
       if (trust === undefined) parts.push(encodeText(ROOTS));
       for (const { bytes } of trust ?? []) parts.push(encodeText(`${bytes.length}:`), bytes);

@@ -20,7 +20,7 @@ export class NonBlocking {
   readonly #ends: number; // of the handshake, by performance.now()
   readonly #timedOut: () => Error;
   readonly #choice: Stage | undefined;
-  readonly #check: Stage;
+  readonly #check: Stage | undefined;
   /** What the next call of a kind waits for: MicroPython's `poll_mask`. */
   #wanted: { read?: Wanted | undefined; write?: Wanted | undefined } = {};
 
@@ -29,7 +29,7 @@ export class NonBlocking {
     pump: Pump,
     handshakeTimeout: number,
     timedOut: () => Error,
-    { choice, check }: { choice: Stage | undefined; check: Stage },
+    { choice, check }: { choice: Stage | undefined; check: Stage | undefined },
   ) {
     this.#pump = pump;
     this.#ends = performance.now() + handshakeTimeout * 1000;
@@ -74,7 +74,7 @@ export class NonBlocking {
     if (this.#choice?.done === false) return this.#await(this.#choice);
     const { state } = this.#pump.step(() => engine.handshake());
     this.#pump.flushLater();
-    if (state === "verify") return this.#await(this.#check);
+    if (state === "verify") return this.#await(this.#check!);
     const wanted = state === "done" ? undefined : this.#want();
     this.#wanted = { read: wanted, write: wanted };
     return wanted;
@@ -107,7 +107,7 @@ export class NonBlocking {
   #isReady(direction: "read" | "write"): boolean {
     const { engine, failure, flushing } = this.#pump;
     if (failure !== undefined) return true; // the call to come says it
-    if (this.#choice?.running || this.#check.running) return false;
+    if (this.#choice?.running || this.#check?.running) return false;
     const always = direction === "read" ? WANT_READ : WANT_WRITE;
     const wanted = this.#wanted[direction] ?? (engine.handshakeDone ? always : undefined);
     if (wanted === undefined) return true; // the call to come starts the handshake

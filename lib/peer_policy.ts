@@ -38,12 +38,17 @@ export interface ConnectionState {
  * peer has proved who it is: a client has not sent its own certificate then, and no data was given or sent. It may wait, for no
  * longer than the handshake may take. What it throws ends the handshake: the peer is told `bad_certificate`, or the `alert`
  * of an `SSLError`.
+ *
+ * In TLS 1.2 without a server's signature (RSA key exchange, a pre-shared key) a client learns only afterwards, still before
+ * any data, whether the server has the key.
  */
 export type VerifyConnection = (state: ConnectionState) => void | Promise<void>;
 
 /**
  * Decides about a peer whose certificate no authority in `caCerts` vouches for: trust on first use. `true` accepts it. It is
- * called for each such connection, resumed ones included; it may wait as {@linkcode VerifyConnection} may.
+ * called for each such connection, resumed ones included; it may wait as {@linkcode VerifyConnection} may. A revoked
+ * certificate, or one that an authority vouches for but that has expired or is for another host, is refused without it. The
+ * `verifyFlags` of a peer that it accepts stay as they are.
  */
 export type OnUnknownPeer = (state: ConnectionState) => boolean | Promise<boolean>;
 

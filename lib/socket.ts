@@ -13,9 +13,11 @@ import { TLSEngine } from "./engine.ts";
 import { CODE, SSLError } from "./errors.ts";
 import { NonBlocking, type TryOutcome } from "./nonblocking.ts";
 import { PeerCheck } from "./peer_check.ts";
+import { judgesPeer } from "./peer_policy.ts";
 import { SSLObject } from "./object.ts";
 import { DRAIN_MAX, type Pump, takeOver } from "./pump.ts";
 import type { SSLSession } from "./session.ts";
+import type { TraceEvent } from "./trace.ts";
 import { Turns } from "./turns.ts";
 import { readableOf, writableOf } from "./web_streams.ts";
 
@@ -37,6 +39,8 @@ export interface SocketOptions {
   initialData?: Uint8Array;
   /** Take the end of the stream for the peer's close_notify: its data may then be cut short. @default {false} */
   suppressRaggedEofs?: boolean;
+  /** Is told of each record and message as it passes, to see the handshake. It must not use the socket. */
+  trace?: (event: TraceEvent) => void;
 }
 
 /** What `SSLContext` makes of them. */
@@ -51,7 +55,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   readonly #pump: Pump;
   readonly #engine: TLSEngine;
   readonly #choice: ClientChoice | undefined;
-  readonly #check: PeerCheck;
+  readonly #check: PeerCheck | undefined;
   readonly #handshakeTimeout: number;
   readonly #shutdownTimeout: number;
   readonly #signal: AbortSignal | undefined;
@@ -73,12 +77,13 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
       serverHostname: options.serverHostname,
       savedSession: options.savedSession,
       suppressRaggedEofs: options.suppressRaggedEofs ?? false,
+      trace: options.trace,
     });
     super(engine);
     this.#engine = engine;
     this.#pump = takeOver(conn, engine);
     this.#choice = options.choose && new ClientChoice(this.#pump, options.choose);
-    this.#check = new PeerCheck(this.#pump);
+    if (judgesPeer(config.options) || options.choose) this.#check = new PeerCheck(this.#pump);
     this.#handshakeTimeout = timeout;
     this.#shutdownTimeout = shutdownTimeout;
     this.#signal = options.signal;
@@ -124,7 +129,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
       // The last flight may wait for a peer that waits for us to read: it is not waited for.
       if (state === "done") return this.#pump.flushSoon();
       if (state === "verify") {
-        await this.#check.run();
+        await this.#check!.run();
         continue;
       }
       await this.#pump.flush();

@@ -32,7 +32,11 @@ export interface ContextOptions extends PolicyOptions {
    * it can verify, or one whose key is elsewhere. A client uses one.
    */
   certificates?: Certificate | readonly CertificateFiles[];
-  /** Whom to trust: one or several of a path, PEM text, or bytes. @default {the Mozilla roots that Deno ships} */
+  /**
+   * Whom to trust: one or several of a path, PEM text, or bytes. Each is an anchor, an intermediate authority too (CPython's
+   * `VERIFY_X509_PARTIAL_CHAIN`), and a server's own certificate if it has signed itself. With `onUnknownPeer` the list may be
+   * empty. @default {the Mozilla roots that Deno ships}
+   */
   caCerts?: FileOrData | readonly FileOrData[];
   /**
    * Certificate revocation lists: one or several of a path, PEM text, or bytes. A certificate that one of them names is refused,
@@ -103,6 +107,7 @@ const CONTEXT_OPTIONS = [
   "ciphers",
   "groups",
   "sigalgs",
+  "minRsaBits",
   "alpnProtocols",
   "checkHostname",
   "allowCommonName",

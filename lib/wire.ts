@@ -6,6 +6,7 @@ import type { ConnectionIO } from "./core.ts";
 import { Callbacks } from "./callbacks.ts";
 import type { TLSConfigOptions } from "./policy.ts";
 import { CODE } from "./errors.ts";
+import type { Tracer } from "./trace.ts";
 
 /** NSS key log labels, by mbedtls_ssl_key_export_type. */
 const KEY_LOG_LABELS = [
@@ -33,7 +34,7 @@ export class Wire implements ConnectionIO {
   readonly callbacks: Callbacks | undefined;
   readonly #keyLog: ((line: string) => void) | undefined;
 
-  constructor(options: TLSConfigOptions = {}) {
+  constructor(options: TLSConfigOptions = {}, readonly trace?: Tracer) {
     this.#keyLog = options.keyLog;
     this.callbacks = Callbacks.of(options);
   }

@@ -73,6 +73,7 @@ export class WorkerServer<Stats extends ServerStats = ServerStats> implements As
    */
   readonly finished: Promise<void>;
   #blueprint: Blueprint;
+  #swapping: Promise<void> | undefined;
   readonly #control: Control;
   readonly #links: Set<WorkerLink>;
   readonly #watch: Disposable;
@@ -169,7 +170,15 @@ export class WorkerServer<Stats extends ServerStats = ServerStats> implements As
    * @param ssl The options of a context. What the handler's module exports as `options.ssl` goes over it, and cannot be replaced.
    * @throws {TypeError} An option that cannot cross to a Worker, or another ring of tickets.
    */
-  async setContext(ssl: NonNullable<ServeOptions["ssl"]>): Promise<void> {
+  setContext(ssl: NonNullable<ServeOptions["ssl"]>): Promise<void> {
+    const before = this.#swapping?.catch(() => {});
+    return this.#swapping = (async () => {
+      await before;
+      await this.#setContext(ssl);
+    })();
+  }
+
+  async #setContext(ssl: NonNullable<ServeOptions["ssl"]>): Promise<void> {
     if (this.#closing !== undefined) throw new TypeError("Cannot use ssl: the server is closed");
     const { options: before, ring: keys } = this.#blueprint;
     if (before.ssl === undefined) throw new TypeError("Cannot use ssl: the server was started without");

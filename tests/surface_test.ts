@@ -19,17 +19,17 @@ const TYPES = `
   KeyType ListenOptions NameAttribute OnUnknownPeer OpenConnectionOptions OpenOptions
   OpenUnixConnectionOptions OwnCredential PeerCertificate PeerPolicyOptions PolicyOptions PskCallback SSLErrorInit SSLErrorKind ServeOptions
   ServerStats SessionFacts SignHash SocketOptions Source StartServerOptions StartTlsOptions StartUnixServerOptions
-  StreamOptions StreamPair Suite TLSConfigOptions TLSNumber TicketKeyRingOptions TryOutcome VerifyCallback VerifyConnection
+  StreamOptions StreamPair Suite TLSConfigOptions TLSNumber TicketKeyRingOptions TraceContent TraceEvent TryOutcome VerifyCallback VerifyConnection
   WorkerOptions
   WorkerStats WrapSocketOptions Writer`;
 
 /** Names that `./engine` exports, with its types. */
 const ENGINE_VALUES = `
-  BaseEngine CERT_NONE CERT_OPTIONAL CERT_REQUIRED CORE_EXPORTS CORE_IMPORTS ClientHello Core TLSConfig TLSEngine readClientHello`;
+  BaseEngine CERT_NONE CERT_OPTIONAL CERT_REQUIRED CORE_EXPORTS CORE_IMPORTS ClientHello Core PcapWriter TLSConfig TLSEngine readClientHello`;
 const ENGINE_TYPES = `
   Bytes CertReqs Cipher ClientHelloOutcome ConnectionIO ConnectionState CoreCallbacks CoreExports CoreOptions CoreTable EngineState HandshakeOutcome
-  OnUnknownPeer OwnCredential PeerPolicyOptions PolicyOptions PskCallback ReadOutcome SignHash Source TLSConfigOptions
-  TLSEngineOptions VerifyCallback VerifyConnection`;
+  OnUnknownPeer OwnCredential PcapWriterOptions PeerPolicyOptions PolicyOptions PskCallback ReadOutcome SignHash Source TLSConfigOptions
+  TLSEngineOptions TapOptions TraceContent TraceEvent Tracer VerifyCallback VerifyConnection`;
 
 /** Names that `./http` exports, with its types. */
 const HTTP_VALUES = "HttpServer serve";
@@ -57,6 +57,7 @@ const MEMBERS: Record<string, string> = {
     handshakeDone hasRecords maxWrite peerCertificates pending read receive receiveEof refuse run serverName session sessionReused setState state
     takeRecords takeUnread updateKey useConfig verifiedChain verifyFlags verifyMessage version wantsRecords wire write`,
   TicketKeyRing: ".from .share .shared generation keys load rotate size toBytes watch",
+  PcapWriter: "tap toBytes truncated",
   Core:
     `.idle .shared alloc allocated check collect connect defaultTrust disconnect free int32s memory retired sha256 text verifyText
     version with`,

@@ -10,7 +10,7 @@ const VERSIONS: Version[] = ["1.2", "1.3"];
 
 for (const tls of VERSIONS) {
   Deno.test(`certificates: openssl TLSv${tls} is shown the one whose signature it names`, async () => {
-    await using server = await tlsioServer({ identity: "", certificates });
+    await using server = await tlsioServer({ certificates });
     for (
       const [sigalgs, kind, bits] of [
         ["rsa_pss_rsae_sha256:rsa_pkcs1_sha256", /RSA-PSS|RSA/, 2048],
@@ -26,7 +26,7 @@ for (const tls of VERSIONS) {
   });
 
   Deno.test(`certificates: gnutls TLSv${tls} is shown the one whose signature it verifies`, async () => {
-    await using server = await tlsioServer({ identity: "", certificates });
+    await using server = await tlsioServer({ certificates });
     for (
       const [signatures, kind] of [
         ["+SIGN-RSA-PSS-RSAE-SHA256:+SIGN-RSA-SHA256", "RSA"],
@@ -42,7 +42,7 @@ for (const tls of VERSIONS) {
 }
 
 Deno.test("certificates: openssl TLSv1.2 is shown the one of its suite", async () => {
-  await using server = await tlsioServer({ identity: "", certificates });
+  await using server = await tlsioServer({ certificates });
   for (const [kind, bits] of [["RSA", 2048], ["ECDSA", 256]] as const) {
     const args = ["-cipher", `ECDHE-${kind}-AES128-GCM-SHA256`];
     const result = await opensslClient({ port: server.port, ca: ROOTS, tls: "1.2", args });

@@ -101,7 +101,7 @@ for (const [name, sslVersion] of Object.entries(VERSIONS)) {
 
   const tls = name.slice(4) as "1.2" | "1.3";
   Deno.test(`pskCallback: openssl TLSv${tls}, two identities; an unknown one`, async () => {
-    await using server = await tlsioServer({ identity: "", pskCallback: find });
+    await using server = await tlsioServer({ pskCallback: find });
     for (const [identity, key] of [...KEYS, ["four", new Uint8Array(32)] as const]) {
       const args = ["-psk", key.toHex(), "-psk_identity", identity, "-cipher", "ALL:PSK:@SECLEVEL=0"];
       const client = await opensslClient({ port: server.port, tls, args });
@@ -112,7 +112,7 @@ for (const [name, sslVersion] of Object.entries(VERSIONS)) {
 }
 
 Deno.test("pskCallback: gnutls TLSv1.3", async () => {
-  await using server = await tlsioServer({ identity: "", pskCallback: find });
+  await using server = await tlsioServer({ pskCallback: find });
   const args = ["--pskusername", "three", "--pskkey", KEYS.get("three")!.toHex()];
   const priority = "NORMAL:-VERS-ALL:+VERS-TLS1.3:-KX-ALL:+ECDHE-PSK:+PSK";
   const client = await gnutlsClient({ port: server.port, priority, args });

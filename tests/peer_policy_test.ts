@@ -448,6 +448,28 @@ for (const [name, sslVersion] of Object.entries(VERSIONS)) {
   });
 }
 
+test("onUnknownPeer: a server is asked again about a client that resumes", async () => {
+  for (const [name, sslVersion] of Object.entries(VERSIONS)) {
+    const asked: [boolean, string | undefined][] = [];
+    const onUnknownPeer = ({ sessionReused, pin }: ConnectionState) => {
+      asked.push([sessionReused, pin]);
+      return asked.length < 3;
+    };
+    const server = { certReqs: CERT_REQUIRED, caCerts: [], onUnknownPeer } as const;
+    const client = { sslVersion, ...MUTUAL_CLIENT };
+    const again = await resume(client, server);
+    assertEquals([again.client.sessionReused, again.server.verifyFlags & 8], [true, 8]);
+    await assertTalk(again.client, again.server);
+    const savedSession = saveSession(again.client)!;
+    await closeBoth(again.client, again.server);
+    const pin = publicKeyPin(pem("client.pem"));
+    assertEquals(asked, [[false, pin], [true, pin]], name);
+
+    const [, theirs] = await refusedBy("server", server, { ...client, savedSession });
+    assertEquals([theirs.alert?.name, asked.at(-1)], ["unknown_ca", [true, pin]], name);
+  }
+});
+
 test("onUnknownPeer: not asked about a certificate that is bad in itself; what it throws, and a wrong answer", async () => {
   let asked = 0;
   const onUnknownPeer = () => ++asked > 0;

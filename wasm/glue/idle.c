@@ -108,6 +108,9 @@ void end_handshake(connection *conn)
         mbedtls_ssl_transform_free(hs->transform_handshake);
         mbedtls_free(hs->transform_handshake);
         hs->transform_handshake = NULL;
+        mbedtls_ssl_transform_free(hs->transform_earlydata);
+        mbedtls_free(hs->transform_earlydata);
+        hs->transform_earlydata = NULL;
         return;
     }
     mbedtls_ssl_handshake_free(ssl);

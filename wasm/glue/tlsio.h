@@ -44,6 +44,12 @@ IMPORT(clock_ms) double clock_ms(void);
 /* Hands out one secret of a handshake, for a key log. `type` is mbedtls_ssl_key_export_type. */
 IMPORT(key_log) void key_log(connection *conn, int type, const unsigned char *secret, size_t len,
                              const unsigned char client_random[32]);
+/* Hands out early data that a client sent. */
+IMPORT(early_data) void early_data(connection *conn, const unsigned char *bytes, size_t len);
+/*
+ * Whether the ticket `id`, made at `created`, may bring early data: once in `window`, both in milliseconds.
+ */
+IMPORT(early_claim) int early_claim(const unsigned char id[16], double created, double window);
 
 /* ---- platform.c ------------------------------------------------------------------------------------ */
 
@@ -57,6 +63,7 @@ int tlsio_rng(void *unused, unsigned char *bytes, size_t len);
 #define TICKET_NAME 16    /* bytes; RFC 5077 section 4 recommends 16 */
 #define TICKET_SECRET 32  /* bytes; AES-256-GCM */
 #define TICKET_CONTEXT 32 /* bytes; a hash of what a session must share to be resumed */
+#define TICKET_ID 16      /* bytes; a ticket's tag tells it from all others */
 #define TICKET_KEYS 8     /* one encrypts; seven earlier ones cover a lifetime of seven rotations */
 
 typedef struct {
@@ -126,7 +133,15 @@ enum fact {
     FACT_MAX_WRITE,    /* plaintext bytes that fit one record */
     FACT_GROUP,        /* IANA number of the key exchange's group; 0: none or not known */
     FACT_EXTENDED_MS,  /* 1: the master secret is bound to the handshake (RFC 7627); TLS 1.3: always */
+    FACT_EARLY_DATA,   /* EARLY_* */
     FACT_COUNT
+};
+
+enum { /* early data */
+    EARLY_UNKNOWN, /* the ClientHello has not come, or a client's handshake is not over */
+    EARLY_NONE,    /* none was offered, or it was refused */
+    EARLY_RUNS,    /* a server: accepted, more may come */
+    EARLY_TAKEN,   /* accepted, and its end has come */
 };
 
 struct connection {
@@ -148,6 +163,12 @@ struct connection {
     size_t ticket_peer_len;
     uint32_t ticket_flags;
     int64_t authenticated; /* when the full handshake was: milliseconds since the Unix epoch */
+    /* ... and what early data depends on. */
+    int64_t ticket_created; /* milliseconds since the Unix epoch */
+    unsigned char ticket_id[TICKET_ID];
+    char *ticket_alpn; /* the protocol of the connection that gave it; NULL: none */
+    int may_send_early; /* client: the session that is offered allows it */
+    int is_deaf;        /* takes no records */
     int key_updates;   /* received since the last data */
     int empty_records; /* likewise */
     int at_end;        /* the stream has ended */
@@ -164,6 +185,19 @@ extern connection *active;
 
 /* A server's callback for a ClientHello that has been read. */
 int on_hello(mbedtls_ssl_context *ssl);
+
+/* ---- early.c --------------------------------------------------------------------------------------- */
+
+/* A server: decides on the early data that a ClientHello announces. Returns 0, or a negative code. */
+int decide_early_data(connection *conn);
+/* mbedtls_ssl_handshake_step(), which hands out early data. */
+int handshake_step(connection *conn);
+/* A client that offers a session: no early data, until send_early_data(). */
+void put_early_data_off(connection *conn);
+int send_early_data(connection *conn, const unsigned char *bytes, size_t len);
+/* Whether a server may send before the handshake is over: it has taken early data. */
+int can_answer_early(const connection *conn);
+int answer_early(connection *conn, const unsigned char *bytes, size_t len);
 
 /* ---- idle.c ---------------------------------------------------------------------------------------- */
 

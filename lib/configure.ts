@@ -12,6 +12,7 @@ import {
   type TLSConfigOptions,
   versionRange,
 } from "./policy.ts";
+import { StrikeRegister } from "./strikes.ts";
 import { defaultSuites, groupIds, GROUPS, sigalgIds, SIGALGS, suiteIds, usesSha1 } from "./suites.ts";
 
 /** Option bits of wasm/glue/tlsio.h; a test compares them. */
@@ -39,6 +40,10 @@ export function setPolicy(core: Core, handle: number, certReqs: CertReqs, option
     call.config_set_policy(handle, certReqs, minimum, maximum, fragment, bits),
   );
   if (options.psk !== undefined) setPsk(core, handle, options.psk);
+  if (options.maxEarlyData) {
+    StrikeRegister.of(core.now); // it begins before the first ticket that allows early data
+    core.check("set maxEarlyData", call.config_set_early_data(handle, options.maxEarlyData));
+  }
 
   const psk = options.psk !== undefined;
   const suites = options.ciphers === undefined ? defaultSuites(core, psk) : suiteIds(core, options.ciphers);

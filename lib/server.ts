@@ -130,6 +130,7 @@ export class Server implements AsyncDisposable {
       if (ssl instanceof SSLContext && !ssl.serverSide) {
         throw new TypeError("Cannot use ssl: the context is a client's");
       }
+      if (ssl !== undefined) SSLContext.refuseEarlyData(own ?? ssl as SSLContext);
       return new Server(handler, listen(), { ...options, ...(own && { ssl: own }) }, own);
     } catch (error) {
       own?.[Symbol.dispose]();

@@ -24,6 +24,13 @@ export interface SocketOptions {
   serverHostname?: string;
   /** Client: the session to resume. One that does not fit is passed over: a full handshake does as well. */
   savedSession?: SSLSession | Uint8Array;
+  /**
+   * Client: the first bytes to write, sent with the first flight (0-RTT) if `savedSession` allows it, else behind the
+   * handshake: exactly once. Who records a first flight can send it again, and a later theft of the session's key opens it:
+   * only for what does no harm twice and need not stay secret for long. They are written in the one protocol of
+   * `alpnProtocols`. See `earlyDataAccepted`. When the handshake fails, the server may have them all the same.
+   */
+  earlyData?: Uint8Array;
   /** `true`: complete the handshake before the socket is given; `false`: at the first use. @default {true} */
   doHandshake?: boolean;
   /** Seconds of wall-clock time for the handshake. @default {10} (Pycom's) */
@@ -70,6 +77,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     const engine = new TLSEngine(config, {
       serverHostname: options.serverHostname,
       savedSession: options.savedSession,
+      earlyData: options.earlyData,
       suppressRaggedEofs: options.suppressRaggedEofs ?? false,
     });
     super(engine);
@@ -118,6 +126,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     await this.#choice?.run();
     for (;;) {
       const { state } = this.#pump.step(() => this.#engine.handshake());
+      this.#pump.wake(); // who waits for early data
       // The last flight may wait for a peer that waits for us to read: it is not waited for.
       if (state === "done") return this.#pump.flushSoon();
       await this.#pump.flush();
@@ -173,6 +182,28 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   }
 
   /**
+   * Server with `maxEarlyData`: reads early data (0-RTT), also before the handshake is over: `doHandshake: false` gives the
+   * socket in time. `read()` never gives any, and fails while there is some to read. Anyone who recorded it may have sent it
+   * again: before the handshake is over, do only what does no harm twice. `write()` may answer it at once.
+   *
+   * @param p Where to put it.
+   * @returns How many bytes; `null` when there is no more, or never was.
+   * @throws {SSLError} If the handshake fails.
+   */
+  async readEarlyData(p: Uint8Array<ArrayBuffer>): Promise<number | null> {
+    assertBytes("p", p);
+    this.#assertBlocking("readEarlyData");
+    const handshake = this.handshake();
+    for (;;) {
+      this.#assertUsable("readEarlyData");
+      const outcome = this.#pump.step(() => this.#engine.readEarlyData(p));
+      if (outcome.state === "data") return outcome.bytes;
+      if (outcome.state === "eof") return null;
+      await Promise.race([handshake, this.#pump.changed(Infinity)]);
+    }
+  }
+
+  /**
    * Encrypts and writes all of `p`. Writes go out in the order of the calls. A write that timed out is the end of the
    * connection: part of it may have been sent.
    *
@@ -205,7 +236,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   }
 
   async #writeAll(p: Bytes, before: Promise<unknown> | undefined): Promise<number> {
-    if (!this.#engine.handshakeDone) await this.handshake();
+    if (!this.#engine.handshakeDone && !this.#engine.canAnswerEarly) await this.handshake();
     if (before !== undefined) await before;
     for (let total = 0; total < p.length;) {
       this.#pump.assertUsable();
@@ -244,7 +275,11 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
    */
   setBlocking(blocking: boolean): void {
     if (blocking) this.#nonBlocking = undefined;
-    else {
+    else if (this.#engine.config.options.maxEarlyData) {
+      throw new TypeError(
+        "Cannot setBlocking(false): a server with maxEarlyData has readEarlyData(), which waits",
+      );
+    } else {
       const late = () => this.#late();
       this.#nonBlocking ??= new NonBlocking(this.#pump, this.#handshakeTimeout, late, this.#choice);
     }
@@ -332,6 +367,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   async #readToEnd(onData: (bytes: number) => void): Promise<void> {
     if (["read-closed", "closed"].includes(this.#engine.state)) return;
     const scratch = new Uint8Array(SCRATCH);
+    this.#engine.dropEarlyData();
     for (;;) {
       const outcome = this.#pump.step(() => this.#engine.read(scratch));
       if (outcome.state === "eof") return;

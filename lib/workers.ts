@@ -310,6 +310,10 @@ async function contextFor(
 ): Promise<{ ring: TicketKeyRing; ssl?: Omit<ContextOptions, "serverSide"> }> {
   if (ssl === undefined) return { ring: TicketKeyRing.shared() };
   if (ssl instanceof SSLContext) throw cannotCross("ssl", "an SSLContext");
+  // Each Worker would take a replay once.
+  if (ssl.maxEarlyData) {
+    throw new TypeError("Cannot use maxEarlyData with workers: they do not know of each other's");
+  }
   const { tickets, certfile, keyfile, caCerts, ...rest } = ssl;
   copyForWorker("ssl", rest, []);
   (await SSLContext.create({ ...ssl, serverSide: true }))[Symbol.dispose](); // options that are wrong fail here

@@ -317,3 +317,9 @@ export function verifyError(
     verifyMessage,
   });
 }
+
+/** Makes the error of something that took longer than `seconds`. */
+export function timedOut(action: string, seconds: number): () => SSLError {
+  const text = `Cannot ${action}: timed out after ${seconds} seconds`;
+  return () => new SSLError(text, { kind: "timeout", code: CODE.TIMEOUT });
+}

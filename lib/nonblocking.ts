@@ -25,6 +25,11 @@ export class NonBlocking {
 
   /** `handshakeTimeout` is in seconds from now; `timedOut` makes the error of a handshake that took longer. */
   constructor(pump: Pump, handshakeTimeout: number, timedOut: () => Error, choice?: ClientChoice) {
+    if (pump.engine.config.options.maxEarlyData) {
+      throw new TypeError(
+        "Cannot setBlocking(false): a server with maxEarlyData reads early data, which waits",
+      );
+    }
     this.#pump = pump;
     this.#ends = performance.now() + handshakeTimeout * 1000;
     this.#timedOut = timedOut;

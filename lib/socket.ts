@@ -9,8 +9,9 @@ import { ClientChoice, type ConfigChooser } from "./client_choice.ts";
 import type { TLSConfig } from "./config.ts";
 import { inTime } from "./deadline.ts";
 import { type Duplex, type DuplexLike, withBytesFirst } from "./duplex.ts";
+import { readEarly } from "./early_reader.ts";
 import { TLSEngine } from "./engine.ts";
-import { CODE, SSLError } from "./errors.ts";
+import { CODE, SSLError, timedOut } from "./errors.ts";
 import { NonBlocking, type TryOutcome } from "./nonblocking.ts";
 import { SSLObject } from "./object.ts";
 import { DRAIN_MAX, type Pump, takeOver } from "./pump.ts";
@@ -25,10 +26,9 @@ export interface SocketOptions {
   /** Client: the session to resume. One that does not fit is passed over: a full handshake does as well. */
   savedSession?: SSLSession | Uint8Array;
   /**
-   * Client: the first bytes to write, sent with the first flight (0-RTT) if `savedSession` allows it, else behind the
-   * handshake: exactly once. Who records a first flight can send it again, and a later theft of the session's key opens it:
-   * only for what does no harm twice and need not stay secret for long. They are written in the one protocol of
-   * `alpnProtocols`. See `earlyDataAccepted`. When the handshake fails, the server may have them all the same.
+   * Client: the first bytes to write, once: with the first flight (0-RTT) if `savedSession` allows it, else behind the
+   * handshake. Who records a first flight can send it again: only for what does no harm twice. `alpnProtocols` may then name
+   * only the protocol of the bytes. When the handshake fails, the server may have them all the same.
    */
   earlyData?: Uint8Array;
   /** `true`: complete the handshake before the socket is given; `false`: at the first use. @default {true} */
@@ -92,9 +92,8 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
 
   #assertUsable(action: string): void {
     this.#pump.assertUsable();
-    if (this.#closing !== undefined) {
-      throw new SSLError(`Cannot ${action}: the socket is closed`, { kind: "closed" });
-    }
+    if (this.#closing === undefined) return;
+    throw new SSLError(`Cannot ${action}: the socket is closed`, { kind: "closed" });
   }
 
   // ---- Handshake --------------------------------------------------------------------------------------
@@ -182,9 +181,9 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   }
 
   /**
-   * Server with `maxEarlyData`: reads early data (0-RTT), also before the handshake is over: `doHandshake: false` gives the
-   * socket in time. `read()` never gives any, and fails while there is some to read. Anyone who recorded it may have sent it
-   * again: before the handshake is over, do only what does no harm twice. `write()` may answer it at once.
+   * Server with `maxEarlyData`: reads early data, with `doHandshake: false` before the handshake is over: then do only what
+   * does no harm twice, since whoever recorded it can send it again. `write()` may answer it at once. `read()` never gives
+   * early data, and fails while there is some.
    *
    * @param p Where to put it.
    * @returns How many bytes; `null` when there is no more, or never was.
@@ -193,14 +192,8 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   async readEarlyData(p: Uint8Array<ArrayBuffer>): Promise<number | null> {
     assertBytes("p", p);
     this.#assertBlocking("readEarlyData");
-    const handshake = this.handshake();
-    for (;;) {
-      this.#assertUsable("readEarlyData");
-      const outcome = this.#pump.step(() => this.#engine.readEarlyData(p));
-      if (outcome.state === "data") return outcome.bytes;
-      if (outcome.state === "eof") return null;
-      await Promise.race([handshake, this.#pump.changed(Infinity)]);
-    }
+    this.#assertUsable("readEarlyData");
+    return await readEarly(this.#pump, this.handshake(), p);
   }
 
   /**
@@ -275,11 +268,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
    */
   setBlocking(blocking: boolean): void {
     if (blocking) this.#nonBlocking = undefined;
-    else if (this.#engine.config.options.maxEarlyData) {
-      throw new TypeError(
-        "Cannot setBlocking(false): a server with maxEarlyData has readEarlyData(), which waits",
-      );
-    } else {
+    else {
       const late = () => this.#late();
       this.#nonBlocking ??= new NonBlocking(this.#pump, this.#handshakeTimeout, late, this.#choice);
     }
@@ -458,9 +447,4 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   get remoteAddr(): Deno.Addr {
     return this.#pump.duplex.remoteAddr as Deno.Addr;
   }
-}
-
-function timedOut(action: string, seconds: number): () => SSLError {
-  const text = `Cannot ${action}: timed out after ${seconds} seconds`;
-  return () => new SSLError(text, { kind: "timeout", code: CODE.TIMEOUT });
 }

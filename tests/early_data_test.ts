@@ -299,6 +299,36 @@ Deno.test("TLSEngine: a server's alert reaches a client that has sent early data
   }
 });
 
+Deno.test("TLSEngine.readEarlyData(): nothing that was changed on its way comes out", () => {
+  const core = fixedCore();
+  using both = earlyConfigs(core);
+  const size = 5 + REQUEST.length + 1 + 16; // of the record: header, data, type and tag
+  for (let at = 0; at < size; at++) {
+    const savedSession = sessionFor(both.client, both.server);
+    using pair = new EarlyPair(both.client, both.server, { savedSession, earlyData: REQUEST });
+    pair.first[pair.first.length - size + at]! ^= 1;
+    try {
+      pair.connect();
+    } catch (error) {
+      assert(error instanceof SSLError, String(error));
+    }
+    assertEquals([at, pair.early.length, pair.server.handshakeDone], [at, 0, false]);
+  }
+});
+
+Deno.test("TLSEngine.readEarlyData(): a stream that ends before the handshake is a failure", () => {
+  const core = fixedCore();
+  using both = earlyConfigs(core);
+  const savedSession = sessionFor(both.client, both.server);
+  using pair = new EarlyPair(both.client, both.server, { savedSession, earlyData: REQUEST });
+  pair.serve(pair.first);
+  assertEquals(pair.early, REQUEST);
+  pair.server.receiveEof();
+  const error = assertThrows(() => pair.server.handshake(), SSLError);
+  assertEquals(error.kind, "eof");
+  assertThrows(() => pair.server.readEarlyData(new Uint8Array(1)), SSLError);
+});
+
 Deno.test("earlyData: a session's bytes carry what early data needs", () => {
   const core = fixedCore();
   using both = earlyConfigs(core, { alpnProtocols: ["a"] }, { alpnProtocols: ["a"] });
@@ -346,6 +376,27 @@ Deno.test("Core: nothing of early data is left, in its memory or on its heap", (
   const memory = Uint8Array.from(core.memory).toHex();
   assertEquals(memory.includes(mark.toHex()), false, "the data");
   for (const secret of secrets) assertEquals(memory.includes(secret.toHex()), false, "its key");
+});
+
+Deno.test("Core: tickets in a ClientHello that names no way to use them leave nothing on the heap", () => {
+  const core = fixedCore();
+  using both = earlyConfigs(core, { alpnProtocols: ["protocol"] }, { alpnProtocols: ["protocol"] });
+  const savedSession = sessionFor(both.client, both.server);
+  using pair = new EarlyPair(both.client, both.server, { savedSession, earlyData: REQUEST });
+  const modes = pair.first.toHex().indexOf("002d000302") / 2; // psk_key_exchange_modes, with both
+  assert(modes > 0, "it is there");
+  const hello = pair.first.slice();
+  hello[modes + 4] = 0; // names neither
+  const serve = () => {
+    using server = new TLSEngine(both.server);
+    server.receive(hello);
+    server.handshake();
+    assertEquals(server.earlyDataAccepted, false);
+  };
+  serve();
+  const before = core.allocated;
+  for (let n = 0; n < 10; n++) serve();
+  assertEquals(core.allocated, before);
 });
 
 Deno.test("maxEarlyData, earlyData: what cannot be is refused at once", () => {

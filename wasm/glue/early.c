@@ -7,8 +7,8 @@
  *     early_claim() first, which gives a ticket once.
  *   - It skips refused early data up to the size that the ticket allows, which is 0 for a ticket that it cannot
  *     read: a server that lost its keys would end every connection instead of going on with a full handshake.
- *   - It keeps a copy of the ticket's ALPN name that it forgets to free when a ClientHello offers no usable way of
- *     key exchange. So tickets.c takes the name out, and the comparison is ours.
+ *   - It keeps a copy of the ticket's ALPN name that it does not free when a ClientHello names no usable way of PSK key
+ *     exchange, once for each ticket in it. So tickets.c takes the name out, and the comparison is ours.
  *   - It sends nothing before the client's Finished, so that a server could not answer early data any sooner than
  *     other data.
  */

@@ -20,6 +20,7 @@ export class StrikeRegister {
   readonly #now: () => number;
   readonly #begun: number;
   readonly #max: number;
+  #forgot = -Infinity; // when a ticket was last forgotten
   readonly #seen = new Map<string, number>(); // by ticket, in order: when
 
   /** A register of `max` tickets that begins now. */
@@ -46,7 +47,9 @@ export class StrikeRegister {
     for (const [old, at] of this.#seen) {
       if (now - at <= window) break;
       this.#seen.delete(old);
+      this.#forgot = now;
     }
+    if (now < this.#forgot) return false; // the clock went back: what was forgotten could be sent again
     // The keys may be older than this process: whoever ran before us may have taken it.
     if (created < this.#begun && now - this.#begun <= window) return false;
     if (this.#seen.has(id) || this.#seen.size >= this.#max) return false;

@@ -23,6 +23,12 @@ Deno.test("StrikeRegister.claim(): a clock that goes back forgets nothing", () =
   assertEquals(register.claim("a", clock.time, WINDOW), true);
   clock.advance(-3600);
   assertEquals(register.claim("a", clock.time, WINDOW), false);
+  clock.advance(3600 + 13);
+  assertEquals(register.claim("b", clock.time, WINDOW), true, "a is forgotten");
+  clock.advance(-5);
+  assertEquals(register.claim("a", clock.time, WINDOW), false, "it could be sent again");
+  clock.advance(5);
+  assertEquals(register.claim("c", clock.time, WINDOW), true);
 });
 
 Deno.test("StrikeRegister.claim(): when it is full it gives no more, until there is room", () => {

@@ -117,7 +117,7 @@ void EXPORT(connection_free)(connection *conn)
     mbedtls_free(conn->sni);
     mbedtls_free(conn->dns_name);
     mbedtls_free(conn->ticket_peer);
-    mbedtls_free(conn->ticket_alpn);
+    forget_early_ticket(conn);
     mbedtls_free(conn);
 }
 

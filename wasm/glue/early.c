@@ -31,6 +31,31 @@ int EXPORT(config_set_early_data)(config *c, uint32_t max)
 
 /* ---- Server ---------------------------------------------------------------------------------------- */
 
+int note_early_ticket(connection *conn, mbedtls_ssl_session *session, const unsigned char tag[TICKET_ID])
+{
+    char *alpn = session->ticket_alpn;
+    session->ticket_alpn = NULL;
+    forget_early_ticket(conn);
+    int is_wanted = conn->ssl.conf->early_data_enabled == MBEDTLS_SSL_EARLY_DATA_ENABLED;
+    if (is_wanted) conn->early = mbedtls_calloc(1, sizeof(*conn->early));
+    if (conn->early == NULL) {
+        mbedtls_free(alpn);
+        return is_wanted ? MBEDTLS_ERR_SSL_ALLOC_FAILED : 0;
+    }
+    memcpy(conn->early->id, tag, TICKET_ID);
+    conn->early->created = session->ticket_creation_time;
+    conn->early->alpn = alpn;
+    return 0;
+}
+
+void forget_early_ticket(connection *conn)
+{
+    if (conn->early == NULL) return;
+    mbedtls_free(conn->early->alpn);
+    mbedtls_free(conn->early);
+    conn->early = NULL;
+}
+
 /* The protocol is part of what early data means (RFC 8446 section 4.2.10). */
 static int same_alpn(const char *chosen, const char *before)
 {
@@ -47,8 +72,8 @@ static int may_accept(const connection *conn)
     if (!ssl->handshake->resume || ssl->handshake->selected_identity != 0) return 0;
     if ((session->ticket_flags & MBEDTLS_SSL_TLS1_3_TICKET_ALLOW_EARLY_DATA) == 0) return 0;
     if (session->max_early_data_size > ssl->conf->max_early_data_size) return 0; /* the limit was lowered since */
-    if (!same_alpn(mbedtls_ssl_get_alpn_protocol(ssl), conn->ticket_alpn)) return 0;
-    return early_claim(conn->ticket_id, (double) conn->ticket_created, 2 * MBEDTLS_SSL_TLS1_3_TICKET_AGE_TOLERANCE);
+    if (conn->early == NULL || !same_alpn(mbedtls_ssl_get_alpn_protocol(ssl), conn->early->alpn)) return 0;
+    return early_claim(conn->early->id, (double) conn->early->created, 2 * MBEDTLS_SSL_TLS1_3_TICKET_AGE_TOLERANCE);
 }
 
 int decide_early_data(connection *conn)
@@ -59,7 +84,7 @@ int decide_early_data(connection *conn)
                      (ssl->handshake->received_extensions & MBEDTLS_SSL_EXT_MASK(EARLY_DATA)) != 0;
     conn->facts[FACT_EARLY_DATA] = is_offered && may_accept(conn) ? EARLY_RUNS : EARLY_NONE;
     if (conn->facts[FACT_EARLY_DATA] == EARLY_RUNS) {
-        return mbedtls_ssl_session_set_ticket_alpn(session, conn->ticket_alpn); /* mbedTLS compares it, too */
+        return mbedtls_ssl_session_set_ticket_alpn(session, conn->early->alpn); /* mbedTLS compares it, too */
     }
     if (!is_offered) return 0;
     session->ticket_flags &= (uint8_t) ~MBEDTLS_SSL_TLS1_3_TICKET_ALLOW_EARLY_DATA;

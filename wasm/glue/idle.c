@@ -113,6 +113,7 @@ void end_handshake(connection *conn)
         hs->transform_earlydata = NULL;
         return;
     }
+    forget_early_ticket(conn);
     mbedtls_ssl_handshake_free(ssl);
     mbedtls_free(hs);
     ssl->handshake = NULL;

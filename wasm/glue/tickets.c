@@ -122,10 +122,6 @@ static int read_state(const config *c, mbedtls_ssl_session *session, const unsig
         return MBEDTLS_ERR_SSL_SESSION_TICKET_EXPIRED; /* a ticket of another version resumes nothing */
     }
 
-    mbedtls_free(active->ticket_alpn); /* see early.c */
-    active->ticket_alpn = session->ticket_alpn;
-    session->ticket_alpn = NULL;
-
     mbedtls_ms_time_t created;
     ret = mbedtls_ssl_session_get_ticket_creation_time(session, &created);
     if (ret != 0) return ret;
@@ -144,7 +140,6 @@ static int read_state(const config *c, mbedtls_ssl_session *session, const unsig
     active->ticket_peer_len = 0;
     active->ticket_flags = (uint32_t) get_be(state, 4);
     active->authenticated = authenticated;
-    active->ticket_created = created;
     if (peer_len != 0) {
         active->ticket_peer = mbedtls_calloc(1, peer_len);
         if (active->ticket_peer == NULL) return MBEDTLS_ERR_SSL_ALLOC_FAILED;
@@ -174,7 +169,7 @@ int ticket_parse(void *p_config, mbedtls_ssl_session *session, unsigned char *ti
         return MBEDTLS_ERR_SSL_INVALID_MAC;
     }
     int ret = read_state(c, session, state, state_len);
-    if (ret == 0) memcpy(active->ticket_id, state + state_len, TICKET_ID);
+    if (ret == 0) ret = note_early_ticket(active, session, state + state_len);
     mbedtls_platform_zeroize(state, state_len);
     return ret;
 }

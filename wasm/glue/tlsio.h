@@ -144,6 +144,13 @@ enum { /* early data */
     EARLY_TAKEN,   /* accepted, and its end has come */
 };
 
+/* What early data depends on, of a ticket. */
+typedef struct {
+    unsigned char id[TICKET_ID];
+    int64_t created; /* milliseconds since the Unix epoch */
+    char *alpn;      /* the protocol of the connection that gave it; NULL: none */
+} early_ticket;
+
 struct connection {
     uint32_t magic;
     config *config;
@@ -163,12 +170,9 @@ struct connection {
     size_t ticket_peer_len;
     uint32_t ticket_flags;
     int64_t authenticated; /* when the full handshake was: milliseconds since the Unix epoch */
-    /* ... and what early data depends on. */
-    int64_t ticket_created; /* milliseconds since the Unix epoch */
-    unsigned char ticket_id[TICKET_ID];
-    char *ticket_alpn; /* the protocol of the connection that gave it; NULL: none */
-    int may_send_early; /* client: the session that is offered allows it */
-    int is_deaf;        /* takes no records */
+    early_ticket *early; /* server that takes early data: the ticket that was read; NULL: none */
+    uint8_t may_send_early; /* client: the session that is offered allows it */
+    uint8_t is_deaf;        /* takes no records */
     int key_updates;   /* received since the last data */
     int empty_records; /* likewise */
     int at_end;        /* the stream has ended */
@@ -188,6 +192,9 @@ int on_hello(mbedtls_ssl_context *ssl);
 
 /* ---- early.c --------------------------------------------------------------------------------------- */
 
+/* A server has read a ticket, with its `tag`: keeps what early data depends on. Returns 0, or a negative code. */
+int note_early_ticket(connection *conn, mbedtls_ssl_session *session, const unsigned char tag[TICKET_ID]);
+void forget_early_ticket(connection *conn);
 /* A server: decides on the early data that a ClientHello announces. Returns 0, or a negative code. */
 int decide_early_data(connection *conn);
 /* mbedtls_ssl_handshake_step(), which hands out early data. */

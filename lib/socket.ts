@@ -375,7 +375,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    if (this.#pump.failure === undefined && this.#engine.handshakeDone) {
+    if (this.#pump.failure === undefined && (this.#engine.handshakeDone || this.#engine.canAnswerEarly)) {
       await inTime(this.#shutdown(), this.#shutdownTimeout).catch(() => {});
     }
     await this.#pump.linger();

@@ -112,6 +112,20 @@ test("SSLSocket.readEarlyData(): after the handshake it gives what came; read() 
   await closeBoth(client, server);
 });
 
+test("SSLSocket.close(): behind an early answer it waits for the handshake, and says goodbye", async () => {
+  using context = await earlyContext();
+  const savedSession = await sessionFor(context);
+  const [near, far] = pipe();
+  const server = await context.wrapSocket(far, { doHandshake: false });
+  const client = await wrapSocket(near, { ...CLIENT, savedSession, earlyData: REQUEST, doHandshake: false });
+  const answered = readText(client);
+  assertEquals(await readEarlyText(server), decodeText(REQUEST));
+  await server.write(encodeText("answer"));
+  const closing = server.close();
+  assertEquals([await answered, await readText(client)], ["answer", null]);
+  await Promise.all([client.close(), closing]);
+});
+
 test("SSLSocket.close(): early data that nobody read does not keep it", async () => {
   using context = await earlyContext();
   const savedSession = await sessionFor(context);

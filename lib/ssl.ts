@@ -75,6 +75,7 @@ const CONTEXT_OPTIONS = [
   "ciphers",
   "groups",
   "sigalgs",
+  "minRsaBits",
   "alpnProtocols",
   "checkHostname",
   "allowCommonName",

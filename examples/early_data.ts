@@ -6,7 +6,7 @@
  * deno run --allow-net examples/early_data.ts
  * ```
  */
-import { createCertificate, openConnection, SSLContext, type SSLSession, SSLSocket } from "../mod.ts";
+import { createCertificate, openConnection, SSLContext, type SSLSession, type SSLSocket } from "../mod.ts";
 
 const { certificate, key } = createCertificate({ subject: "CN=localhost", hosts: ["localhost"] });
 using context = await SSLContext.create({

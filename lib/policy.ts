@@ -66,8 +66,8 @@ export interface PolicyOptions {
   sessionCacheSize?: number;
   /**
    * Server, TLS 1.3: bytes of early data (0-RTT) to take from a client that resumes, at most 1 MiB. Whoever recorded it can
-   * send it again: each ticket brings it once here, but not once in all processes that share a `TicketKeyRing`. It is given
-   * out by `readEarlyData()` alone. @default {0: none}
+   * send it again: each ticket brings it once here, but not once in all processes that share a `TicketKeyRing`. A connection
+   * holds it until `readEarlyData()` gives it out. @default {0: none}
    */
   maxEarlyData?: number;
   /** TLS 1.2: follow a peer that asks to renegotiate. @default {false} */

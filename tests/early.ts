@@ -7,7 +7,7 @@ import { TLSEngine, type TLSEngineOptions } from "../lib/engine.ts";
 import type { TLSConfigOptions } from "../lib/policy.ts";
 import type { SSLSession } from "../lib/session.ts";
 import { TicketKeyRing } from "../lib/tickets.ts";
-import { byteAtATime, configs, EnginePair, whole } from "./pair.ts";
+import { type byteAtATime, configs, EnginePair, whole } from "./pair.ts";
 
 /** Early data that most tests allow, in bytes. */
 export const MAX = 1000;

@@ -1,6 +1,7 @@
 /** 0-RTT early data through sockets: when it comes, what waits for it, and who is told that it cannot be. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { decodeText, EMPTY, encodeText } from "../lib/bytes.ts";
+import { serve } from "../lib/http.ts";
 import { openConnection, startServer } from "../lib/net.ts";
 import type { SSLSession } from "../lib/session.ts";
 import type { SSLSocket } from "../lib/socket.ts";
@@ -222,6 +223,13 @@ test("openConnection(): savedSession and earlyData go with the first flight", as
   assertEquals((writer.getExtraInfo("sslObject") as SSLSocket).earlyDataAccepted, true);
   writer.close();
   await Promise.all([writer.waitClosed(), server.close()]);
+});
+
+test("serve(): it refuses a context that takes early data: a handler would not know", async () => {
+  using context = await earlyContext();
+  const listening = { hostname: "127.0.0.1", port: 0 };
+  const handler = () => new Response();
+  await assertRejects(() => serve(handler, { ...listening, ssl: context }), TypeError, "maxEarlyData");
 });
 
 test("startServer(): it refuses a context that takes early data, with workers, too", async () => {

@@ -10,6 +10,7 @@ import { type Bytes, decodeText, EMPTY } from "./bytes.ts";
 import { coreModule } from "./core_module.js";
 import { CODE, codeText, errorFromCode, SSLError } from "./errors.ts";
 import { StrikeRegister } from "./strikes.ts";
+import type { Tracer } from "./trace.ts";
 
 /** Every function that the module exports, with its number of parameters. A test compares it with the module. */
 export const CORE_EXPORTS = {
@@ -44,6 +45,7 @@ export const CORE_EXPORTS = {
   config_set_early_data: 2,
   connection_new: 1,
   connection_free: 1,
+  connection_trace: 1,
   connection_set_host: 3,
   connection_offer_session: 3,
   connection_handshake: 1,
@@ -75,6 +77,7 @@ export const CORE_IMPORTS = {
   key_log: 5,
   early_data: 3,
   early_claim: 3,
+  trace: 6,
 } as const;
 
 /** A function of numbers for each name of a table. */
@@ -97,6 +100,8 @@ export interface ConnectionIO {
   keyLog(type: number, secret: Bytes, clientRandom: Bytes): void;
   /** Takes early data that a client sent. */
   earlyData(bytes: Bytes): void;
+  /** Is told of each record and message that passes, once `connection_trace` was called. */
+  trace?: Tracer | undefined;
 }
 
 /** What a {@linkcode Core} takes from its host. Tests and benches give their own, to be exact. */
@@ -178,6 +183,10 @@ export class Core {
       early_claim: (at, created, window) => {
         const id = this.memory.subarray(at!, at! + TICKET_ID).toHex();
         return StrikeRegister.of(this.now).claim(id, created!, window!) ? 1 : 0;
+      },
+      trace: (handle, received, type, code, length, encrypted) => {
+        this.#connections.get(handle!)!.trace?.(received!, type!, code!, length!, encrypted!);
+        return 0;
       },
     };
   }

@@ -22,6 +22,7 @@ import { EARLY, EarlyData } from "./early_data.ts";
 import type { HandshakeOutcome, ReadOutcome } from "./engine_state.ts";
 import { CODE, SSLError } from "./errors.ts";
 import type { SSLSession } from "./session.ts";
+import type { TraceEvent } from "./trace.ts";
 
 /** Options of one engine. */
 export interface TLSEngineOptions {
@@ -33,6 +34,8 @@ export interface TLSEngineOptions {
   suppressRaggedEofs?: boolean;
   /** Client: the first bytes to send, with the first flight if the session allows it: see `SocketOptions.earlyData`. */
   earlyData?: Uint8Array | undefined;
+  /** Is told of each record and message as it passes. It is called inside the engine, which it must not use. */
+  trace?: ((event: TraceEvent) => void) | undefined;
 }
 
 /** Records that may wait to be taken before write() takes no more: enough for several per flush. */
@@ -56,7 +59,7 @@ export class TLSEngine extends BaseEngine {
    */
   constructor(config: TLSConfig, options: TLSEngineOptions = {}) {
     const early = options.earlyData?.length ? new EarlyData(config, options.earlyData) : undefined;
-    super(config, options.serverHostname, options.savedSession);
+    super(config, options.serverHostname, options.savedSession, options.trace);
     this.#early = early;
     this.#suppressRaggedEofs = options.suppressRaggedEofs ?? false;
   }

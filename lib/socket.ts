@@ -16,6 +16,7 @@ import { NonBlocking, type TryOutcome } from "./nonblocking.ts";
 import { SSLObject } from "./object.ts";
 import { DRAIN_MAX, type Pump, takeOver } from "./pump.ts";
 import type { SSLSession } from "./session.ts";
+import type { TraceEvent } from "./trace.ts";
 import { Turns } from "./turns.ts";
 import { readableOf, writableOf } from "./web_streams.ts";
 
@@ -43,6 +44,8 @@ export interface SocketOptions {
   initialData?: Uint8Array;
   /** Take the end of the stream for the peer's close_notify: its data may then be cut short. @default {false} */
   suppressRaggedEofs?: boolean;
+  /** Is told of each record and message as it passes, to see the handshake. It must not use the socket. */
+  trace?: (event: TraceEvent) => void;
 }
 
 /** What `SSLContext` makes of them. */
@@ -74,12 +77,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     const { timeout = HANDSHAKE_TIMEOUT, shutdownTimeout = SHUTDOWN_TIMEOUT, initialData } = options;
     assertSeconds("timeout", timeout);
     assertSeconds("shutdownTimeout", shutdownTimeout);
-    const engine = new TLSEngine(config, {
-      serverHostname: options.serverHostname,
-      savedSession: options.savedSession,
-      earlyData: options.earlyData,
-      suppressRaggedEofs: options.suppressRaggedEofs ?? false,
-    });
+    const engine = new TLSEngine(config, options);
     super(engine);
     this.#engine = engine;
     this.#pump = takeOver(conn, engine);

@@ -5,12 +5,12 @@ import { CORE_EXPORTS } from "../lib/core.ts";
 /** The files of lib/ from the bottom up: a file imports from its own layer and from those below. */
 const LAYERS: readonly string[][] = [
   ["_std", "errors", "os_error", "bytes", "ip_address", "deadline", "md5"],
-  ["duplex", "byte_queue", "tickets", "engine_state", "core_module", "trace", "tcp_segment"],
+  ["duplex", "byte_queue", "tickets", "strikes", "engine_state", "core_module", "trace", "tcp_segment"],
   ["core"],
   ["session", "suites", "credentials", "certificate", "peer_certificate"],
   ["tls_numbers", "hello_fields", "fingerprint", "client_hello"],
   ["peer_policy", "policy", "configure", "config", "profile", "files"],
-  ["byte_pool", "callbacks", "wire", "connection", "base_engine", "engine"],
+  ["byte_pool", "callbacks", "wire", "connection", "early_data", "base_engine", "engine"],
   [
     "turns",
     "changes",
@@ -23,6 +23,7 @@ const LAYERS: readonly string[][] = [
     "client_choice",
     "peer_check",
     "nonblocking",
+    "early_reader",
     "object",
   ],
   ["socket", "poll", "streams", "stream_reader", "stream_writer"],

@@ -44,6 +44,7 @@ static int on_send(void *p_conn, const unsigned char *record, size_t len)
 static int on_recv(void *p_conn, unsigned char *bytes, size_t len)
 {
     connection *conn = p_conn;
+    if (conn->is_deaf) return MBEDTLS_ERR_SSL_WANT_READ;
     int ret = bio_recv(conn, bytes, len);
     if (ret > 0 && bytes + ret == conn->ssl.in_hdr + HEADER) {
         expect_clear_alert(&conn->ssl);
@@ -65,14 +66,15 @@ static void on_key(void *conn, mbedtls_ssl_key_export_type type, const unsigned 
 /* Called once a server has read the ClientHello: mbedTLS forgets the name. */
 int on_hello(mbedtls_ssl_context *ssl)
 {
+    if (active == NULL) return 0;
     size_t len = 0;
     const unsigned char *name = mbedtls_ssl_get_hs_sni(ssl, &len);
-    if (name == NULL || active == NULL || memchr(name, 0, len) != NULL) return 0;
+    if (name == NULL || memchr(name, 0, len) != NULL) return decide_early_data(active);
     mbedtls_free(active->sni);
     active->sni = mbedtls_calloc(1, len + 1);
     if (active->sni == NULL) return MBEDTLS_ERR_SSL_ALLOC_FAILED;
     memcpy(active->sni, name, len);
-    return 0;
+    return decide_early_data(active);
 }
 
 /* Called for each certificate of the chain, the trust anchor first, the leaf (depth 0) last. */
@@ -124,6 +126,7 @@ void EXPORT(connection_free)(connection *conn)
     mbedtls_free(conn->sni);
     mbedtls_free(conn->dns_name);
     mbedtls_free(conn->ticket_peer);
+    forget_early_ticket(conn);
     mbedtls_free(conn);
 }
 
@@ -165,6 +168,7 @@ int EXPORT(connection_offer_session)(connection *conn, const unsigned char *save
     int ret = mbedtls_ssl_session_load(&session, saved, len);
     if (ret == 0 && !offers_suite(conn->config, &session)) ret = MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
     if (ret == 0) ret = mbedtls_ssl_set_session(&conn->ssl, &session);
+    if (ret == 0) put_early_data_off(conn);
     mbedtls_ssl_session_free(&session);
     return ret;
 }
@@ -206,6 +210,14 @@ static void expect_fragment_length(mbedtls_ssl_context *ssl)
     }
 }
 
+/* A client learns with the server's flight whether its early data was taken. */
+static void note_early_data(connection *conn)
+{
+    if (conn->ssl.conf->endpoint == MBEDTLS_SSL_IS_SERVER) return;
+    int taken = conn->ssl.early_data_state == MBEDTLS_SSL_EARLY_DATA_STATE_SERVER_FINISHED_RECEIVED;
+    conn->facts[FACT_EARLY_DATA] = taken ? EARLY_TAKEN : EARLY_NONE;
+}
+
 /* Remembers the alert that made mbedTLS give up. */
 static void note_alert(connection *conn, int ret)
 {
@@ -242,13 +254,14 @@ int EXPORT(connection_handshake)(connection *conn)
         use_alert_keys(&conn->ssl);
         expect_fragment_length(&conn->ssl);
         drop_session_of_other_suite(conn);
-        ret = mbedtls_ssl_handshake_step(&conn->ssl);
+        ret = handshake_step(conn);
         if (ret == 0 && (conn->config->options & OPTION_JUDGE) != 0 && !conn->judged && has_proved(&conn->ssl, before)) {
             conn->judged = 1;
             note_handshake(conn);
             ret = HANDSHAKE_PAUSED;
         }
     }
+    if (ret == 0) note_early_data(conn);
     if (ret == 0) end_handshake(conn);
     return end(conn, ret);
 }
@@ -293,9 +306,18 @@ int EXPORT(connection_write)(connection *conn, const unsigned char *bytes, size_
     CHECK_CONNECTION(conn);
     int ret = begin(conn);
     if (ret != 0) return ret;
+    if (can_answer_early(conn)) return end(conn, answer_early(conn, bytes, len));
     if (key_is_worn(conn)) ret = update_sending_key(conn, 0);
     if (ret == 0) ret = mbedtls_ssl_write(&conn->ssl, bytes, len);
     return end(conn, ret);
+}
+
+/* A client's early data: before the first connection_handshake(). See send_early_data(). */
+int EXPORT(connection_write_early)(connection *conn, const unsigned char *bytes, size_t len)
+{
+    CHECK_CONNECTION(conn);
+    int ret = begin(conn);
+    return ret != 0 ? ret : end(conn, send_early_data(conn, bytes, len));
 }
 
 /* Moves our sending key on, as is due after 2^24.5 records of AES-GCM (RFC 8446 section 5.5). */

@@ -50,6 +50,7 @@ export {
   IPPROTO_TCP,
   SOCK_STREAM,
 } from "./lib/addresses.ts";
+export { type StreamLink, StreamSocket } from "./lib/stream_socket.ts";
 export { SO_KEEPALIVE, SO_REUSEADDR, Socket, socket, SOL_SOCKET, TCP_NODELAY } from "./lib/tcp_socket.ts";
 export {
   Poll,

@@ -61,11 +61,6 @@ export class TcpLink {
     return false;
   }
 
-  /** Takes `n` bytes, or as many as wait. */
-  take(n: number): Bytes {
-    return this.#received.take(Math.min(n, this.#received.length));
-  }
-
   async #fill(wanted: number): Promise<void> {
     if (this.#reading) return;
     const size = Math.min(Math.max(wanted, CHUNK_MIN), CHUNK_MAX);

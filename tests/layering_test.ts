@@ -12,7 +12,7 @@ const LAYERS: readonly string[][] = [
   ["config", "profile", "files"],
   ["byte_pool", "wire", "connection", "engine"],
   ["turns", "changes", "pump", "tcp_link", "client_choice", "nonblocking", "object"],
-  ["socket", "poll", "streams", "stream_reader", "stream_writer"],
+  ["socket", "poll", "streams", "stream_reader", "stream_writer", "stream_socket"],
   ["ssl"],
   ["server", "worker_messages", "worker_link", "workers", "net", "addresses", "tcp_endpoint", "tcp_socket"],
   [

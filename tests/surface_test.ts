@@ -23,8 +23,8 @@ const TYPES = `
 /** Names that `./socket` exports, with its types. */
 const SOCKET_VALUES = `
   AF_INET AF_INET6 IPPROTO_TCP OSError POLLERR POLLHUP POLLIN POLLNVAL POLLOUT Poll SOCK_STREAM SOL_SOCKET SO_KEEPALIVE
-  SO_REUSEADDR Socket TCP_NODELAY errno getaddrinfo poll select socket`;
-const SOCKET_TYPES = "Address AddressInfo Duplex ErrorCode HasDuplex Pollable";
+  SO_REUSEADDR Socket StreamSocket TCP_NODELAY errno getaddrinfo poll select socket`;
+const SOCKET_TYPES = "Address AddressInfo Duplex ErrorCode HasDuplex Pollable StreamLink";
 
 /** The members of the classes that users hold: their own and the inherited ones; \`static\` ones with a dot. */
 const MEMBERS: Record<string, string> = {
@@ -48,7 +48,7 @@ const MEMBERS: Record<string, string> = {
   Server: ".start abortClients abortHandshakes close closeClients isServing serveForever sockets waitClosed",
   WorkerServer: ".start abort close isServing serveForever stats",
   Socket:
-    `accept bind close connect duplex listen localAddr makefile pollEvents read readinto readline recv remoteAddr send sendall
+    `accept bind close connect connected duplex gettimeout listen localAddr makefile pollEvents read readinto readline recv remoteAddr send sendall
     setblocking setsockopt settimeout subscribe write`,
   Poll: "ipoll modify poll register unregister",
 };

@@ -43,7 +43,6 @@ type CheckedOptions = SocketOptions & { savedSession?: SSLSession; choose?: Conf
 const HANDSHAKE_TIMEOUT = 10; // seconds; Pycom's default
 const SHUTDOWN_TIMEOUT = 30; // seconds; asyncio's SSL_SHUTDOWN_TIMEOUT
 const STREAM_CHUNK = 16384; // bytes; a TLS record
-const SCRATCH = 1024; // bytes; for what is not wanted
 
 /** A TLS connection: a `Deno.Conn` by shape, a {@linkcode Duplex}, with the queries of CPython's `SSLSocket`. */
 export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
@@ -128,8 +127,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
 
   #late(): SSLError {
     const peer = this.serverHostname === undefined ? "" : ` with ${JSON.stringify(this.serverHostname)}`;
-    const text = `Cannot complete TLS handshake${peer}: timed out after ${this.#handshakeTimeout} seconds`;
-    return new SSLError(text, { kind: "timeout", code: CODE.TIMEOUT });
+    return timedOut(`complete TLS handshake${peer}`, this.#handshakeTimeout)();
   }
 
   // ---- Reading and writing ----------------------------------------------------------------------------
@@ -263,11 +261,13 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
    * @param blocking `false`: the ones that do not wait.
    */
   setBlocking(blocking: boolean): void {
-    if (blocking) this.#nonBlocking = undefined;
-    else {
-      const late = () => this.#late();
-      this.#nonBlocking ??= new NonBlocking(this.#pump, this.#handshakeTimeout, late, this.#choice);
-    }
+    const make = () => new NonBlocking(this.#pump, this.#handshakeTimeout, () => this.#late(), this.#choice);
+    this.#nonBlocking = blocking ? undefined : this.#nonBlocking ?? make();
+  }
+
+  /** For `tlsio/ussl`: what the non-blocking mode stands on. */
+  static nonBlocking(socket: SSLSocket): NonBlocking | undefined {
+    return socket.#nonBlocking;
   }
 
   #assertBlocking(action: string): void {
@@ -351,7 +351,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   /** Reads, until the peer's close_notify, what it still sends; `onData` is told how much. */
   async #readToEnd(onData: (bytes: number) => void): Promise<void> {
     if (["read-closed", "closed"].includes(this.#engine.state)) return;
-    const scratch = new Uint8Array(SCRATCH);
+    const scratch = new Uint8Array(1024); // for what is not wanted
     for (;;) {
       const outcome = this.#pump.step(() => this.#engine.read(scratch));
       if (outcome.state === "eof") return;
@@ -409,9 +409,9 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   async unwrap(): Promise<Duplex> {
     this.#assertUsable("unwrap");
     if (!this.#engine.handshakeDone) await this.handshake();
-    const late = timedOut("unwrap", this.#shutdownTimeout);
     try {
-      await inTime(this.#exchangeCloseNotify(), this.#shutdownTimeout, late);
+      const limit = this.#shutdownTimeout;
+      await inTime(this.#exchangeCloseNotify(), limit, timedOut("unwrap", limit));
     } catch (error) {
       throw this.#pump.fail(error as Error);
     }

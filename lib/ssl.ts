@@ -158,12 +158,15 @@ export class SSLContext implements Disposable {
    * @returns The socket.
    */
   async wrapSocket(conn: DuplexLike, options: SocketOptions = {}): Promise<SSLSocket> {
-    const socket = new SSLSocket(conn, this.#config, {
-      ...this.#check(options),
-      ...(this.#choose && { choose: this.#choose }),
-    });
+    const socket = SSLContext.start(this, conn, options);
     if (options.doHandshake ?? true) await socket.handshake();
     return socket;
+  }
+
+  /** For `tlsio/ussl`: as {@linkcode SSLContext.wrapSocket}, without the handshake. */
+  static start(context: SSLContext, conn: DuplexLike, options: SocketOptions): SSLSocket {
+    const choose = context.#choose && { choose: context.#choose };
+    return new SSLSocket(conn, context.#config, { ...context.#check(options), ...choose });
   }
 
   /** For `openConnection()`: throws for what {@linkcode SSLContext.wrapSocket} would refuse, before there is a connection. */

@@ -29,8 +29,8 @@ export interface StreamLink extends Pollable {
 export abstract class StreamSocket implements Pollable {
   readonly #link: StreamLink;
 
-  /** For those that extend it. */
-  constructor(link: StreamLink) {
+  /** @internal */
+  protected constructor(link: StreamLink) {
     this.#link = link;
   }
 

@@ -5,6 +5,7 @@ import { CORE_EXPORTS } from "../lib/core.ts";
 /** The files of lib/ from the bottom up: a file imports from its own layer and from those below. */
 const LAYERS: readonly string[][] = [
   ["_std", "errors", "os_error", "bytes", "ip_address", "deadline", "md5"],
+  ["ussl_errors"],
   ["duplex", "byte_queue", "tickets", "engine_state", "core_module"],
   ["core"],
   ["session", "suites", "credentials", "certificate", "peer_certificate"],
@@ -14,7 +15,9 @@ const LAYERS: readonly string[][] = [
   ["turns", "changes", "pump", "tcp_link", "client_choice", "nonblocking", "object"],
   ["socket", "poll", "streams", "stream_reader", "stream_writer", "stream_socket"],
   ["ssl"],
+  ["tls_endpoint"],
   ["server", "worker_messages", "worker_link", "workers", "net", "addresses", "tcp_endpoint", "tcp_socket"],
+  ["ussl", "ussl_options", "ussl_socket"],
   [
     "_alarm",
     "_node_duplex",
@@ -37,6 +40,7 @@ const MAY_SAY_DENO = [
   "workers",
   "worker_messages",
   "http",
+  "ussl_options",
   "files",
   "cli",
 ];

@@ -2,6 +2,7 @@
 import { assertEquals } from "@std/assert";
 import * as tlsio from "../mod.ts";
 import * as socket from "../socket.ts";
+import * as ussl from "../ussl.ts";
 
 /** Names that exist at run time. */
 const VALUES = `
@@ -24,16 +25,21 @@ const TYPES = `
 const SOCKET_VALUES = `
   AF_INET AF_INET6 IPPROTO_TCP OSError POLLERR POLLHUP POLLIN POLLNVAL POLLOUT Poll SOCK_STREAM SOL_SOCKET SO_KEEPALIVE
   SO_REUSEADDR Socket StreamSocket TCP_NODELAY errno getaddrinfo poll select socket`;
-const SOCKET_TYPES = "Address AddressInfo Duplex ErrorCode HasDuplex Pollable StreamLink";
+const SOCKET_TYPES = "Address AddressInfo Duplex ErrorCode HasDuplex Pollable TLSErrorCode";
+
+/** Names that `./ussl` exports, with its types. */
+const USSL_VALUES = `
+  CERT_NONE CERT_OPTIONAL CERT_REQUIRED OSError SSLError SSLSession SSLSocket SSL_TIMEOUT StreamSocket save_session wrap_socket`;
+const USSL_TYPES = "ConnectionOptions WrapOptions";
 
 /** The members of the classes that users hold: their own and the inherited ones; \`static\` ones with a dot. */
 const MEMBERS: Record<string, string> = {
   ClientHello:
     "cipherSuites extensions groups ja3 ja3Hash ja4 keyShareGroups pskModes signatureSchemes versions",
-  SSLContext: ".check .create serverSide wrapSocket",
+  SSLContext: ".check .create .start serverSide wrapSocket",
   SSLSession: ".from .state toBytes",
   SSLSocket:
-    `abort cipher close closeWrite exportKeyingMaterial getChannelBinding getUnverifiedChain getVerifiedChain
+    `.nonBlocking abort cipher close closeWrite exportKeyingMaterial getChannelBinding getUnverifiedChain getVerifiedChain
     getpeercert group handshake localAddr pending read readable ready remoteAddr selectedAlpnProtocol serverHostname session sessionReused
     setBlocking setTimeout tryHandshake tryRead tryWrite unwrap verifyFlags verifyMessage version writable write`,
   TLSConfig: "acquire assertHost release speaks",
@@ -50,6 +56,10 @@ const MEMBERS: Record<string, string> = {
   Socket:
     `accept bind close connect connected duplex gettimeout listen localAddr makefile pollEvents read readinto readline recv remoteAddr send sendall
     setblocking setsockopt settimeout subscribe write`,
+  "ussl.SSLSocket":
+    `accept bind cipher close connect connected do_handshake duplex getpeercert gettimeout listen localAddr makefile
+    pollEvents read readinto readline recv remoteAddr send sendall session_reused setblocking setsockopt settimeout subscribe version
+    write`,
   Poll: "ipoll modify poll register unregister",
 };
 
@@ -61,6 +71,7 @@ for (
   const [file, module, values, allTypes] of [
     ["mod.ts", tlsio, VALUES, TYPES],
     ["socket.ts", socket, SOCKET_VALUES, SOCKET_TYPES],
+    ["ussl.ts", ussl, USSL_VALUES, USSL_TYPES],
   ] as const
 ) {
   Deno.test(`${file} exports these names`, () => {
@@ -89,7 +100,7 @@ for (
 for (const [name, members] of Object.entries(MEMBERS)) {
   Deno.test(`${name} has these members`, () => {
     const found: string[] = [];
-    const type = { ...socket, ...tlsio }[name] as CallableFunction;
+    const type = { ...socket, ...tlsio, "ussl.SSLSocket": ussl.SSLSocket }[name] as CallableFunction;
     for (let proto = type.prototype; proto !== Object.prototype; proto = Object.getPrototypeOf(proto)) {
       found.push(...Object.getOwnPropertyNames(proto));
     }

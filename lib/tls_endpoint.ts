@@ -16,6 +16,7 @@ import { toSeedError } from "./ussl_errors.ts";
 
 const CHUNK_MIN = 1024; // bytes; a line is not read byte by byte
 const CHUNK_MAX = 64 * 1024; // bytes; four records
+const CLOSE_TIMEOUT = 20; // seconds that what was sent has to leave; as long as a plain socket's
 
 /** What TLS stands on: the endpoint of a socket, or a stream. */
 export interface Below {
@@ -246,7 +247,12 @@ export class TlsEndpoint implements StreamLink {
   }
 
   async #close(): Promise<void> {
-    if (this.#tls !== undefined) return await this.#tls.close();
+    const tls = this.#tls;
+    if (tls !== undefined) {
+      // What was sent has its time to leave; the peer's goodbye, which a seed does not wait for, has the shutdown's.
+      if (tls.version() !== undefined) await inTime(tls.closeWrite(), CLOSE_TIMEOUT).catch(() => {});
+      return await tls.close();
+    }
     try {
       await this.#below.duplex().close();
     } catch {

@@ -15,10 +15,9 @@ export const SSL_TIMEOUT: number = CODE.TIMEOUT;
  * import { SSLError, wrap_socket } from "tlsio/ussl";
  * import { assertEquals, assertRejects } from "@std/assert";
  *
- * const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
- * const garbage = new Response("HTTP/1.1 400 Bad Request\r\n").body!;
- * const error = await assertRejects(() => wrap_socket({ readable: garbage, writable }), SSLError);
- * await readable.cancel();
+ * const readable = new Response("HTTP/1.1 400 Bad Request\r\n").body!;
+ * const writable = new WritableStream<Uint8Array>();
+ * const error = await assertRejects(() => wrap_socket({ readable, writable }), SSLError);
  * assertEquals(error.args, [-29184, "MBEDTLS_ERR_SSL_INVALID_RECORD"]);
  * ```
  */

@@ -55,7 +55,7 @@ export interface Connecting {
   readonly handshake: boolean;
 }
 
-const SHUTDOWN_TIMEOUT = 20; // seconds; as long as a plain socket has for its last bytes
+const SHUTDOWN_TIMEOUT = 1; // seconds for the peer's goodbye: a server that serves one after the other must not wait long
 
 /** A type of each option, for those that have one. */
 const CONNECTION_TYPES = {

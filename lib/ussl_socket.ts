@@ -11,7 +11,7 @@ import { SSLContext as TLSContext } from "./ssl.ts";
 import { StreamSocket } from "./stream_socket.ts";
 import { endpointOf, Socket, TCP_NODELAY } from "./tcp_socket.ts";
 import { belowStream, TlsEndpoint } from "./tls_endpoint.ts";
-import { SSLError } from "./ussl_errors.ts";
+import { SSLError, toSeedError } from "./ussl_errors.ts";
 
 const TICKET_WAIT = 2; // seconds; a TLS 1.3 server sends its ticket at once, so it comes a round trip after the handshake
 
@@ -177,14 +177,20 @@ export class SSLSocket extends StreamSocket implements HasDuplex, AsyncDisposabl
    * The peer's certificate.
    *
    * @param binary_form `true`: DER. `false`: CPython's form, empty when the certificate was not checked.
-   * @returns The certificate; `null` when the peer sent none.
+   * @returns The certificate; `null` when the peer sent none, and before the handshake.
+   * @throws {OSError} `EBADF` once the connection is closed.
    */
   getpeercert(binary_form: true): Uint8Array<ArrayBuffer> | null;
   /** CPython's form: see above. */
   getpeercert(binary_form?: false): PeerCertificate | null;
   getpeercert(binary_form = false): Uint8Array | PeerCertificate | null {
-    const tls = this.#endpoint.tls;
-    return (binary_form ? tls?.getpeercert(true) : tls?.getpeercert()) ?? null;
+    const { tls } = this.#endpoint;
+    if (this.version() === null) return null;
+    try {
+      return (binary_form ? tls?.getpeercert(true) : tls?.getpeercert()) ?? null;
+    } catch (error) {
+      throw toSeedError("getpeercert", error);
+    }
   }
 
   /** The decrypted bytes as a {@linkcode Duplex}, whose reads and writes wait whatever the mode: for TLS in TLS. */
@@ -210,7 +216,8 @@ export class SSLSocket extends StreamSocket implements HasDuplex, AsyncDisposabl
   /**
    * Closes: says so to the peer, and closes the socket below. Calls that wait fail with `EBADF`; what was sent still goes out.
    *
-   * @returns When that is done, after 20 seconds at most. It need not be awaited, and does not fail.
+   * @returns When that is done: what was sent has 20 seconds to leave, the peer one more to say goodbye, too. It need not be
+   *   awaited, and does not fail.
    */
   async close(): Promise<void> {
     const { context, own } = this.#wrapping;

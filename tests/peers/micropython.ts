@@ -15,7 +15,7 @@ export interface MicropythonOptions {
 
 /** What MicroPython found, or what it raised. */
 export interface MicropythonResult {
-  /** The class of what it raised, such as `"OSError"`, and its `args`. */
+  /** The class of what it raised, such as `"OSError"`, and its `args`: Debian's build has mbedTLS's texts in place of names. */
   error?: string;
   args?: (string | number)[];
   /** The suite, in mbedTLS's spelling, and the version. */
@@ -32,11 +32,19 @@ export interface MicropythonResult {
 
 /** Runs `micropython_client.py`: it sends a line and reads one. */
 export async function micropythonClient(
-  options: MicropythonOptions & { port: number; hostname?: string; line?: string; ciphers?: string[]; read?: boolean },
+  options: MicropythonOptions & {
+    port: number;
+    hostname?: string;
+    line?: string;
+    ciphers?: string[];
+    read?: boolean;
+  },
 ): Promise<MicropythonResult> {
   const args = [scriptFile("micropython_client.py"), JSON.stringify(options)];
   const { stdout, stderr, code } = await run("micropython", args);
-  if (!stdout.startsWith("{")) throw new Error(`Cannot run MicroPython: exit status ${code}\n${stdout}${stderr}`);
+  if (!stdout.startsWith("{")) {
+    throw new Error(`Cannot run MicroPython: exit status ${code}\n${stdout}${stderr}`);
+  }
   return JSON.parse(stdout);
 }
 

@@ -67,5 +67,10 @@ while True:
     except Exception as e:
         result["error"] = type(e).__name__
         result["args"] = [str(a) if isinstance(a, str) else a for a in e.args]
+        conn.setblocking(True)
+        try:
+            conn.read()  # to close with unread bytes would be a reset, which overtakes the alert
+        except OSError:
+            pass
         conn.close()
     print(json.dumps(result))

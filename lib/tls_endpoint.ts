@@ -16,7 +16,7 @@ import { toSeedError } from "./ussl_errors.ts";
 
 const CHUNK_MIN = 1024; // bytes; a line is not read byte by byte
 const CHUNK_MAX = 64 * 1024; // bytes; four records
-const CLOSE_TIMEOUT = 20; // seconds that what was sent has to leave; as long as a plain socket's
+const GOODBYE = 1; // seconds that the peer has for its own: a server that serves one after the other must not wait long
 
 /** What TLS stands on: the endpoint of a socket, or a stream. */
 export interface Below {
@@ -247,16 +247,19 @@ export class TlsEndpoint implements StreamLink {
   }
 
   async #close(): Promise<void> {
-    const tls = this.#tls;
-    if (tls !== undefined) {
-      // What was sent has its time to leave; the peer's goodbye, which a seed does not wait for, has the shutdown's.
-      if (tls.version() !== undefined) await inTime(tls.closeWrite(), CLOSE_TIMEOUT).catch(() => {});
-      return await tls.close();
-    }
+    if (this.#tls !== undefined) return await closeSoon(this.#tls);
     try {
       await this.#below.duplex().close();
     } catch {
       // it was closed already
     }
   }
+}
+
+/** Closes. What was sent has the whole shutdown timeout to leave; the peer, for its answer, has less. */
+async function closeSoon(tls: TLSSocket): Promise<void> {
+  const said = tls.version() === undefined ? undefined : tls.closeWrite();
+  const closed = tls.close();
+  said?.then(() => inTime(closed, GOODBYE).catch(() => tls.abort()), () => {});
+  await closed;
 }

@@ -55,7 +55,7 @@ export interface Connecting {
   readonly handshake: boolean;
 }
 
-const SHUTDOWN_TIMEOUT = 1; // seconds for the peer's goodbye: a server that serves one after the other must not wait long
+const SHUTDOWN_TIMEOUT = 20; // seconds that what was sent has to leave; as long as a plain socket's
 
 /** A type of each option, for those that have one. */
 const CONNECTION_TYPES = {

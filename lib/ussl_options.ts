@@ -102,7 +102,9 @@ export function given<T extends object>(options: T, types: Readonly<Record<strin
     }
     if (type === "data") assertData(name, value);
     else if (type !== "file" && typeof value !== type) {
-      throw new TypeError(`Cannot use ${name}: expected a ${type}, got ${typeName(value)}`);
+      throw new TypeError(
+        `Cannot use ${name}: expected ${type === "object" ? "an" : "a"} ${type}, got ${typeName(value)}`,
+      );
     }
   }
   return Object.fromEntries(entries) as Given<T>;
@@ -144,7 +146,14 @@ export function connecting(options: ConnectionOptions, serverSide: boolean): Con
 
 function sessionOf(saved: unknown): SSLSession | undefined {
   if (saved === undefined || saved instanceof SSLSession) return saved;
-  if (saved instanceof Uint8Array) return SSLSession.from(saved);
+  if (saved instanceof Uint8Array) {
+    try {
+      return SSLSession.from(saved);
+    } catch (error) {
+      const [, state] = (error as Error).message.split(": ");
+      throw new TypeError(`Cannot use saved_session: ${state}`, { cause: error });
+    }
+  }
   throw new TypeError(
     `Cannot use saved_session: expected an SSLSession or its bytes, got ${typeName(saved)}`,
   );

@@ -41,6 +41,6 @@ export type { ConnectionOptions, WrapOptions } from "./lib/ussl_options.ts";
 export { SSLSocket } from "./lib/ussl_socket.ts";
 export { SSL_TIMEOUT, SSLError } from "./lib/ussl_errors.ts";
 export { SSLSession } from "./lib/session.ts";
-export { CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED } from "./lib/config.ts";
+export { CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED } from "./lib/policy.ts";
 export { OSError } from "./lib/os_error.ts";
 export { StreamSocket } from "./lib/stream_socket.ts";

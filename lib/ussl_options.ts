@@ -1,7 +1,7 @@
 /** The options of `wrap_socket()` as the seeds spell them, checked, and what they are in ours. */
 
 import { typeName } from "./bytes.ts";
-import { CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED, type CertReqs } from "./config.ts";
+import { CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED, type CertReqs } from "./policy.ts";
 import { SSLError as TLSError } from "./errors.ts";
 import type { FileOrData } from "./files.ts";
 import { OSError } from "./os_error.ts";

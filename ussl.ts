@@ -37,6 +37,12 @@
  * @module
  */
 export { save_session, wrap_socket } from "./lib/ussl.ts";
+export {
+  PROTOCOL_TLS_CLIENT,
+  PROTOCOL_TLS_SERVER,
+  SSLContext,
+  type VerifyLocations,
+} from "./lib/ussl_context.ts";
 export type { ConnectionOptions, WrapOptions } from "./lib/ussl_options.ts";
 export { SSLSocket } from "./lib/ussl_socket.ts";
 export { SSL_TIMEOUT, SSLError } from "./lib/ussl_errors.ts";

@@ -4,7 +4,7 @@ import { typeName } from "./bytes.ts";
 import { type DuplexLike, toDuplex } from "./duplex.ts";
 import type { SSLSession } from "./session.ts";
 import { Socket } from "./tcp_socket.ts";
-import { build, type WrapOptions, wrapping } from "./ussl_options.ts";
+import { build, check, type WrapOptions, wrapping } from "./ussl_options.ts";
 import { sessionOf, SSLSocket, wrap } from "./ussl_socket.ts";
 
 /**
@@ -51,8 +51,9 @@ export async function wrap_socket(sock: Socket | DuplexLike, options: WrapOption
     ...(options.key && { keyfile: "key" }),
     ...(options.cadata && { caCerts: "cadata" }),
   };
-  const built = await build(context, connection.options, names);
+  const built = await build(context, names);
   try {
+    check(built, connection.options);
     return await wrap(sock, { context: built, own: true, ...connection });
   } catch (error) {
     built[Symbol.dispose]();

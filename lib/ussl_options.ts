@@ -117,7 +117,7 @@ export function assertData(name: string, value: unknown): void {
   throw new TypeError(`Cannot use ${name}: expected PEM text or bytes, got ${got}`);
 }
 
-/** Checks the options of a connection; `hostname`: a client must name the host. */
+/** Checks the options of a connection. */
 export function connecting(options: ConnectionOptions, serverSide: boolean): Connecting {
   const { do_handshake, do_handshake_on_connect, saved_session, server_hostname, ...rest } = given(
     options,
@@ -226,20 +226,21 @@ function versionOf(version: number): TLSVersion | undefined {
  */
 export async function build(
   options: ContextOptions,
-  connection: SocketOptions,
   names: Readonly<Record<string, string>> = {},
 ): Promise<TLSContext> {
   try {
-    const context = await TLSContext.create(options);
-    try {
-      TLSContext.check(context, connection);
-      return context;
-    } catch (error) {
-      context[Symbol.dispose]();
-      throw error;
-    }
+    return await TLSContext.create(options);
   } catch (error) {
     throw refusal(error, { ...NAMES, ...names });
+  }
+}
+
+/** Throws for what `context` refuses of a connection. */
+export function check(context: TLSContext, options: SocketOptions): void {
+  try {
+    TLSContext.check(context, options);
+  } catch (error) {
+    throw refusal(error);
   }
 }
 

@@ -17,7 +17,7 @@ const LAYERS: readonly string[][] = [
   ["ssl"],
   ["tls_endpoint"],
   ["server", "worker_messages", "worker_link", "workers", "net", "addresses", "tcp_endpoint", "tcp_socket"],
-  ["ussl", "ussl_options", "ussl_socket"],
+  ["ussl", "ussl_context", "ussl_options", "ussl_socket"],
   [
     "_alarm",
     "_node_duplex",

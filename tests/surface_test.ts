@@ -41,8 +41,8 @@ const SOCKET_TYPES = "Address AddressInfo Duplex ErrorCode HasDuplex Pollable TL
 
 /** Names that `./ussl` exports, with its types. */
 const USSL_VALUES = `
-  CERT_NONE CERT_OPTIONAL CERT_REQUIRED OSError SSLError SSLSession SSLSocket SSL_TIMEOUT StreamSocket save_session wrap_socket`;
-const USSL_TYPES = "ConnectionOptions WrapOptions";
+  CERT_NONE CERT_OPTIONAL CERT_REQUIRED OSError PROTOCOL_TLS_CLIENT PROTOCOL_TLS_SERVER SSLContext SSLError SSLSession SSLSocket SSL_TIMEOUT StreamSocket save_session wrap_socket`;
+const USSL_TYPES = "ConnectionOptions VerifyLocations WrapOptions";
 
 /** The members of the classes that users hold: their own and the inherited ones; \`static\` ones with a dot. */
 const MEMBERS: Record<string, string> = {
@@ -68,6 +68,7 @@ const MEMBERS: Record<string, string> = {
   Socket:
     `accept bind close connect connected duplex gettimeout listen localAddr makefile pollEvents read readinto readline recv remoteAddr send sendall
     setblocking setsockopt settimeout subscribe write`,
+  "ussl.SSLContext": "get_ciphers load_cert_chain load_verify_locations set_ciphers verify_mode wrap_socket",
   "ussl.SSLSocket":
     `accept bind cipher close connect connected do_handshake duplex getpeercert gettimeout listen localAddr makefile
     pollEvents read readinto readline recv remoteAddr send sendall session_reused setblocking setsockopt settimeout subscribe version
@@ -119,6 +120,7 @@ for (const [name, members] of Object.entries(MEMBERS)) {
       ...http,
       ...engine,
       ...tlsio,
+      "ussl.SSLContext": ussl.SSLContext,
       "ussl.SSLSocket": ussl.SSLSocket,
     }[name] as CallableFunction;
     for (let proto = type.prototype; proto !== Object.prototype; proto = Object.getPrototypeOf(proto)) {

@@ -8,6 +8,7 @@ import { text } from "./tcp_sockets.ts";
 import { CLIENT, DEFER, events, pollLine, serving, thrown, WAIT } from "./ussl_helpers.ts";
 
 const ROOT = certFile("root.pem");
+const CERTIFICATE = Deno.readFileSync(certFile("ec.der"));
 const TRUSTING = { ca: ROOT, hostname: "localhost" };
 const VERSIONS = { "TLSv1.2": 0x0303, "TLSv1.3": 0x0304 } as const;
 const ALERT = [-30592, "MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE"] as const;
@@ -31,7 +32,7 @@ for (const [version, ssl_version] of Object.entries(VERSIONS)) {
       await answer(server, new Uint8Array(100_000));
       const { line, rest, peer, cipher } = await client;
       assertEquals([line, rest], ["21 DEGREES\n", 100_000]);
-      assertEquals(peer, Deno.readFileSync(certFile("ec.der")).length);
+      assertEquals(peer, CERTIFICATE.length);
       assertEquals(cipher, server.cipher());
       assertEquals(server.version(), version);
     });
@@ -42,7 +43,7 @@ for (const [version, ssl_version] of Object.entries(VERSIONS)) {
       await client.connect(["127.0.0.1", peer.port]);
       await client.write("21 degrees\n");
       assertEquals(text(await client.readline()), "21 DEGREES\n");
-      assertEquals(client.getpeercert(true), Deno.readFileSync(certFile("ec.der")));
+      assertEquals(client.getpeercert(true), CERTIFICATE);
       await client.write("bye\n");
       assertEquals((await client.read())!.length, 0); // it says no goodbye
       assertEquals(await peer.closed(), { event: "closed", lines: 1, cipher: client.cipher()! } as object);

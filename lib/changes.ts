@@ -19,13 +19,6 @@ export class Changes {
     this.#waiting.add(wake);
     return { [Symbol.dispose]: () => void this.#waiting.delete(wake) };
   }
-
-  /** Waits for the next change, no longer than `seconds`; whether there was one. */
-  async next(seconds: number): Promise<boolean> {
-    const { promise, resolve } = Promise.withResolvers<boolean>();
-    using _ = this.subscribe(() => resolve(true));
-    return await changeInTime(promise, seconds);
-  }
 }
 
 async function changeInTime(change: Promise<boolean>, seconds: number): Promise<boolean> {
@@ -54,7 +47,7 @@ export async function until<T>(
     if (got !== undefined) return got;
     if (timeout !== 0) {
       const left = (ends - performance.now()) / 1000;
-      if (left > 0 && await nextChange([source], left)) continue;
+      if (left > 0 && await nextChangeOf(source, left)) continue;
       throw timedOut(action, timeout);
     }
     if (turned) throw new OSError("EAGAIN", `Cannot ${action}()`);
@@ -66,6 +59,13 @@ export async function until<T>(
 /** What a call throws that waited for `seconds`. */
 export function timedOut(action: string, seconds: number | null): OSError {
   return new OSError("ETIMEDOUT", `Cannot ${action}()`, { text: `timed out after ${seconds} seconds` });
+}
+
+/** Waits for the next change, no longer than `seconds`; whether there was one. */
+export async function nextChangeOf(source: Changing, seconds: number): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  using _ = source.subscribe(() => resolve(true));
+  return await changeInTime(promise, seconds);
 }
 
 /** Waits for the next change of one of `sources`, no longer than `seconds`; whether there was one. */

@@ -53,6 +53,7 @@ export class TlsEndpoint implements StreamLink {
   readonly #changes = new Changes(); // what no one below tells of
   readonly #received = new ByteQueue();
   #tls: TLSSocket | undefined;
+  #open = false; // the handshake is over
   #ended = false;
   #told = false; // a call has thrown why the connection failed
   #closing: Promise<void> | undefined;
@@ -104,18 +105,20 @@ export class TlsEndpoint implements StreamLink {
   // ---- Waiting ----------------------------------------------------------------------------------------
 
   /** Makes a call of `timeout` seconds. One that may wait begins with the handshake, which has a deadline of its own. */
-  async until<T>(action: string, attempt: () => T | undefined, timeout = this.timeout): Promise<T> {
-    if (timeout === 0 || this.#isReady) return await until(this, action, attempt, timeout);
+  until<T>(action: string, attempt: () => T | undefined, timeout = this.timeout): Promise<T> {
+    const isOpen = this.#open ||= this.#tls?.version() !== undefined;
+    return isOpen || timeout === 0
+      ? until(this, action, attempt, timeout)
+      : this.#untilOpen(action, attempt, timeout);
+  }
+
+  async #untilOpen<T>(action: string, attempt: () => T | undefined, timeout: number | null): Promise<T> {
     const ends = performance.now() + (timeout ?? Infinity) * 1000;
     // Not 0 seconds, which is the non-blocking mode.
     const left = () => timeout && Math.max((ends - performance.now()) / 1000, Number.MIN_VALUE);
     const tls = await until(this, action, () => this.#opened(action), timeout);
     await this.#handshake(tls, action, left(), timeout);
     return await until(this, action, attempt, left());
-  }
-
-  get #isReady(): boolean {
-    return this.#closing === undefined && this.#tls?.version() !== undefined;
   }
 
   /** Completes the handshake within its own deadline; waits for `left` seconds, the rest of `timeout`. */
@@ -199,11 +202,15 @@ export class TlsEndpoint implements StreamLink {
 
   /** Calls `wake` whenever the events may be others, until disposed of. */
   subscribe(wake: () => void): Disposable {
-    const subscriptions = new DisposableStack();
-    subscriptions.use(this.#changes.subscribe(wake));
+    const own = this.#changes.subscribe(wake);
     const calls = this.#tls && TLSSocket.nonBlocking(this.#tls);
-    subscriptions.use((calls ?? this.#below).subscribe(wake));
-    return subscriptions;
+    const below = (calls ?? this.#below).subscribe(wake);
+    return {
+      [Symbol.dispose]() {
+        own[Symbol.dispose]();
+        below[Symbol.dispose]();
+      },
+    };
   }
 
   // ---- Under TLS --------------------------------------------------------------------------------------

@@ -141,7 +141,7 @@ export class TlsEndpoint implements StreamLink {
 
   /** Completes the handshake, whatever the mode; the deadline is the handshake's own. */
   async handshake(action: string): Promise<void> {
-    await this.until(action, () => true, null);
+    await this.until(action, () => this.#opened(action), null);
   }
 
   /** Goes on with the handshake without waiting; whether it is complete. */

@@ -5,17 +5,16 @@ import { CORE_EXPORTS } from "../lib/core.ts";
 /** The files of lib/ from the bottom up: a file imports from its own layer and from those below. */
 const LAYERS: readonly string[][] = [
   ["_std", "errors", "os_error", "bytes", "ip_address", "deadline", "md5"],
-  ["ussl_errors"],
-  ["duplex", "byte_queue", "tickets", "engine_state", "core_module"],
+  ["duplex", "byte_queue", "tickets", "engine_state", "core_module", "trace", "tcp_segment"],
   ["core"],
   ["session", "suites", "credentials", "certificate", "peer_certificate"],
   ["tls_numbers", "hello_fields", "fingerprint", "client_hello"],
   ["policy", "configure", "config", "profile", "files"],
   ["byte_pool", "wire", "connection", "base_engine", "engine"],
-  ["turns", "changes", "web_streams", "pump", "tcp_link", "client_choice", "nonblocking", "object"],
+  ["turns", "changes", "web_streams", "pump", "pcap", "tcp_link", "client_choice", "nonblocking", "object"],
   ["socket", "poll", "streams", "stream_reader", "stream_writer", "stream_socket"],
   ["ssl"],
-  ["tls_endpoint"],
+  ["ussl_errors", "tls_endpoint"],
   ["server", "worker_messages", "worker_link", "workers", "net", "addresses", "tcp_endpoint", "tcp_socket"],
   ["ussl", "ussl_context", "ussl_options", "ussl_socket"],
   [

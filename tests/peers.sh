@@ -25,6 +25,8 @@ micropython                         micropython
 node                                nodejs
 chromium                            chromium
 certutil                            libnss3-tools
+selfserv                            libnss3-tools
+tstclnt                             libnss3-tools
 wrk                                 wrk
 tshark                              tshark
 cc                                  gcc

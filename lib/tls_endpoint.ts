@@ -73,6 +73,11 @@ export class TlsEndpoint implements StreamLink {
     this.#below.timeout = seconds;
   }
 
+  /** Whether there is a connection, not closed here. */
+  get connected(): boolean {
+    return this.#closing === undefined && this.#below.connected;
+  }
+
   /** The TLS socket, once it was used. */
   get tls(): TLSSocket | undefined {
     return this.#tls;

@@ -80,7 +80,7 @@ export class SSLSocket extends StreamSocket implements HasDuplex, AsyncDisposabl
 
   /** Whether the connection below is there: by `connect()` or `accept()`, and not closed. */
   get connected(): boolean {
-    return this.#socket?.connected ?? true;
+    return this.#endpoint.connected;
   }
 
   /** Our address, once there is one. */

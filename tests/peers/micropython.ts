@@ -11,6 +11,8 @@ export interface MicropythonOptions {
   key?: string;
   /** Poll a non-blocking socket, the handshake deferred. */
   deferred?: boolean;
+  /** Use the streams of its asyncio. */
+  asyncio?: boolean;
 }
 
 /** What MicroPython found, or what it raised. */
@@ -20,6 +22,8 @@ export interface MicropythonResult {
   args?: (string | number)[];
   /** The suite, in mbedTLS's spelling, and the version. */
   cipher?: [string, string];
+  /** Client, by asyncio: the call that raised. */
+  where?: string;
   /** Client: the line that came back. */
   line?: string;
   /** Client: the length of the peer's certificate. */

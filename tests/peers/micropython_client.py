@@ -1,6 +1,7 @@
 # A TLS client for MicroPython 1.25, whose module is `tls`. One argument, JSON: see micropython.ts. Sends a line, prints
-# what comes back and what it found as a line of JSON. "deferred": by polling, with the handshake on first use.
-import json, select, socket, sys, tls
+# what comes back and what it found as a line of JSON. "deferred": by polling, with the handshake on first use; "asyncio":
+# by its streams, whose handshake is on first use, too.
+import asyncio, json, select, socket, sys, tls
 
 options = json.loads(sys.argv[1])
 
@@ -48,8 +49,27 @@ def deferred(sock, line):
                 return got
 
 
-result = {}
-try:
+async def streams():
+    where = "connect"
+    try:
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", options["port"], ssl=context(), server_hostname=options.get("hostname")
+        )
+        writer.write(options.get("line", "hello").encode() + b"\n")
+        where = "drain"
+        await writer.drain()
+        where = "readline"
+        result["line"] = (await reader.readline()).decode()
+        if options.get("read"):
+            result["rest"] = len(await reader.read())
+        writer.close()
+        await writer.wait_closed()
+    except Exception:
+        result["where"] = where
+        raise
+
+
+def sockets():
     s = socket.socket()
     s.connect(socket.getaddrinfo("127.0.0.1", options["port"])[0][-1])
     polling = options.get("deferred", False)
@@ -64,6 +84,14 @@ try:
     if options.get("read"):
         result["rest"] = len(ss.read())
     ss.close()
+
+
+result = {}
+try:
+    if options.get("asyncio"):
+        asyncio.run(streams())
+    else:
+        sockets()
 except Exception as e:
     result["error"] = type(e).__name__
     result["args"] = [str(a) if isinstance(a, str) else a for a in e.args]

@@ -1,7 +1,7 @@
 # A TLS server for MicroPython 1.25, whose module is `tls`. One argument, JSON: see micropython.ts. Gives back each line,
 # in capitals, until the client says "bye" or ends; prints a line of JSON for each connection. "deferred": by polling, with
-# the handshake on first use.
-import json, select, socket, sys, tls
+# the handshake on first use; "asyncio": by its streams, likewise.
+import asyncio, json, select, socket, sys, tls
 
 options = json.loads(sys.argv[1])
 
@@ -49,6 +49,40 @@ def deferred(sock):
         poller.modify(sock, select.POLLOUT if out else select.POLLIN)
 
 
+def told(e):
+    return {
+        "event": "closed",
+        "error": type(e).__name__,
+        "args": [str(a) if isinstance(a, str) else a for a in e.args],
+    }
+
+
+async def handler(reader, writer):
+    result = {"event": "closed", "lines": 0}
+    try:
+        while True:
+            line = await reader.readline()
+            if not line or line == b"bye\n":
+                break
+            writer.write(line.upper())
+            await writer.drain()
+            result["lines"] += 1
+    except Exception as e:
+        result = told(e)
+    writer.close()
+    await writer.wait_closed()
+    print(json.dumps(result))
+
+
+async def serve():
+    server = await asyncio.start_server(handler, "127.0.0.1", options["port"], ssl=context)
+    print(json.dumps({"event": "listening"}))
+    await server.wait_closed()
+
+
+if options.get("asyncio"):
+    asyncio.run(serve())
+
 listener = socket.socket()
 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 listener.bind(socket.getaddrinfo("127.0.0.1", options["port"])[0][-1])
@@ -65,8 +99,7 @@ while True:
         result["cipher"] = ss.cipher()
         ss.close()
     except Exception as e:
-        result["error"] = type(e).__name__
-        result["args"] = [str(a) if isinstance(a, str) else a for a in e.args]
+        result = told(e)
         conn.setblocking(True)
         try:
             conn.read()  # to close with unread bytes would be a reset, which overtakes the alert

@@ -38,9 +38,12 @@
  */
 export { save_session, wrap_socket } from "./lib/ussl.ts";
 export {
+  type EcdsaSignCallback,
   PROTOCOL_TLS_CLIENT,
   PROTOCOL_TLS_SERVER,
+  type PskKeys,
   SSLContext,
+  type VerifyCallback,
   type VerifyLocations,
 } from "./lib/ussl_context.ts";
 export type { ConnectionOptions, WrapOptions } from "./lib/ussl_options.ts";

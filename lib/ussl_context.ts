@@ -1,13 +1,22 @@
 /** MicroPython's `tls.SSLContext`. */
 
-import { typeName } from "./bytes.ts";
+import { toBytes } from "./byte_queue.ts";
+import { assertBytes, type Bytes, copyOf, decodeText, EMPTY, typeName } from "./bytes.ts";
 import { TLSConfig } from "./config.ts";
 import { Core } from "./core.ts";
 import type { Source } from "./credentials.ts";
 import type { DuplexLike } from "./duplex.ts";
 import { CODE, SSLError as TLSError } from "./errors.ts";
 import { type FileOrData, loadSourceSync } from "./files.ts";
-import { CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED, type CertReqs, type TLSConfigOptions } from "./policy.ts";
+import {
+  CERT_NONE,
+  CERT_OPTIONAL,
+  CERT_REQUIRED,
+  type CertReqs,
+  type PolicyOptions,
+  PSK_MAX,
+  type TLSConfigOptions,
+} from "./policy.ts";
 import type { ContextOptions, SSLContext as TLSContext } from "./ssl.ts";
 import { suiteIds, suitesOf, TLSVersion } from "./suites.ts";
 import type { Socket } from "./tcp_socket.ts";
@@ -20,6 +29,24 @@ import { mbedtlsName, type SSLSocket, wrap } from "./ussl_socket.ts";
 export const PROTOCOL_TLS_CLIENT = 0;
 /** A server's context. */
 export const PROTOCOL_TLS_SERVER = 1;
+
+/** Finds the pre-shared key of an identity: a `Map` of texts, or what has such a `get()`. */
+export type PskKeys = ReadonlyMap<string, Uint8Array> | {
+  /** The key; `null` or `undefined`: the identity is not known. */
+  get(identity: Uint8Array<ArrayBuffer>): Uint8Array | null | undefined;
+};
+
+/** Judges a certificate of the peer's chain, DER; the leaf's depth is 0. 0 goes on, any other number ends the handshake. */
+export type VerifyCallback = (cert: Uint8Array<ArrayBuffer>, depth: number) => number;
+
+/**
+ * Signs `hash` in the key's place: with ECDSA, the signature in DER. `key` is what `load_cert_chain()` was given, such as the name
+ * of a slot of a secure element; empty if nothing.
+ */
+export type EcdsaSignCallback = (
+  key: Uint8Array<ArrayBuffer>,
+  hash: Uint8Array<ArrayBuffer>,
+) => Uint8Array<ArrayBuffer>;
 
 /** Where trusted certificates are. */
 export interface VerifyLocations {
@@ -62,9 +89,14 @@ export interface VerifyLocations {
 export class SSLContext {
   readonly #serverSide: boolean;
   #verifyMode: CertReqs;
-  #credential: { chain: Source; key: Source } | undefined;
+  #credential: { chain: Source; key?: Source } | undefined;
   #trust: Source[] = [];
   #ciphers: readonly string[] | undefined;
+  #verify: VerifyCallback | null = null;
+  #sign: EcdsaSignCallback | null = null;
+  #pskIdentity: string | Uint8Array | null = null;
+  #pskKey: Uint8Array | null = null;
+  #pskKeys: PskKeys | null = null;
   #context: Promise<TLSContext> | undefined; // until something is changed
 
   /**
@@ -122,13 +154,16 @@ export class SSLContext {
    * Loads our certificate and its key, at once.
    *
    * @param certfile The certificate, with its chain: a path, PEM text, or bytes (PEM or DER).
-   * @param keyfile The key, likewise.
+   * @param keyfile The key, likewise. With {@linkcode SSLContext.ecdsa_sign_callback}, set before, bytes for that, or `null`.
    * @throws {OSError} A file that cannot be read.
    * @throws {TypeError} What is no certificate or key, or two that do not match.
    */
-  load_cert_chain(certfile: FileOrData, keyfile: FileOrData): void {
-    const credential = { chain: this.#load("certfile", certfile), key: this.#load("keyfile", keyfile) };
-    this.#check({ serverSide: true, credential });
+  load_cert_chain(certfile: FileOrData, keyfile: FileOrData | null): void {
+    const chain = this.#load("certfile", certfile);
+    const none = keyfile === null && this.#sign !== null;
+    const credential = none ? { chain } : { chain, key: this.#load("keyfile", keyfile) };
+    const unused = () => new Uint8Array();
+    this.#check({ serverSide: true, credential: this.#sign === null ? credential : { chain, sign: unused } });
     this.#change(() => this.#credential = credential);
   }
 
@@ -180,6 +215,73 @@ export class SSLContext {
     this.#change(() => this.#ciphers = [...ciphers]);
   }
 
+  /** Judges each certificate of the peer's chain; not asked with `CERT_NONE`. @default {null} */
+  get verify_callback(): VerifyCallback | null {
+    return this.#verify;
+  }
+
+  set verify_callback(callback: VerifyCallback | null) {
+    assertFunction("verify_callback", callback);
+    this.#change(() => this.#verify = callback);
+  }
+
+  /** Signs in place of the key; our certificate must be one for ECDSA. @default {null} */
+  get ecdsa_sign_callback(): EcdsaSignCallback | null {
+    return this.#sign;
+  }
+
+  set ecdsa_sign_callback(callback: EcdsaSignCallback | null) {
+    assertFunction("ecdsa_sign_callback", callback);
+    this.#change(() => this.#sign = callback);
+  }
+
+  /** Client: who we are to a server with pre-shared keys. With `psk_key`, only suites that use the key are offered. @default {null} */
+  get psk_identity(): string | Uint8Array | null {
+    return this.#pskIdentity;
+  }
+
+  set psk_identity(identity: string | Uint8Array | null) {
+    this.#assertSide("psk_identity", false);
+    if (identity !== null) toBytes("psk_identity", identity);
+    this.#change(() => this.#pskIdentity = identity);
+  }
+
+  /** Client: the key that we share with the server, 1 to 256 bytes (MicroPython's: 48). @default {null} */
+  get psk_key(): Uint8Array | null {
+    return this.#pskKey;
+  }
+
+  set psk_key(key: Uint8Array | null) {
+    this.#assertSide("psk_key", false);
+    if (key !== null) {
+      assertBytes("psk_key", key);
+      if (key.length < 1 || key.length > PSK_MAX) {
+        throw new RangeError(`Cannot use psk_key: a key has 1 to ${PSK_MAX} bytes, got ${key.length}`);
+      }
+    }
+    this.#change(() => this.#pskKey = key && copyOf(key));
+  }
+
+  /** Server: the keys of clients, by their identities. Only suites that use them are accepted. @default {null} */
+  get server_psk_keys(): PskKeys | null {
+    return this.#pskKeys;
+  }
+
+  set server_psk_keys(keys: PskKeys | null) {
+    this.#assertSide("server_psk_keys", true);
+    if (keys !== null && typeof keys?.get !== "function") {
+      throw new TypeError(
+        `Cannot use server_psk_keys: expected a Map or what has get(), got ${typeName(keys)}`,
+      );
+    }
+    this.#change(() => this.#pskKeys = keys);
+  }
+
+  #assertSide(name: string, serverSide: boolean): void {
+    if (this.#serverSide === serverSide) return;
+    throw new TypeError(`Cannot use ${name}: it is for ${serverSide ? "servers" : "clients"}`);
+  }
+
   /**
    * Puts TLS on a socket. See {@linkcode wrap_socket}.
    *
@@ -197,9 +299,8 @@ export class SSLContext {
     if ((options.server_side ?? serverSide) !== serverSide) {
       throw new TypeError(`Cannot use server_side: the context is a ${serverSide ? "server" : "client"}'s`);
     }
-    if (
-      this.#verifyMode === CERT_REQUIRED && !serverSide && connection.options.serverHostname === undefined
-    ) {
+    const checksName = this.#verifyMode === CERT_REQUIRED && !serverSide && this.#psk === undefined;
+    if (checksName && connection.options.serverHostname === undefined) {
       throw new TypeError("Cannot wrap_socket(): CERT_REQUIRED requires server_hostname");
     }
     const context = await (this.#context ??= build(this.#options()));
@@ -207,22 +308,60 @@ export class SSLContext {
     return await wrap(sock, { context, own: false, ...connection });
   }
 
-  #options(): ContextOptions {
-    if (this.#serverSide && this.#credential === undefined) {
-      throw new TypeError("Cannot wrap_socket(): a server needs load_cert_chain()");
+  /** A client's pre-shared key, once it has both halves. */
+  get #psk(): PolicyOptions["psk"] {
+    const [identity, key] = [this.#pskIdentity, this.#pskKey];
+    return identity !== null && key !== null ? { identity, key } : undefined;
+  }
+
+  #certificates(): ContextOptions {
+    const { chain, key } = this.#credential ?? {};
+    const callback = this.#sign;
+    if (chain === undefined) return {};
+    if (callback === null) {
+      if (key === undefined) throw new TypeError("Cannot wrap_socket(): load_cert_chain() was given no key");
+      return { certfile: chain.bytes, keyfile: key.bytes };
     }
-    if (this.#verifyMode !== CERT_NONE && this.#trust.length === 0) {
+    const sign = (hash: Bytes, scheme: string) => {
+      if (!scheme.startsWith("ecdsa_")) throw new TypeError(`ecdsa_sign_callback cannot sign ${scheme}`);
+      return callback(key?.bytes ?? EMPTY, hash);
+    };
+    return { certificates: [{ certfile: chain.bytes, sign }] };
+  }
+
+  #options(): ContextOptions {
+    const psk = this.#psk;
+    const keys = this.#pskKeys;
+    const usesPsk = psk !== undefined || keys !== null;
+    if (this.#serverSide && this.#credential === undefined && !usesPsk) {
+      throw new TypeError("Cannot wrap_socket(): a server needs load_cert_chain() or server_psk_keys");
+    }
+    // With a pre-shared key there may be no certificate to check.
+    const certReqs = usesPsk && this.#trust.length === 0 ? CERT_NONE : this.#verifyMode;
+    if (certReqs !== CERT_NONE && this.#trust.length === 0) {
       throw new TypeError("Cannot wrap_socket(): verify_mode needs load_verify_locations()");
     }
-    const { chain, key } = this.#credential ?? {};
     return {
       serverSide: this.#serverSide,
-      certReqs: this.#verifyMode,
-      ...(chain && key && { certfile: chain.bytes, keyfile: key.bytes }),
-      ...(this.#verifyMode !== CERT_NONE && { caCerts: this.#trust.map(({ bytes }) => bytes) }),
+      certReqs,
+      ...this.#certificates(),
+      ...(certReqs !== CERT_NONE && { caCerts: this.#trust.map(({ bytes }) => bytes) }),
+      ...(certReqs !== CERT_NONE && this.#verify && { verifyCallback: this.#verify }),
+      ...(psk && { psk }),
+      ...(keys && { pskCallback: (identity) => lookUp(keys, identity) }),
       ...(this.#ciphers && { ciphers: this.#ciphers, ...versionFor(this.#ciphers) }),
     };
   }
+}
+
+function assertFunction(name: string, callback: unknown): void {
+  if (callback === null || typeof callback === "function") return;
+  throw new TypeError(`Cannot use ${name}: expected a function or null, got ${typeName(callback)}`);
+}
+
+function lookUp(keys: PskKeys, identity: Bytes): Bytes | undefined {
+  const key = keys instanceof Map ? keys.get(decodeText(identity)) : keys.get(identity as Bytes & string);
+  return key === null || key === undefined ? undefined : key as Bytes;
 }
 
 /** The version, if the suites are all of one: to offer the other, too, would be to fail with a peer that has both. */

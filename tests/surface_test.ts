@@ -45,7 +45,7 @@ const SOCKET_TYPES = "Address AddressInfo Duplex ErrorCode HasDuplex Pollable TL
 /** Names that `./ussl` exports, with its types. */
 const USSL_VALUES = `
   CERT_NONE CERT_OPTIONAL CERT_REQUIRED OSError PROTOCOL_TLS_CLIENT PROTOCOL_TLS_SERVER SSLContext SSLError SSLSession SSLSocket SSL_TIMEOUT StreamSocket save_session wrap_socket`;
-const USSL_TYPES = "ConnectionOptions VerifyLocations WrapOptions";
+const USSL_TYPES = "ConnectionOptions EcdsaSignCallback PskKeys VerifyCallback VerifyLocations WrapOptions";
 
 /** The members of the classes that users hold: their own and the inherited ones; \`static\` ones with a dot. */
 const MEMBERS: Record<string, string> = {
@@ -73,7 +73,9 @@ const MEMBERS: Record<string, string> = {
   Socket:
     `accept bind close connect connected duplex gettimeout listen localAddr makefile pollEvents read readinto readline recv remoteAddr send sendall
     setblocking setsockopt settimeout subscribe write`,
-  "ussl.SSLContext": "get_ciphers load_cert_chain load_verify_locations set_ciphers verify_mode wrap_socket",
+  "ussl.SSLContext":
+    `ecdsa_sign_callback get_ciphers load_cert_chain load_verify_locations psk_identity psk_key server_psk_keys set_ciphers
+    verify_callback verify_mode wrap_socket`,
   "ussl.SSLSocket":
     `accept bind cipher close connect connected do_handshake duplex getpeercert gettimeout listen localAddr makefile
     pollEvents read readinto readline recv remoteAddr send sendall session_reused setblocking setsockopt settimeout subscribe version

@@ -79,6 +79,8 @@ int on_hello(mbedtls_ssl_context *ssl)
 static int on_verify(void *p_conn, mbedtls_x509_crt *crt, int depth, uint32_t *flags)
 {
     connection *conn = p_conn;
+    if (conn->chain_done) conn->chain_len = 0;
+    conn->chain_done = depth == 0;
     if (depth < CHAIN_MAX) {
         conn->chain[depth] = crt;
         if ((size_t) depth >= conn->chain_len) conn->chain_len = (size_t) depth + 1;

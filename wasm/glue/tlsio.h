@@ -172,6 +172,7 @@ struct connection {
     /* The chain that verified, leaf first; the certificates belong to the session and the config. */
     const mbedtls_x509_crt *chain[CHAIN_MAX];
     size_t chain_len;
+    int chain_done; /* the leaf was seen: what comes next begins another chain, in a renegotiation */
     int ticket_suite; /* TLS 1.2 server: that of the session in the client's ticket */
     /* TLS 1.3 server: what the ticket said of a client that sends no certificate when it resumes. */
     unsigned char *ticket_peer;

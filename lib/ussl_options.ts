@@ -52,12 +52,13 @@ export interface WrapOptions extends ConnectionOptions {
 /** What the options of a connection are in ours. */
 export interface Connecting {
   readonly options: SocketOptions;
+  /** Whether the handshake is part of wrapping, connecting and accepting. */
   readonly handshake: boolean;
 }
 
 const SHUTDOWN_TIMEOUT = 20; // seconds that what was sent has to leave; as long as a plain socket's
 
-/** A type of each option, for those that have one. */
+/** What each option is: a type of JavaScript's, data, or a file or data. */
 const CONNECTION_TYPES = {
   server_side: "boolean",
   server_hostname: "string",

@@ -6,24 +6,20 @@ import { CODE, SSLError as TLSError } from "./errors.ts";
 import { OSError } from "./os_error.ts";
 import type { PeerCertificate } from "./peer_certificate.ts";
 import type { SSLSession } from "./session.ts";
-import type { SocketOptions } from "./socket.ts";
 import { SSLContext as TLSContext } from "./ssl.ts";
 import { StreamSocket } from "./stream_socket.ts";
 import { endpointOf, Socket, TCP_NODELAY } from "./tcp_socket.ts";
 import { belowStream, TlsEndpoint } from "./tls_endpoint.ts";
 import { SSLError, toSeedError } from "./ussl_errors.ts";
+import type { Connecting } from "./ussl_options.ts";
 
 const TICKET_WAIT = 2; // seconds; a TLS 1.3 server sends its ticket at once, so it comes a round trip after the handshake
 
 /** How a socket is wrapped. */
-export interface Wrapping {
+export interface Wrapping extends Connecting {
   readonly context: TLSContext;
   /** Whether the context is this socket's own, to be disposed of by it. */
   readonly own: boolean;
-  /** Of the connection. */
-  readonly options: SocketOptions;
-  /** Whether the handshake is part of wrapping, connecting and accepting. */
-  readonly handshake: boolean;
 }
 
 /** Wraps a socket, and completes the handshake of one that is connected, unless it is deferred. */

@@ -1,5 +1,6 @@
 /** The SSL socket of tlsio/ussl: wrapping before and after connecting, and all the methods of the socket that it wraps. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { Core } from "../lib/core.ts";
 import { wrapSocket } from "../lib/ssl.ts";
 import * as mp from "../socket.ts";
 import { socket } from "../socket.ts";
@@ -408,4 +409,27 @@ test("save_session(): a server that gives no session is an SSLError, and what is
     TypeError,
     "expected an SSL socket",
   );
+});
+
+// ---- Leaks ----------------------------------------------------------------------------------------------
+
+test("wrap_socket(): connections that end in all ways leave nothing in the core", async () => {
+  const core = Core.shared();
+  const once = async (how: number) => {
+    const [mine, theirs] = await pair(
+      how % 2 ? TLS12 : {},
+      how === 5 ? { certfile: identity("expired").cert } : {},
+    );
+    if (how !== 4) await Promise.allSettled([mine.do_handshake(), theirs.do_handshake()]); // 4: never used
+    if (how < 4) {
+      await mine.write("data\n");
+      if (how !== 2) await theirs.readline();
+    }
+    if (how === 3) await mine.close(); // before the other
+    await closeAll(mine, theirs);
+  };
+  for (let how = 0; how < 6; how++) await once(how); // what mbedTLS allocates once for all
+  const before = core.allocated;
+  for (let i = 0; i < 60; i++) await once(i % 6);
+  assertEquals(core.allocated, before);
 });

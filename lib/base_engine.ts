@@ -46,6 +46,7 @@ export abstract class BaseEngine {
   #facts: Facts | undefined; // from the end of the handshake on, or from when the peer has proved who it is
   #serverName: string | undefined; // likewise
   #handshakeDone = false;
+  #refused = false;
   #judging = false; // the handshake waits for accept() or refuse()
 
   /** For the engines that add a way in and out. */
@@ -93,8 +94,14 @@ export abstract class BaseEngine {
   refuse(error: SSLError, alert: number | undefined): never {
     this.#error = error;
     this.setState("failed");
+    this.#refused = alert !== undefined;
     if (alert !== undefined) this.#connection.alert(alert);
     throw error;
+  }
+
+  /** Whether {@linkcode BaseEngine.refuse} has sent an alert, whatever kind of error it was given. */
+  get refused(): boolean {
+    return this.#refused;
   }
 
   /** Goes on with the handshake as far as the received records allow. */
@@ -366,14 +373,17 @@ export abstract class BaseEngine {
 
   /** @internal Runs one call of the core; a trap becomes this engine's failure. */
   protected run(call: (connection: Connection) => number): number {
+    let code: number;
     try {
-      return call(this.#connection);
+      code = call(this.#connection);
     } catch (error) {
       if (!(error instanceof SSLError)) throw error;
       this.#error = error;
       this.setState("failed");
       throw error;
     }
+    if (this.#connection.freed) this.assertUsable("go on"); // a callback has given it up
+    return code;
   }
 
   /** @internal Makes the failure final, and queues the alert that mbedTLS did not send. */

@@ -242,9 +242,9 @@ export class Pump {
    * overtakes it.
    */
   async linger(): Promise<void> {
-    const { error } = this.engine;
+    const { error, refused } = this.engine;
     if (error === undefined || this.#released !== undefined) return;
-    if (error.kind === "alert" || error.kind === "eof") return; // the peer ended it
+    if (!refused && (error.kind === "alert" || error.kind === "eof")) return; // the peer ended it
     await inTime(this.#drain(), LINGER).catch(() => {});
   }
 

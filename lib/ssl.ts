@@ -255,6 +255,9 @@ export class SSLContext implements Disposable {
   #check(options: SocketOptions): SocketOptions & { savedSession?: SSLSession } {
     const serverHostname = this.#checkHostname(options.serverHostname);
     if (options.initialData !== undefined) assertBytes("initialData", options.initialData);
+    if (options.signal !== undefined && !(options.signal instanceof AbortSignal)) {
+      throw new TypeError(`Cannot use signal: expected an AbortSignal, got ${typeName(options.signal)}`);
+    }
     if (options.earlyData !== undefined) checkEarlyData(this.#config, options.earlyData);
     const { savedSession: saved, serverHostname: _, ...rest } = options;
     const savedSession = saved instanceof Uint8Array ? SSLSession.from(saved) : saved;

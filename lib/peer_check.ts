@@ -41,7 +41,8 @@ export class PeerCheck extends Stage {
     const { type, words } = ANSWERS[name];
     try {
       const answer = await ask();
-      if (typeof answer !== type) throw new TypeError(`expected ${words}, got ${typeName(answer)}`);
+      const given: string = typeof answer;
+      if (given !== type) throw new TypeError(`expected ${words}, got ${typeName(answer)}`);
       return answer;
     } catch (cause) {
       if (cause instanceof SSLError) throw cause;

@@ -199,6 +199,9 @@ export function checkOptions(options: TLSConfigOptions, serverSide: boolean, cer
     throw new RangeError(`Cannot use minRsaBits: expected 1024 to 8192, got ${minRsaBits}`);
   }
   if (options.psk !== undefined) {
+    if (typeof options.psk !== "object" || options.psk === null) {
+      throw new TypeError(`Cannot use psk: expected { identity, key }, got ${typeName(options.psk)}`);
+    }
     const { key, identity } = options.psk;
     assertBytes("psk.key", key);
     if (typeof identity !== "string") assertBytes("psk.identity", identity);

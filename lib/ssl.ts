@@ -133,6 +133,33 @@ const CONTEXT_OPTIONS = [
   "pskCallback",
 ] as const satisfies readonly (keyof ContextOptions)[];
 
+const SOCKET_OPTIONS = [
+  "serverHostname",
+  "savedSession",
+  "earlyData",
+  "doHandshake",
+  "timeout",
+  "shutdownTimeout",
+  "signal",
+  "initialData",
+  "suppressRaggedEofs",
+  "trace",
+] as const satisfies readonly (keyof SocketOptions)[];
+
+/** Throws for options that there are not: a check that is misspelled would not be made. */
+function assertKnown(
+  options: object,
+  known: readonly string[],
+  others: readonly string[],
+  whose: string,
+): void {
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined || known.includes(name)) continue;
+    const state = others.includes(name) ? whose : "there is no such option";
+    throw new TypeError(`Cannot use ${name}: ${state}`);
+  }
+}
+
 /**
  * Certificates, trust and policy, read once for many connections. Connections of one server context resume each
  * other's sessions.
@@ -203,6 +230,7 @@ export class SSLContext implements Disposable {
    * @throws {SSLError} `kind: "config"`: a certificate or key that does not parse, or does not match.
    */
   static async create(options: ContextOptions = {}): Promise<SSLContext> {
+    assertKnown(options, CONTEXT_OPTIONS, SOCKET_OPTIONS, "it is for a connection, not for a context");
     const { profile, certfile, keyfile, password, certificates, caCerts, crls, ...others } = options;
     const { getConfigForClient, getCertificate, ...given } = others;
     const policy: TLSConfigOptions = { ...resolveProfile(profile).policy, ...given };
@@ -253,6 +281,7 @@ export class SSLContext implements Disposable {
   }
 
   #check(options: SocketOptions): SocketOptions & { savedSession?: SSLSession } {
+    assertKnown(options, SOCKET_OPTIONS, CONTEXT_OPTIONS, "the context decides it");
     const serverHostname = this.#checkHostname(options.serverHostname);
     if (options.initialData !== undefined) assertBytes("initialData", options.initialData);
     if (options.signal !== undefined && !(options.signal instanceof AbortSignal)) {
@@ -377,20 +406,26 @@ function normalizeHostname(hostname: string): string {
  */
 export async function wrapSocket(conn: DuplexLike, options: WrapSocketOptions = {}): Promise<SSLSocket> {
   const { context, ...rest } = options;
-  const given = contextPart(rest);
   if (context !== undefined) {
-    const [name] = Object.keys(given);
-    if (name !== undefined) throw new TypeError(`Cannot use ${name}: the context decides it`);
-    return await context.wrapSocket(conn, rest);
+    if (context instanceof SSLContext) return await context.wrapSocket(conn, rest);
+    throw new TypeError(`Cannot use context: expected an SSLContext, got ${typeName(context)}`);
   }
-  using own = await SSLContext.create(given);
-  return await own.wrapSocket(conn, rest);
+  const parts = partsOf(rest);
+  using own = await SSLContext.create(parts.context);
+  return await own.wrapSocket(conn, parts.socket);
 }
 
-/** The options of a context among those of {@linkcode wrapSocket}. */
-export function contextPart(options: WrapSocketOptions): ContextOptions {
-  const given = CONTEXT_OPTIONS.filter((name) => options[name] !== undefined);
-  return Object.fromEntries(given.map((name) => [name, options[name]]));
+/** The options of {@linkcode wrapSocket} that are given: those of a connection, and the rest, for a context. */
+export function partsOf(options: WrapSocketOptions): { context: ContextOptions; socket: SocketOptions } {
+  const parts: { context: Record<string, unknown>; socket: Record<string, unknown> } = {
+    context: {},
+    socket: {},
+  };
+  const names: readonly string[] = SOCKET_OPTIONS;
+  for (const [name, value] of Object.entries(options)) {
+    if (value !== undefined) parts[names.includes(name) ? "socket" : "context"][name] = value;
+  }
+  return parts;
 }
 
 /**

@@ -60,13 +60,13 @@ const MEMBERS: Record<string, string> = {
   TLSConfig: "acquire assertHost release speaks withCertificate",
   TLSEngine:
     `accept alpnProtocol assertUsable canAnswerEarly cipher closeNotify config connectionState distrust dropEarlyData earlyDataAccepted earlyState error exportKeyingMaterial
-    extendedMasterSecret fail forgetSession group handshake handshakeDone hasRecords maxWrite offered peerCertificates pending read readEarlyData receive receiveEof refuse
+    extendedMasterSecret fail forgetSession group handshake handshakeDone hasRecords maxWrite offered peerCertificates pending read readEarlyData receive receiveEof refuse refused
     run serverName session sessionReused setState state
     takeRecords takeUnread updateKey useConfig verifiedChain verifyFlags verifyMessage version wantsRecords wire write`,
   TicketKeyRing: ".from .share .shared generation keys load rotate size toBytes watch",
   PcapWriter: "tap toBytes truncated",
   Core:
-    `.idle .shared alloc allocated check collect connect defaultTrust disconnect free int32s memory retired sha256 text verifyText
+    `.idle .shared alloc allocated check collect connect defaultTrust disconnect free int32s memory retired sha256 text verifyText whenIdle
     version with`,
   Server:
     ".start abortClients abortHandshakes close closeClients isServing serveForever setContext sockets waitClosed",

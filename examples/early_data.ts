@@ -1,6 +1,7 @@
 /**
- * 0-RTT: a client's second visit brings its request with the first flight, and a server answers it before the handshake is
- * over. Anyone who recorded the request can send it again: so only what does no harm twice, here GET, is answered early.
+ * Early data (0-RTT): a client's second visit brings its request with the first flight, and a server answers it before the
+ * handshake is over. Anyone who recorded the request can send it again: so only what does no harm twice, here GET, is
+ * answered early.
  *
  * ```sh
  * deno run --allow-net examples/early_data.ts

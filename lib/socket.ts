@@ -11,8 +11,10 @@ import { inTime } from "./deadline.ts";
 import { type Duplex, type DuplexLike, withBytesFirst } from "./duplex.ts";
 import { readEarly } from "./early_reader.ts";
 import { TLSEngine } from "./engine.ts";
-import { CODE, SSLError, timedOut } from "./errors.ts";
+import { SSLError, timedOut } from "./errors.ts";
 import { NonBlocking, type TryOutcome } from "./nonblocking.ts";
+import { PeerCheck } from "./peer_check.ts";
+import { judgesPeer } from "./peer_policy.ts";
 import { SSLObject } from "./object.ts";
 import { DRAIN_MAX, type Pump, takeOver } from "./pump.ts";
 import type { SSLSession } from "./session.ts";
@@ -26,11 +28,7 @@ export interface SocketOptions {
   serverHostname?: string;
   /** Client: the session to resume. One that does not fit is passed over: a full handshake does as well. */
   savedSession?: SSLSession | Uint8Array;
-  /**
-   * Client: the first bytes to write, once: with the first flight (0-RTT) if `savedSession` allows it, else behind the
-   * handshake. Who records a first flight can send it again: only for what does no harm twice. `alpnProtocols` may then name
-   * only the protocol of the bytes. When the handshake fails, the server may have them all the same.
-   */
+  /** Client: the first bytes to write, before the handshake (0-RTT) if `savedSession` allows it: see docs/early_data.md. */
   earlyData?: Uint8Array;
   /** `true`: complete the handshake before the socket is given; `false`: at the first use. @default {true} */
   doHandshake?: boolean;
@@ -60,6 +58,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   readonly #pump: Pump;
   readonly #engine: TLSEngine;
   readonly #choice: ClientChoice | undefined;
+  readonly #check: PeerCheck | undefined;
   readonly #handshakeTimeout: number;
   readonly #shutdownTimeout: number;
   readonly #signal: AbortSignal | undefined;
@@ -82,6 +81,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     this.#engine = engine;
     this.#pump = takeOver(conn, engine);
     this.#choice = options.choose && new ClientChoice(this.#pump, options.choose);
+    if (judgesPeer(config.options) || options.choose) this.#check = new PeerCheck(this.#pump);
     this.#handshakeTimeout = timeout;
     this.#shutdownTimeout = shutdownTimeout;
     this.#signal = options.signal;
@@ -126,6 +126,10 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
       this.#pump.wake(); // who waits for early data
       // The last flight may wait for a peer that waits for us to read: it is not waited for.
       if (state === "done") return this.#pump.flushSoon();
+      if (state === "verify") {
+        await this.#check!.run();
+        continue;
+      }
       await this.#pump.flush();
       await this.#pump.fill();
       this.#pump.assertUsable();
@@ -134,8 +138,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
 
   #late(): SSLError {
     const peer = this.serverHostname === undefined ? "" : ` with ${JSON.stringify(this.serverHostname)}`;
-    const text = `Cannot complete TLS handshake${peer}: timed out after ${this.#handshakeTimeout} seconds`;
-    return new SSLError(text, { kind: "timeout", code: CODE.TIMEOUT });
+    return timedOut(`complete TLS handshake${peer}`, this.#handshakeTimeout)();
   }
 
   // ---- Reading and writing ----------------------------------------------------------------------------
@@ -179,18 +182,14 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   }
 
   /**
-   * Server with `maxEarlyData`: reads early data, with `doHandshake: false` before the handshake is over: then do only what
-   * does no harm twice, since whoever recorded it can send it again. `write()` may answer it at once. `read()` never gives
-   * early data, and fails while there is some.
+   * Server with `maxEarlyData`: reads early data; with `doHandshake: false` before the handshake is over, and `write()` may
+   * answer. Who recorded it can send it again: do only what does no harm twice. `read()` fails while there is some.
    *
-   * @param p Where to put it.
-   * @returns How many bytes; `null` when there is no more, or never was.
-   * @throws {SSLError} If the handshake fails.
+   * @returns How many bytes it put into `p`; `null` when there is no more, or never was.
    */
   async readEarlyData(p: Uint8Array<ArrayBuffer>): Promise<number | null> {
     assertBytes("p", p);
     this.#assertBlocking("readEarlyData");
-    this.#assertUsable("readEarlyData");
     return await readEarly(this.#pump, this.handshake(), p);
   }
 
@@ -268,7 +267,10 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     if (blocking) this.#nonBlocking = undefined;
     else {
       const late = () => this.#late();
-      this.#nonBlocking ??= new NonBlocking(this.#pump, this.#handshakeTimeout, late, this.#choice);
+      this.#nonBlocking ??= new NonBlocking(this.#pump, this.#handshakeTimeout, late, {
+        choice: this.#choice,
+        check: this.#check,
+      });
     }
   }
 

@@ -9,8 +9,8 @@ import { type Bytes, EMPTY, encodeText } from "./bytes.ts";
 import type { TLSConfig } from "./config.ts";
 import { IO_SIZE } from "./core.ts";
 import { Connection, type Facts, PAUSED } from "./connection.ts";
-import { type Cipher, type EngineState, type HandshakeOutcome, moved } from "./engine_state.ts";
 import { EARLY } from "./early_data.ts";
+import { type Cipher, type EngineState, type HandshakeOutcome, moved } from "./engine_state.ts";
 import {
   alertForCode,
   alertOf,

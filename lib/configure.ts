@@ -57,11 +57,11 @@ export function setPolicy(core: Core, handle: number, certReqs: CertReqs, option
     core.check("set minRsaBits", call.config_set_min_rsa(handle, options.minRsaBits));
   }
   if (options.psk !== undefined) setPsk(core, handle, options.psk);
+  if (options.pskCallback !== undefined) core.check("set pskCallback", call.config_ask_psk(handle));
   if (options.maxEarlyData) {
     StrikeRegister.of(core.now); // it begins before the first ticket that allows early data
     core.check("set maxEarlyData", call.config_set_early_data(handle, options.maxEarlyData));
   }
-  if (options.pskCallback !== undefined) core.check("set pskCallback", call.config_ask_psk(handle));
 
   const groups = options.groups === undefined ? [...GROUPS.values()] : groupIds(options.groups);
   const set = (list: Int32Array | Uint16Array, setter: (c: number, at: number, n: number) => number) =>

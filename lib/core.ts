@@ -79,11 +79,11 @@ export const CORE_IMPORTS = {
   entropy: 2,
   clock_ms: 0,
   key_log: 5,
-  early_data: 3,
-  early_claim: 3,
   verify_certificate: 4,
   psk_key: 5,
   sign_hash: 7,
+  early_data: 3,
+  early_claim: 3,
   trace: 6,
 } as const;
 

@@ -6,7 +6,7 @@
 
 import { assertBytes, encodeText, typeName } from "./bytes.ts";
 import type { Source } from "./credentials.ts";
-import { checkPeerPolicy, type PeerPolicyOptions } from "./peer_policy.ts";
+import { checkPeerPolicy, judgesPeer, type PeerPolicyOptions } from "./peer_policy.ts";
 import { isTLS13Suite, TLSVersion, versionName } from "./suites.ts";
 import { TicketKeyRing } from "./tickets.ts";
 
@@ -238,12 +238,11 @@ function checkMaxEarlyData(options: TLSConfigOptions, serverSide: boolean): void
   if (maxEarlyData === 0) return;
   if (!serverSide) throw new TypeError("Cannot use maxEarlyData: it is for servers; a client has earlyData");
   if (tickets === false) throw new TypeError("Cannot use maxEarlyData: it needs tickets");
-  for (const hook of ["verifyConnection", "onUnknownPeer"] as const) {
-    if (options[hook] === undefined) continue;
-    throw new TypeError(`Cannot use maxEarlyData: it would come before ${hook} is asked`);
-  }
   if (versionRange(options).maximum !== TLSVersion.TLSv1_3) {
     throw new TypeError("Cannot use maxEarlyData: it needs TLS 1.3");
+  }
+  if (judgesPeer(options)) {
+    throw new TypeError("Cannot use maxEarlyData: it comes before pins, onUnknownPeer and verifyConnection");
   }
 }
 

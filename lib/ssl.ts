@@ -222,8 +222,8 @@ export class SSLContext implements Disposable {
 
   /** For `startServer()` and `serve()`, whose handlers are not told of early data: throws for a context that takes it. */
   static refuseEarlyData(context: SSLContext | ContextOptions): void {
-    const options = context instanceof SSLContext ? context.#config.options : context;
-    if (options.maxEarlyData) {
+    const { maxEarlyData } = context instanceof SSLContext ? context.#config.options : context;
+    if (maxEarlyData) {
       throw new TypeError("Cannot use maxEarlyData: accept the connections yourself, and use wrapSocket()");
     }
   }

@@ -2,9 +2,9 @@
 import { assertEquals } from "@std/assert";
 import { OPTION } from "../lib/configure.ts";
 import { PSK_MAX } from "../lib/policy.ts";
+import { FACT_ORDER, PAUSED } from "../lib/connection.ts";
 import { TICKET_ID } from "../lib/core.ts";
 import { EARLY } from "../lib/early_data.ts";
-import { FACT_ORDER, PAUSED } from "../lib/connection.ts";
 import { KEYS_MAX } from "../lib/tickets.ts";
 
 const read = (path: string) => Deno.readTextFileSync(new URL(path, import.meta.url));

@@ -53,8 +53,9 @@ const MEMBERS: Record<string, string> = {
     setBlocking setTimeout tryHandshake tryRead tryWrite unwrap verifyFlags verifyMessage version writable write`,
   TLSConfig: "acquire assertHost release speaks withCertificate",
   TLSEngine:
-    `accept alpnProtocol assertUsable canAnswerEarly cipher closeNotify config connectionState distrust dropEarlyData earlyDataAccepted earlyState error exportKeyingMaterial extendedMasterSecret fail forgetSession group handshake
-    handshakeDone hasRecords maxWrite offered peerCertificates pending read readEarlyData receive receiveEof refuse run serverName session sessionReused setState state
+    `accept alpnProtocol assertUsable canAnswerEarly cipher closeNotify config connectionState distrust dropEarlyData earlyDataAccepted earlyState error exportKeyingMaterial
+    extendedMasterSecret fail forgetSession group handshake handshakeDone hasRecords maxWrite offered peerCertificates pending read readEarlyData receive receiveEof refuse
+    run serverName session sessionReused setState state
     takeRecords takeUnread updateKey useConfig verifiedChain verifyFlags verifyMessage version wantsRecords wire write`,
   TicketKeyRing: ".from .share .shared generation keys load rotate size toBytes watch",
   PcapWriter: "tap toBytes truncated",

@@ -159,6 +159,17 @@ static int offers_suite(const config *c, const mbedtls_ssl_session *session)
     return 0;
 }
 
+/*
+ * The age that a client tells is now minus then, both rounded down: it can be a millisecond more than the server's, and
+ * GnuTLS then takes the early data for a replay. So "then" is rounded up.
+ */
+static void round_ticket_time(mbedtls_ssl_session *session)
+{
+    if (session->tls_version == MBEDTLS_SSL_VERSION_TLS1_3 && session->ticket_reception_time < mbedtls_ms_time()) {
+        session->ticket_reception_time++;
+    }
+}
+
 /* Offers a session that connection_session() of an earlier connection gave. */
 int EXPORT(connection_offer_session)(connection *conn, const unsigned char *saved, size_t len)
 {
@@ -167,6 +178,7 @@ int EXPORT(connection_offer_session)(connection *conn, const unsigned char *save
     mbedtls_ssl_session_init(&session);
     int ret = mbedtls_ssl_session_load(&session, saved, len);
     if (ret == 0 && !offers_suite(conn->config, &session)) ret = MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
+    if (ret == 0) round_ticket_time(&session);
     if (ret == 0) ret = mbedtls_ssl_set_session(&conn->ssl, &session);
     if (ret == 0) put_early_data_off(conn);
     mbedtls_ssl_session_free(&session);

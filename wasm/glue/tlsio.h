@@ -224,6 +224,14 @@ extern connection *active;
 /* A server's callback for a ClientHello that has been read. */
 int on_hello(mbedtls_ssl_context *ssl);
 
+/* ---- policy.c -------------------------------------------------------------------------------------- */
+
+#define HANDSHAKE_PAUSED 1 /* of connection_handshake(): call it again to go on, or send an alert */
+
+/* Whether the step that began in state `before` has completed the peer's proof of who it is. */
+int has_proved(const mbedtls_ssl_context *ssl, int before);
+/* The host's say about a certificate: a callback of its own, and whether there must be a CRL. */
+int judge_certificate(connection *conn, const mbedtls_x509_crt *crt, int depth, uint32_t *flags);
 /* ---- early.c --------------------------------------------------------------------------------------- */
 
 /* A server has read a ticket, with its `tag`: keeps what early data depends on. Returns 0, or a negative code. */
@@ -239,15 +247,6 @@ int send_early_data(connection *conn, const unsigned char *bytes, size_t len);
 /* Whether a server may send before the handshake is over: it has taken early data. */
 int can_answer_early(const connection *conn);
 int answer_early(connection *conn, const unsigned char *bytes, size_t len);
-
-/* ---- policy.c -------------------------------------------------------------------------------------- */
-
-#define HANDSHAKE_PAUSED 1 /* of connection_handshake(): call it again to go on, or send an alert */
-
-/* Whether the step that began in state `before` has completed the peer's proof of who it is. */
-int has_proved(const mbedtls_ssl_context *ssl, int before);
-/* The host's say about a certificate: a callback of its own, and whether there must be a CRL. */
-int judge_certificate(connection *conn, const mbedtls_x509_crt *crt, int depth, uint32_t *flags);
 
 /* ---- idle.c ---------------------------------------------------------------------------------------- */
 

@@ -11,7 +11,7 @@ import { inTime } from "./deadline.ts";
 import { type Duplex, type DuplexLike, withBytesFirst } from "./duplex.ts";
 import { readEarly } from "./early_reader.ts";
 import { TLSEngine } from "./engine.ts";
-import { CODE, SSLError, timedOut } from "./errors.ts";
+import { SSLError, timedOut } from "./errors.ts";
 import { Goodbye } from "./goodbye.ts";
 import { NonBlocking, type TryOutcome } from "./nonblocking.ts";
 import { PeerCheck } from "./peer_check.ts";
@@ -29,11 +29,7 @@ export interface SocketOptions {
   serverHostname?: string;
   /** Client: the session to resume. One that does not fit is passed over: a full handshake does as well. */
   savedSession?: SSLSession | Uint8Array;
-  /**
-   * Client: the first bytes to write, once: with the first flight (0-RTT) if `savedSession` allows it, else behind the
-   * handshake. Who records a first flight can send it again: only for what does no harm twice. `alpnProtocols` may then name
-   * only the protocol of the bytes. When the handshake fails, the server may have them all the same.
-   */
+  /** Client: the first bytes to write, before the handshake (0-RTT) if `savedSession` allows it: see docs/early_data.md. */
   earlyData?: Uint8Array;
   /** `true`: complete the handshake before the socket is given; `false`: at the first use. @default {true} */
   doHandshake?: boolean;
@@ -188,18 +184,14 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   }
 
   /**
-   * Server with `maxEarlyData`: reads early data, with `doHandshake: false` before the handshake is over: then do only what
-   * does no harm twice, since whoever recorded it can send it again. `write()` may answer it at once. `read()` never gives
-   * early data, and fails while there is some.
+   * Server with `maxEarlyData`: reads early data; with `doHandshake: false` before the handshake is over, and `write()` may
+   * answer. Who recorded it can send it again: do only what does no harm twice. `read()` fails while there is some.
    *
-   * @param p Where to put it.
-   * @returns How many bytes; `null` when there is no more, or never was.
-   * @throws {SSLError} If the handshake fails.
+   * @returns How many bytes it put into `p`; `null` when there is no more, or never was.
    */
   async readEarlyData(p: Uint8Array<ArrayBuffer>): Promise<number | null> {
     assertBytes("p", p);
     this.#assertBlocking("readEarlyData");
-    this.#assertUsable("readEarlyData");
     return await readEarly(this.#pump, this.handshake(), p);
   }
 

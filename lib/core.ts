@@ -39,8 +39,11 @@ export const CORE_EXPORTS = {
   config_set_tickets: 5,
   config_use_tickets: 3,
   config_set_cache: 3,
+  config_use_datagrams: 4,
   connection_new: 1,
   connection_free: 1,
+  connection_use_datagrams: 4,
+  connection_timer: 1,
   connection_set_host: 3,
   connection_offer_session: 3,
   connection_handshake: 1,
@@ -81,9 +84,12 @@ export const IO_SIZE = 16384;
 
 /** The records' side of one connection: what the core's BIO imports call. Neither may throw or call back. */
 export interface ConnectionIO {
-  /** Takes the records at `memory[at .. at + length]`. */
+  /** Takes the records at `memory[at .. at + length]`: of DTLS, one datagram. */
   send(memory: Bytes, at: number, length: number): void;
-  /** Puts up to `length` received bytes at `memory[at]`. Returns how many, 0 at the end, or a negative code. */
+  /**
+   * Puts up to `length` received bytes at `memory[at]`: of DTLS, one datagram. Returns how many, 0 at the end, or a
+   * negative code.
+   */
   pull(memory: Bytes, at: number, length: number): number;
   /** Takes one secret of the handshake. */
   keyLog(type: number, secret: Bytes, clientRandom: Bytes): void;

@@ -42,6 +42,7 @@ config *EXPORT(config_new)(int is_server)
     c->profile = mbedtls_x509_crt_profile_default;
     mbedtls_ssl_config_init(&c->ssl);
     mbedtls_ssl_cache_init(&c->cache);
+    mbedtls_ssl_cookie_init(&c->cookies);
     int endpoint = is_server ? MBEDTLS_SSL_IS_SERVER : MBEDTLS_SSL_IS_CLIENT;
     if (mbedtls_ssl_config_defaults(&c->ssl, endpoint, MBEDTLS_SSL_TRANSPORT_STREAM,
                                     MBEDTLS_SSL_PRESET_DEFAULT) != 0) {
@@ -77,6 +78,7 @@ void EXPORT(config_free)(config *c)
     ticket_keys_free(c);
     mbedtls_ssl_config_free(&c->ssl);
     mbedtls_ssl_cache_free(&c->cache);
+    mbedtls_ssl_cookie_free(&c->cookies);
     mbedtls_free(c->suites);
     mbedtls_free(c->groups);
     mbedtls_free(c->sigalgs);

@@ -101,7 +101,8 @@ connection *EXPORT(connection_new)(config *c)
         connection_free(conn);
         return NULL;
     }
-    mbedtls_ssl_set_bio(&conn->ssl, conn, on_send, on_recv, NULL);
+    if (uses_datagrams(&conn->ssl)) set_datagram_bio(conn);
+    else mbedtls_ssl_set_bio(&conn->ssl, conn, on_send, on_recv, NULL);
     mbedtls_ssl_set_verify(&conn->ssl, on_verify, conn);
     if ((c->options & OPTION_KEY_LOG) != 0) mbedtls_ssl_set_export_keys_cb(&conn->ssl, on_key, conn);
     return conn;

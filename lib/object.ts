@@ -6,7 +6,7 @@
 
 import { copyOf } from "./bytes.ts";
 import { type PeerCertificate, peerCertificate } from "./peer_certificate.ts";
-import { CERT_NONE } from "./config.ts";
+import { CERT_NONE } from "./policy.ts";
 import type { TLSEngine } from "./engine.ts";
 import type { Cipher } from "./engine_state.ts";
 import type { SSLSession } from "./session.ts";

@@ -1,6 +1,6 @@
 /** Profiles: which core, and which defaults. A profile is data that you can read. */
 
-import type { PolicyOptions } from "./config.ts";
+import type { PolicyOptions } from "./policy.ts";
 
 /** One profile. */
 export interface Profile {

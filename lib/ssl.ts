@@ -7,7 +7,8 @@
 import { assertBytes, type Bytes, typeName } from "./bytes.ts";
 import type { ConfigChooser } from "./client_choice.ts";
 import type { ClientHello } from "./client_hello.ts";
-import { type PolicyOptions, TLSConfig, type TLSConfigOptions } from "./config.ts";
+import { TLSConfig } from "./config.ts";
+import type { PolicyOptions, TLSConfigOptions } from "./policy.ts";
 import type { Source } from "./credentials.ts";
 import type { DuplexLike } from "./duplex.ts";
 import { type FileOrData, loadSource } from "./files.ts";

@@ -1,6 +1,7 @@
 // What C and TypeScript must both know: the two sides are compared here, so that neither is kept in step by hand.
 import { assertEquals } from "@std/assert";
-import { OPTION, PSK_MAX } from "../lib/config.ts";
+import { OPTION } from "../lib/configure.ts";
+import { PSK_MAX } from "../lib/policy.ts";
 import { FACT_ORDER } from "../lib/connection.ts";
 import { KEYS_MAX } from "../lib/tickets.ts";
 

@@ -3,7 +3,8 @@ import { assert, assertEquals, assertInstanceOf, assertRejects, assertStringIncl
 import { createCertificate } from "../lib/certificate.ts";
 import type { ClientHello } from "../lib/client_hello.ts";
 import { encodeText } from "../lib/bytes.ts";
-import { CERT_REQUIRED, TLSConfig } from "../lib/config.ts";
+import { TLSConfig } from "../lib/config.ts";
+import { CERT_REQUIRED } from "../lib/policy.ts";
 import { SSLEOFError, SSLError } from "../lib/errors.ts";
 import { type GetConfigForClient, saveSession, SSLContext, wrapSocket } from "../lib/ssl.ts";
 import type { SSLSocket } from "../lib/socket.ts";

@@ -1,7 +1,8 @@
 /** What a config refuses, by name and before any I/O, and what it takes. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { encodeText } from "../lib/bytes.ts";
-import { CERT_REQUIRED, TLSConfig, type TLSConfigOptions } from "../lib/config.ts";
+import { TLSConfig } from "../lib/config.ts";
+import { CERT_REQUIRED, type TLSConfigOptions } from "../lib/policy.ts";
 import type { Duplex } from "../lib/duplex.ts";
 import { SSLContext, wrapSocket } from "../lib/ssl.ts";
 import { TLSVersion } from "../lib/suites.ts";

@@ -1,7 +1,8 @@
 /** Certificates and keys: where they come from, in which forms, and what is said when they cannot be used. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { encodeText } from "../lib/bytes.ts";
-import { CERT_OPTIONAL, CERT_REQUIRED, TLSConfig } from "../lib/config.ts";
+import { TLSConfig } from "../lib/config.ts";
+import { CERT_OPTIONAL, CERT_REQUIRED } from "../lib/policy.ts";
 import { SSLError } from "../lib/errors.ts";
 import { type ContextOptions, SSLContext } from "../lib/ssl.ts";
 import { bytesFrom, configs, EnginePair, fixedCore, source } from "./pair.ts";

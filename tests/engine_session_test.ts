@@ -1,7 +1,8 @@
 /** Resumption: what is saved, when it is offered, and what a resumed connection still knows. */
 import { assert, assertEquals, assertNotEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { Buffer } from "node:buffer";
-import { CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED, TLSConfig, type TLSConfigOptions } from "../lib/config.ts";
+import { TLSConfig } from "../lib/config.ts";
+import { CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED, type TLSConfigOptions } from "../lib/policy.ts";
 import { TLSEngine } from "../lib/engine.ts";
 import { SSLSession } from "../lib/session.ts";
 import {

@@ -1,7 +1,7 @@
 /** What each end asks of the other's certificate, and what it says about it. */
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
 import { X509Certificate } from "node:crypto";
-import { CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED, type TLSConfigOptions } from "../lib/config.ts";
+import { CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED, type TLSConfigOptions } from "../lib/policy.ts";
 import { SSLCertVerificationError } from "../lib/errors.ts";
 import { configs, credential, EnginePair, fixedCore, source, VERSIONS } from "./pair.ts";
 

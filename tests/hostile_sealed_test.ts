@@ -4,7 +4,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { type Bytes, concat } from "../lib/bytes.ts";
-import { CERT_REQUIRED } from "../lib/config.ts";
+import { CERT_REQUIRED } from "../lib/policy.ts";
 import {
   bytesFrom,
   configs,

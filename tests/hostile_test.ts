@@ -4,7 +4,8 @@
  */
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { type Bytes, encodeText, equalBytes } from "../lib/bytes.ts";
-import { CERT_REQUIRED, TLSConfig } from "../lib/config.ts";
+import { TLSConfig } from "../lib/config.ts";
+import { CERT_REQUIRED } from "../lib/policy.ts";
 import { Core } from "../lib/core.ts";
 import { TLSEngine } from "../lib/engine.ts";
 import { SSLEOFError, SSLError } from "../lib/errors.ts";

@@ -3,7 +3,8 @@ import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/asse
 import { Buffer } from "node:buffer";
 import { type Bytes, encodeText } from "../lib/bytes.ts";
 import { createCertificate } from "../lib/certificate.ts";
-import { TLSConfig, type TLSConfigOptions } from "../lib/config.ts";
+import { TLSConfig } from "../lib/config.ts";
+import type { TLSConfigOptions } from "../lib/policy.ts";
 import type { Duplex } from "../lib/duplex.ts";
 import { SSLCertVerificationError } from "../lib/errors.ts";
 import { SSLContext } from "../lib/ssl.ts";

@@ -3,7 +3,7 @@
 import { X509Certificate } from "node:crypto";
 import { assert, assertEquals, assertNotEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { encodeText } from "../lib/bytes.ts";
-import { CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED } from "../lib/config.ts";
+import { CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED } from "../lib/policy.ts";
 import { SSLError } from "../lib/errors.ts";
 import { SSLSession } from "../lib/session.ts";
 import type { SSLSocket } from "../lib/socket.ts";

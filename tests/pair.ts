@@ -13,7 +13,8 @@
  * @module
  */
 import { type Bytes, concat, EMPTY } from "../lib/bytes.ts";
-import { TLSConfig, type TLSConfigOptions } from "../lib/config.ts";
+import { TLSConfig } from "../lib/config.ts";
+import type { TLSConfigOptions } from "../lib/policy.ts";
 import { Core } from "../lib/core.ts";
 import type { Source } from "../lib/credentials.ts";
 import { TLSEngine, type TLSEngineOptions } from "../lib/engine.ts";

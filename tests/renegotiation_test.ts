@@ -1,7 +1,7 @@
 /** TLS 1.2 with `renegotiation: true`: a second handshake under the keys of the first. Refusals are in engine_close_test.ts. */
 import { assert, assertEquals } from "@std/assert";
 import { encodeText } from "../lib/bytes.ts";
-import { CERT_OPTIONAL } from "../lib/config.ts";
+import { CERT_OPTIONAL } from "../lib/policy.ts";
 import { configs, credential, ENDS, EnginePair, FixedClock, fixedCore, source, VERSIONS } from "./pair.ts";
 import { MESSAGE, message, Sealer, SEALER_CIPHERS, TYPE } from "./records.ts";
 

@@ -1,7 +1,7 @@
 /** SSLContext and the options of wrapSocket(): what is shared, what is checked, what is made of a host name. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { CERT_NONE, CERT_REQUIRED } from "../lib/config.ts";
+import { CERT_NONE, CERT_REQUIRED } from "../lib/policy.ts";
 import { SSLCertVerificationError } from "../lib/errors.ts";
 import { saveSession, SSLContext, wrapSocket, type WrapSocketOptions } from "../lib/ssl.ts";
 import { TicketKeyRing } from "../lib/tickets.ts";

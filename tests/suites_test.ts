@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { CERT_REQUIRED } from "../lib/config.ts";
+import { CERT_REQUIRED } from "../lib/policy.ts";
 import {
   defaultSuites,
   groupIds,

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { concat, encodeText } from "../lib/bytes.ts";
-import { TLSConfig, type TLSConfigOptions } from "../lib/config.ts";
+import { TLSConfig } from "../lib/config.ts";
+import type { TLSConfigOptions } from "../lib/policy.ts";
 import type { SSLSession } from "../lib/session.ts";
 import { TicketKeyRing, type TicketKeyRingOptions } from "../lib/tickets.ts";
 import {

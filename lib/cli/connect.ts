@@ -1,7 +1,7 @@
 /** `tlsio connect`: who a server is, and what a handshake with it comes to. */
 
 import { isIP } from "node:net";
-import { CERT_NONE, CERT_OPTIONAL } from "../config.ts";
+import { CERT_NONE, CERT_OPTIONAL } from "../policy.ts";
 import { type ContextOptions, SSLContext } from "../ssl.ts";
 import { TLSVersion } from "../suites.ts";
 import { type CertificateFacts, validity } from "./certificates.ts";

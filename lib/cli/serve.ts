@@ -1,7 +1,7 @@
 /** `tlsio serve`: a folder over HTTPS, or the book's temperature server. */
 
 import { isIP } from "node:net";
-import { CERT_REQUIRED } from "../config.ts";
+import { CERT_REQUIRED } from "../policy.ts";
 import { type HttpServer, type HttpServerStats, serve as serveHttp } from "../http.ts";
 import { resolveProfile } from "../profile.ts";
 import { type ContextOptions, SSLContext } from "../ssl.ts";

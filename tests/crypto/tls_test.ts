@@ -2,7 +2,8 @@
 import { assertEquals } from "@std/assert";
 import { Core } from "../../lib/core.ts";
 import { GROUPS, suitesOf, TLSVersion } from "../../lib/suites.ts";
-import { TLSConfig, type TLSConfigOptions } from "../../lib/config.ts";
+import { TLSConfig } from "../../lib/config.ts";
+import type { TLSConfigOptions } from "../../lib/policy.ts";
 import { DIST, folderOf } from "../../wasm/build.ts";
 import {
   bytesFrom,

@@ -1,0 +1,102 @@
+/**
+ * What a {@linkcode TLSConfig} tells the core: each function sets one group of options of the config `handle`.
+ */
+
+import { concat, encodeText } from "./bytes.ts";
+import type { Core } from "./core.ts";
+import { credentialError, loadRoots, loadTrust, parseLength } from "./credentials.ts";
+import {
+  type CertReqs,
+  FRAGMENT_CODES,
+  type PolicyOptions,
+  type TLSConfigOptions,
+  versionRange,
+} from "./policy.ts";
+import { defaultSuites, groupIds, GROUPS, sigalgIds, SIGALGS, suiteIds, usesSha1 } from "./suites.ts";
+
+/** Option bits of wasm/glue/tlsio.h; a test compares them. */
+export const OPTION = {
+  ALLOW_COMMON_NAME: 1,
+  RENEGOTIATION: 2,
+  SHA1: 4,
+  KEY_LOG: 8,
+  CLIENT_ORDER: 16,
+} as const;
+
+/** Sets versions, suites, groups, schemes, ALPN names and the pre-shared key. */
+export function setPolicy(core: Core, handle: number, certReqs: CertReqs, options: PolicyOptions): void {
+  const { call } = core;
+  const { minimum, maximum } = versionRange(options);
+  const sigalgs = options.sigalgs === undefined ? defaultSigalgs(core) : sigalgIds(options.sigalgs);
+  const bits = (options.allowCommonName ? OPTION.ALLOW_COMMON_NAME : 0) |
+    (options.renegotiation ? OPTION.RENEGOTIATION : 0) |
+    (usesSha1(sigalgs) ? OPTION.SHA1 : 0) |
+    (options.keyLog ? OPTION.KEY_LOG : 0) |
+    (options.preferClientOrder ?? true ? OPTION.CLIENT_ORDER : 0);
+  const fragment = FRAGMENT_CODES.get(options.maxFragmentLength)!;
+  core.check(
+    "set the TLS policy",
+    call.config_set_policy(handle, certReqs, minimum, maximum, fragment, bits),
+  );
+  if (options.psk !== undefined) setPsk(core, handle, options.psk);
+
+  const psk = options.psk !== undefined;
+  const suites = options.ciphers === undefined ? defaultSuites(core, psk) : suiteIds(core, options.ciphers);
+  const groups = options.groups === undefined ? [...GROUPS.values()] : groupIds(options.groups);
+  const set = (list: Int32Array | Uint16Array, setter: (c: number, at: number, n: number) => number) =>
+    core.check("set the TLS policy", core.with([list], (at) => setter(handle, at!, list.length)));
+  set(Int32Array.from(suites), call.config_set_suites);
+  set(Uint16Array.from(groups), call.config_set_groups);
+  set(Uint16Array.from(sigalgs), call.config_set_sigalgs);
+
+  const names = (options.alpnProtocols ?? []).map((name) => encodeText(`${name}\0`));
+  if (names.length > 0) {
+    const joined = concat(names);
+    const set = (at?: number) => call.config_set_alpn(handle, at!, joined.length, names.length);
+    core.check("set alpnProtocols", core.with([joined], set));
+  }
+}
+
+function setPsk(core: Core, handle: number, { identity, key }: NonNullable<PolicyOptions["psk"]>): void {
+  const name = typeof identity === "string" ? encodeText(identity) : identity;
+  const set = (keyAt?: number, nameAt?: number) =>
+    core.call.config_set_psk(handle, keyAt!, key.length, nameAt!, name.length);
+  core.check("set psk", core.with([key, name], set));
+}
+
+/** Gives the config our certificate chain with its key. */
+export function setCredential(
+  core: Core,
+  handle: number,
+  { chain, key, password = "" }: NonNullable<TLSConfigOptions["credential"]>,
+): void {
+  const secret = encodeText(password);
+  const inputs = [chain.bytes, key.bytes, secret, new Int32Array(1)];
+  core.with(inputs, (chainAt, keyAt, secretAt, where) => {
+    const code = core.call.config_add_credential(
+      handle,
+      chainAt!,
+      parseLength(chain.bytes),
+      keyAt!,
+      parseLength(key.bytes),
+      secretAt!,
+      secret.length,
+      where!,
+    );
+    if (code !== 0) throw credentialError(code, core.int32s(where!, 1)[0]!, chain, key);
+  });
+}
+
+/** Returns the handle to free with the config; 0 when the trust is shared. */
+export function setTrust(core: Core, handle: number, sources: TLSConfigOptions["trust"]): number {
+  const trust = sources === undefined ? core.defaultTrust(() => loadRoots(core)) : loadTrust(core, sources);
+  core.check("set caCerts", core.call.config_set_trust(handle, trust));
+  return sources === undefined ? 0 : trust;
+}
+
+/** mbedTLS 3.6.6 fails with TLS-1.2-only servers that sign with RSA unless PKCS#1 comes first (Mbed-TLS#10668). */
+function defaultSigalgs(core: Core): number[] {
+  const ids = [...SIGALGS.values()];
+  const isPss = (id: number) => id >> 8 === 8;
+  return core.version.startsWith("3.6.6") ? ids.sort((a, b) => Number(isPss(a)) - Number(isPss(b))) : ids;
+}

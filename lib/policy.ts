@@ -1,0 +1,165 @@
+/**
+ * The options of a {@linkcode TLSConfig}, and their checks.
+ *
+ * @module
+ */
+
+import { assertBytes, encodeText, typeName } from "./bytes.ts";
+import type { Source } from "./credentials.ts";
+import { TLSVersion } from "./suites.ts";
+import { TicketKeyRing } from "./tickets.ts";
+
+/** Ask for no certificate, check none. */
+export const CERT_NONE = 0;
+/** Check the certificate but go on whatever the result; `verifyFlags` says what it was. */
+export const CERT_OPTIONAL = 1;
+/** Go on only with a certificate that is valid, trusted and for the right host. */
+export const CERT_REQUIRED = 2;
+
+/** {@linkcode CERT_NONE}, {@linkcode CERT_OPTIONAL} or {@linkcode CERT_REQUIRED}. */
+export type CertReqs = 0 | 1 | 2;
+
+/** What both a config and the contexts above it take as it is. */
+export interface PolicyOptions {
+  /** Whether we are the server. @default {false} */
+  serverSide?: boolean;
+  /** What to ask of the peer's certificate. @default {CERT_REQUIRED for a client, CERT_NONE for a server} */
+  certReqs?: CertReqs;
+  /** One version, or the lowest and highest. @default {TLS 1.2 to TLS 1.3} */
+  sslVersion?: TLSVersion | { minimum?: TLSVersion; maximum?: TLSVersion };
+  /** Cipher suites by name, best first, IANA's or mbedTLS's spelling. @default {forward secret ones, by the core's speed} */
+  ciphers?: readonly string[];
+  /** Groups of the key exchange by name, best first: `"x25519"`, `"secp256r1"` ... */
+  groups?: readonly string[];
+  /** Signature schemes by IANA name, best first. A SHA-1 scheme also admits certificates signed with SHA-1. */
+  sigalgs?: readonly string[];
+  /** ALPN protocol names, best first (RFC 7301). */
+  alpnProtocols?: readonly string[];
+  /** Whether the certificate must be for `serverHostname`. @default {true} */
+  checkHostname?: boolean;
+  /** Whether the CN may name the host when the certificate has no SAN; RFC 9525 says no. @default {false} */
+  allowCommonName?: boolean;
+  /**
+   * Bytes of plaintext in a record, 512, 1024, 2048 or 4096: a client agrees on it with the server (RFC 6066 section 4), a
+   * server keeps to it. A client that speaks TLS 1.3 alone cannot ask for it. @default {16384}
+   */
+  maxFragmentLength?: 512 | 1024 | 2048 | 4096;
+  /** A pre-shared key instead of certificates. */
+  psk?: { identity: string | Uint8Array; key: Uint8Array };
+  /** Server: the keys of session tickets; `false`: none. Client: `false` asks for none. @default {one ring for the process} */
+  tickets?: TicketKeyRing | false;
+  /** Server: sessions to keep for TLS 1.2 clients without tickets; 0: none. @default {256} (as rustls) */
+  sessionCacheSize?: number;
+  /** TLS 1.2: follow a peer that asks to renegotiate. @default {false} */
+  renegotiation?: boolean;
+  /**
+   * Server, TLS 1.2: let the client's order of suites decide, as it always does in TLS 1.3: one without AES instructions asks
+   * for ChaCha20-Poly1305 first, others for AES-GCM. `false`: ours decides, which is that of {@linkcode ciphers} or of the
+   * core's speed, ChaCha20-Poly1305 before AES-GCM before CBC. @default {true}
+   */
+  preferClientOrder?: boolean;
+  /** Takes each secret as a line of an NSS key log: who has it can read the traffic. */
+  keyLog?: (line: string) => void;
+}
+
+/** Options of a {@linkcode TLSConfig}: {@linkcode PolicyOptions} and bytes. */
+export interface TLSConfigOptions extends PolicyOptions {
+  /** Our certificate chain with its key. */
+  credential?: { chain: Source; key: Source; password?: string | undefined };
+  /** Trusted certificates; none: a client trusts the Mozilla roots that Deno ships. */
+  trust?: readonly Source[];
+}
+
+/** The fragment lengths with the codes of RFC 6066. */
+export const FRAGMENT_CODES: ReadonlyMap<number | undefined, number> = new Map([
+  [undefined, 0],
+  [512, 1],
+  [1024, 2],
+  [2048, 3],
+  [4096, 4],
+]);
+/** Bytes of a pre-shared key: MBEDTLS_PSK_MAX_LEN of wasm/config/default.h; a test compares them. */
+export const PSK_MAX = 256;
+/** Throws for options that are wrong whatever the core says. */
+export function checkOptions(options: TLSConfigOptions, serverSide: boolean, certReqs: number): void {
+  if (certReqs !== CERT_NONE && certReqs !== CERT_OPTIONAL && certReqs !== CERT_REQUIRED) {
+    throw new RangeError(
+      `Cannot use certReqs: expected CERT_NONE, CERT_OPTIONAL or CERT_REQUIRED, got ${certReqs}`,
+    );
+  }
+  if (serverSide && options.credential === undefined && options.psk === undefined) {
+    throw new TypeError("Cannot create a TLS server: it needs certfile and keyfile, or psk");
+  }
+  if (serverSide && certReqs !== CERT_NONE && options.trust === undefined) {
+    throw new TypeError("Cannot check client certificates: caCerts is missing");
+  }
+  for (const option of ["ciphers", "groups", "sigalgs", "alpnProtocols"] as const) {
+    assertNames(option, options[option], option === "alpnProtocols" ? 0 : 1);
+  }
+  for (const name of options.alpnProtocols ?? []) {
+    const { length } = encodeText(name);
+    if (length < 1 || length > 255 || name.includes("\0")) {
+      throw new RangeError(
+        `Cannot use alpnProtocols: a name has 1 to 255 bytes and no NUL, got ${length} bytes`,
+      );
+    }
+  }
+  if (!FRAGMENT_CODES.has(options.maxFragmentLength)) {
+    throw new RangeError(
+      `Cannot use maxFragmentLength: expected 512, 1024, 2048 or 4096, got ${options.maxFragmentLength}`,
+    );
+  }
+  if (options.psk !== undefined) {
+    const { key, identity } = options.psk;
+    assertBytes("psk.key", key);
+    if (typeof identity !== "string") assertBytes("psk.identity", identity);
+    if (key.length < 1 || key.length > PSK_MAX) {
+      throw new RangeError(`Cannot use psk: a key has 1 to ${PSK_MAX} bytes, got ${key.length}`);
+    }
+  }
+  if (options.keyLog !== undefined && typeof options.keyLog !== "function") {
+    throw new TypeError(`Cannot use keyLog: expected a function, got ${typeName(options.keyLog)}`);
+  }
+  const { tickets, sessionCacheSize = 0 } = options;
+  if (tickets !== undefined && tickets !== false && !(tickets instanceof TicketKeyRing)) {
+    throw new TypeError(`Cannot use tickets: expected a TicketKeyRing or false, got ${typeName(tickets)}`);
+  }
+  if (!Number.isSafeInteger(sessionCacheSize) || sessionCacheSize < 0) {
+    throw new RangeError(`Cannot use sessionCacheSize: expected a whole number, got ${sessionCacheSize}`);
+  }
+}
+
+function assertNames(option: string, list: unknown, atLeast: number): void {
+  if (list === undefined) return;
+  if (!Array.isArray(list) || list.length < atLeast || list.some((name) => typeof name !== "string")) {
+    throw new TypeError(
+      `Cannot use ${option}: expected a list of ${atLeast ? "at least one name" : "names"}`,
+    );
+  }
+}
+
+/** The lowest and highest version. */
+export function versionRange(
+  { sslVersion, serverSide, maxFragmentLength }: PolicyOptions,
+): { minimum: number; maximum: number } {
+  if (sslVersion !== undefined && typeof sslVersion !== "number" && typeof sslVersion !== "object") {
+    throw new TypeError(
+      `Cannot use sslVersion: expected one of TLSVersion or a range, got ${typeName(sslVersion)}`,
+    );
+  }
+  const { minimum = TLSVersion.TLSv1_2, maximum = TLSVersion.TLSv1_3 } = typeof sslVersion === "number"
+    ? { minimum: sslVersion, maximum: sslVersion }
+    : sslVersion ?? {};
+  if (maxFragmentLength !== undefined && !serverSide && minimum === TLSVersion.TLSv1_3) {
+    throw new TypeError("Cannot use maxFragmentLength: a client needs sslVersion TLS 1.2 for it");
+  }
+  const known: number[] = Object.values(TLSVersion);
+  if (!known.includes(minimum) || !known.includes(maximum) || minimum > maximum) {
+    throw new RangeError(
+      `Cannot use sslVersion: expected TLS 1.2 to TLS 1.3, got 0x${Number(minimum).toString(16)} to 0x${
+        Number(maximum).toString(16)
+      }`,
+    );
+  }
+  return { minimum, maximum };
+}

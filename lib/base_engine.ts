@@ -11,7 +11,7 @@ import { Connection, type Facts } from "./connection.ts";
 import { type Cipher, type EngineState, type HandshakeOutcome, moved } from "./engine_state.ts";
 import { alertForCode, alertOf, CODE, errorFromCode, SSLError, verifyError } from "./errors.ts";
 import { SSLSession } from "./session.ts";
-import { groupName, suiteOf, TLSVersion, versionName } from "./suites.ts";
+import { DTLS_VERSION, groupName, suiteOf, TLSVersion, versionName } from "./suites.ts";
 import type { Wire } from "./wire.ts";
 
 /** The flags before a certificate has been looked at. */
@@ -58,6 +58,7 @@ export abstract class BaseEngine {
   useConfig(config: TLSConfig): void {
     this.assertUsable("use another config");
     if (!config.serverSide) throw new TypeError("Cannot use config: it is a client's");
+    if (config.options.datagrams !== undefined) throw new TypeError("Cannot use config: it is for datagrams");
     const connection = new Connection(config);
     this.#connection.free();
     [this.#config, this.#connection] = [config, connection];
@@ -119,8 +120,9 @@ export abstract class BaseEngine {
     return isFixed || this.#facts === undefined ? this.#facts : this.#connection.facts();
   }
 
-  /** `"TLSv1.2"` or `"TLSv1.3"`; `undefined` before the handshake is over. */
+  /** `"TLSv1.2"`, `"TLSv1.3"` or `"DTLSv1.2"`; `undefined` before the handshake is over. */
   get version(): string | undefined {
+    if (this.#config.options.datagrams !== undefined) return this.#facts && DTLS_VERSION;
     return this.#known && versionName(this.#known.version);
   }
 

@@ -17,7 +17,7 @@ import {
   type TLSConfigOptions,
   versionRange,
 } from "./policy.ts";
-import { versionName } from "./suites.ts";
+import { DTLS_VERSION, versionName } from "./suites.ts";
 import { TicketKeyRing } from "./tickets.ts";
 
 const ROOTS = "mozilla";
@@ -85,6 +85,7 @@ export class TLSConfig {
 
   /** Whether a session of `version` can be offered or resumed. */
   speaks(version: string): boolean {
+    if (this.options.datagrams !== undefined) return version === DTLS_VERSION;
     const { minimum, maximum } = versionRange(this.options);
     return versionName(minimum) === version || versionName(maximum) === version;
   }
@@ -121,9 +122,10 @@ export class TLSConfig {
   }
 
   #hashTrust(): string {
-    const { trust, checkHostname, allowCommonName, sigalgs } = this.options;
+    const { trust, checkHostname, allowCommonName, sigalgs, datagrams } = this.options;
     const core = this.#core ?? Core.shared();
-    const facts = JSON.stringify([this.serverSide, this.certReqs, checkHostname, allowCommonName, sigalgs]);
+    const strictness = [this.serverSide, this.certReqs, checkHostname, allowCommonName, sigalgs];
+    const facts = JSON.stringify(datagrams === undefined ? strictness : [...strictness, DTLS_VERSION]);
     const parts = [encodeText(facts)];
     if (this.certReqs !== CERT_NONE) {
       if (trust === undefined) parts.push(encodeText(ROOTS));

@@ -7,6 +7,8 @@ import type { Core } from "./core.ts";
 import { credentialError, loadRoots, loadTrust, parseLength } from "./credentials.ts";
 import {
   type CertReqs,
+  type DatagramPolicy,
+  datagramPolicy,
   FRAGMENT_CODES,
   type PolicyOptions,
   type TLSConfigOptions,
@@ -24,7 +26,7 @@ export const OPTION = {
 } as const;
 
 /** Sets versions, suites, groups, schemes, ALPN names and the pre-shared key. */
-export function setPolicy(core: Core, handle: number, certReqs: CertReqs, options: PolicyOptions): void {
+export function setPolicy(core: Core, handle: number, certReqs: CertReqs, options: TLSConfigOptions): void {
   const { call } = core;
   const { minimum, maximum } = versionRange(options);
   const sigalgs = options.sigalgs === undefined ? defaultSigalgs(core) : sigalgIds(options.sigalgs);
@@ -39,6 +41,7 @@ export function setPolicy(core: Core, handle: number, certReqs: CertReqs, option
     call.config_set_policy(handle, certReqs, minimum, maximum, fragment, bits),
   );
   if (options.psk !== undefined) setPsk(core, handle, options.psk);
+  if (options.datagrams !== undefined) setDatagrams(core, handle, options.datagrams);
 
   const psk = options.psk !== undefined;
   const suites = options.ciphers === undefined ? defaultSuites(core, psk) : suiteIds(core, options.ciphers);
@@ -55,6 +58,12 @@ export function setPolicy(core: Core, handle: number, certReqs: CertReqs, option
     const set = (at?: number) => call.config_set_alpn(handle, at!, joined.length, names.length);
     core.check("set alpnProtocols", core.with([joined], set));
   }
+}
+
+function setDatagrams(core: Core, handle: number, given: DatagramPolicy): void {
+  const { retransmitAfter, retransmitMax, cookieLifetime } = datagramPolicy(given);
+  const times = [retransmitAfter * 1000, retransmitMax * 1000, cookieLifetime].map(Math.ceil);
+  core.check("use datagrams", core.call.config_use_datagrams(handle, times[0]!, times[1]!, times[2]!));
 }
 
 function setPsk(core: Core, handle: number, { identity, key }: NonNullable<PolicyOptions["psk"]>): void {

@@ -6,6 +6,7 @@
 import { type Bytes, encodeText } from "./bytes.ts";
 import type { TLSConfig } from "./config.ts";
 import { type Core, IO_SIZE } from "./core.ts";
+import { DatagramWire } from "./datagram_wire.ts";
 import { CODE, errorFromCode } from "./errors.ts";
 import { SSLSession } from "./session.ts";
 import { Wire } from "./wire.ts";
@@ -67,7 +68,8 @@ export class Connection {
   constructor(config: TLSConfig) {
     const { core, handle: configHandle } = config.acquire();
     this.core = core;
-    this.wire = new Wire(config.options.keyLog);
+    const { keyLog, datagrams } = config.options;
+    this.wire = datagrams === undefined ? new Wire(keyLog) : new DatagramWire(keyLog);
     const handle = core.call.connection_new(configHandle);
     if (handle === 0) {
       config.release();
@@ -93,6 +95,18 @@ export class Connection {
     this.#handle = 0;
     LOST.unregister(this);
     this.#release();
+  }
+
+  /** DTLS: datagrams have up to `mtu` bytes; a server's cookie is for the client `clientId`. Before the handshake. */
+  useDatagrams(mtu: number, clientId: Bytes | undefined): void {
+    const set = (at?: number) =>
+      this.core.call.connection_use_datagrams(this.#handle, mtu, at!, clientId?.length ?? 0);
+    this.core.check("use datagrams", this.core.with([clientId ?? null], set));
+  }
+
+  /** DTLS: milliseconds until the handshake is to be gone on with; -1: not before a datagram has come. */
+  timer(): number {
+    return this.core.call.connection_timer(this.#handle);
   }
 
   /** Names the host for SNI, and whether its certificate must be for it. */

@@ -51,6 +51,7 @@ export class TLSEngine extends BaseEngine {
    * @param options The host and the session to resume.
    */
   constructor(config: TLSConfig, options: TLSEngineOptions = {}) {
+    if (config.options.datagrams !== undefined) throw new TypeError("Cannot use config: it is for datagrams");
     super(config, options.serverHostname, options.savedSession);
     this.#suppressRaggedEofs = options.suppressRaggedEofs ?? false;
   }

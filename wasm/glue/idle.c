@@ -98,6 +98,8 @@ void end_handshake(connection *conn)
 {
     mbedtls_ssl_context *ssl = &conn->ssl;
     mbedtls_ssl_handshake_params *hs = ssl->handshake;
+    /* DTLS keeps its last flight, and a guess of what a datagram can carry: data has the size that was asked for. */
+    if (uses_datagrams(ssl) && hs != NULL) hs->mtu = 0;
     if (ssl->tls_version != MBEDTLS_SSL_VERSION_TLS1_3 || ssl->state != MBEDTLS_SSL_HANDSHAKE_OVER) return;
     if (hs == NULL || ssl->transform_in != ssl->transform_application ||
         ssl->transform_out != ssl->transform_application) return;

@@ -187,7 +187,7 @@ export class DTLSEngine extends BaseEngine {
 }
 
 /** Throws for options that are wrong whatever the core says. */
-export function checkDatagramOptions(serverSide: boolean, clientId: unknown, mtu: unknown): void {
+export function checkDatagramOptions(serverSide: boolean, clientId: unknown, mtu: unknown = MTU): void {
   if (!Number.isInteger(mtu) || (mtu as number) < MTU_MIN || (mtu as number) > MTU_MAX) {
     throw new RangeError(`Cannot use mtu: expected ${MTU_MIN} to ${MTU_MAX} bytes, got ${String(mtu)}`);
   }

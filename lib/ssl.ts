@@ -127,21 +127,8 @@ export class SSLContext implements Disposable {
    * @throws {SSLError} `kind: "config"`: a certificate or key that does not parse, or does not match.
    */
   static async create(options: ContextOptions = {}): Promise<SSLContext> {
-    const { profile, certfile, keyfile, password, caCerts, getConfigForClient, ...given } = options;
-    const policy: TLSConfigOptions = { ...resolveProfile(profile).policy, ...given };
-    if ((certfile === undefined) !== (keyfile === undefined)) {
-      throw new TypeError(
-        `Cannot use ${certfile ? "certfile" : "keyfile"}: the other of certfile and keyfile is missing`,
-      );
-    }
-    if (certfile !== undefined) {
-      const [chain, key] = await Promise.all([
-        loadSource("certfile", certfile),
-        loadSource("keyfile", keyfile),
-      ]);
-      policy.credential = { chain, key, password };
-    }
-    if (caCerts !== undefined) policy.trust = await loadTrust(caCerts);
+    const { getConfigForClient, ...rest } = options;
+    const policy = await readPolicy(rest);
     checkChooser(getConfigForClient, policy);
     return new SSLContext(new TLSConfig(policy), getConfigForClient);
   }
@@ -173,38 +160,66 @@ export class SSLContext implements Disposable {
   }
 
   #check(options: SocketOptions): SocketOptions & { savedSession?: SSLSession } {
-    const serverHostname = this.#checkHostname(options.serverHostname);
     if (options.initialData !== undefined) assertBytes("initialData", options.initialData);
-    const { savedSession: saved, serverHostname: _, ...rest } = options;
-    const savedSession = saved instanceof Uint8Array ? SSLSession.from(saved) : saved;
-    if (savedSession !== undefined && !(savedSession instanceof SSLSession)) {
-      throw new TypeError(
-        `Cannot use savedSession: expected an SSLSession or its bytes, got ${typeName(saved)}`,
-      );
-    }
-    return {
-      ...rest,
-      ...(serverHostname !== undefined && { serverHostname }),
-      ...(savedSession !== undefined && { savedSession }),
-    };
-  }
-
-  #checkHostname(hostname: unknown): string | undefined {
-    if (this.#config.serverSide) return undefined;
-    if (hostname === undefined) {
-      this.#config.assertHost(hostname);
-      return undefined;
-    }
-    if (typeof hostname !== "string") {
-      throw new TypeError(`Cannot use serverHostname: expected a string, got ${typeName(hostname)}`);
-    }
-    return normalizeHostname(hostname);
+    const { savedSession, serverHostname, ...rest } = options;
+    return { ...rest, ...checkPeer(this.#config, { savedSession, serverHostname }) };
   }
 
   /** Frees the context once its last connection has closed. */
   [Symbol.dispose](): void {
     this.#config[Symbol.dispose]();
   }
+}
+
+/** What a config is made of: the files are read, the defaults of the profile are filled in. */
+export async function readPolicy(
+  options: Omit<ContextOptions, "getConfigForClient">,
+): Promise<TLSConfigOptions> {
+  const { profile, certfile, keyfile, password, caCerts, ...given } = options;
+  const policy: TLSConfigOptions = { ...resolveProfile(profile).policy, ...given };
+  if ((certfile === undefined) !== (keyfile === undefined)) {
+    throw new TypeError(
+      `Cannot use ${certfile ? "certfile" : "keyfile"}: the other of certfile and keyfile is missing`,
+    );
+  }
+  if (certfile !== undefined) {
+    const [chain, key] = await Promise.all([
+      loadSource("certfile", certfile),
+      loadSource("keyfile", keyfile),
+    ]);
+    policy.credential = { chain, key, password };
+  }
+  if (caCerts !== undefined) policy.trust = await loadTrust(caCerts);
+  return policy;
+}
+
+/** Checks what a client says of its server. */
+export function checkPeer(
+  config: TLSConfig,
+  { savedSession: saved, serverHostname: hostname }: { savedSession?: unknown; serverHostname?: unknown },
+): { serverHostname?: string; savedSession?: SSLSession } {
+  const serverHostname = config.serverSide ? undefined : checkHostname(config, hostname);
+  const savedSession = saved instanceof Uint8Array ? SSLSession.from(saved) : saved;
+  if (savedSession !== undefined && !(savedSession instanceof SSLSession)) {
+    throw new TypeError(
+      `Cannot use savedSession: expected an SSLSession or its bytes, got ${typeName(saved)}`,
+    );
+  }
+  return {
+    ...(serverHostname !== undefined && { serverHostname }),
+    ...(savedSession !== undefined && { savedSession }),
+  };
+}
+
+function checkHostname(config: TLSConfig, hostname: unknown): string | undefined {
+  if (hostname === undefined) {
+    config.assertHost(hostname);
+    return undefined;
+  }
+  if (typeof hostname !== "string") {
+    throw new TypeError(`Cannot use serverHostname: expected a string, got ${typeName(hostname)}`);
+  }
+  return normalizeHostname(hostname);
 }
 
 function checkChooser(choose: unknown, { serverSide }: TLSConfigOptions): void {

@@ -1,0 +1,202 @@
+/** DTLS among liars: cookies that are not theirs, and datagrams that are forged, changed, old or repeated. */
+import { assert, assertEquals } from "@std/assert";
+import { type Bytes, concat, encodeText } from "../lib/bytes.ts";
+import { DTLSEngine } from "../lib/dtls_engine.ts";
+import { greet } from "../lib/dtls_greeting.ts";
+import { CLIENT_ID, datagramConfigs, DatagramPair } from "./dtls_network.ts";
+import { bytesFrom, chooser, ENDS, FixedClock, fixedCore, peerOf } from "./pair.ts";
+
+type Configs = ReturnType<typeof datagramConfigs>;
+
+/** A client's first hello, and its second with the cookie that `configs.server` gave for `clientId`. */
+function hellos(configs: Configs, clientId: Bytes): { first: Bytes; second: Bytes } {
+  using client = new DTLSEngine(configs.client, { serverHostname: "localhost" });
+  client.handshake();
+  const [first] = client.takeDatagrams();
+  client.receive(greet(configs.server, clientId, undefined, first!).reply[0]!);
+  client.handshake();
+  const [second] = client.takeDatagrams();
+  return { first: first!, second: second! };
+}
+
+/** What the server does about `hello`. */
+function answer(
+  configs: Configs,
+  clientId: Bytes,
+  hello: Bytes,
+): "cookie" | "handshake" | "silence" | "alert" {
+  const { reply, engine } = greet(configs.server, clientId, undefined, hello.slice());
+  engine?.[Symbol.dispose]();
+  if (engine !== undefined) return "handshake";
+  return reply.length === 0 ? "silence" : reply[0]![0] === 21 ? "alert" : "cookie";
+}
+
+Deno.test("greet: a cookie is good for its client, for its time, and for its server", () => {
+  const clock = new FixedClock();
+  const core = fixedCore(1, clock);
+  using configs = datagramConfigs(core, {}, {}, { datagrams: { cookieLifetime: 30 } });
+  using others = datagramConfigs(core);
+  const { first, second } = hellos(configs, CLIENT_ID);
+  assertEquals(answer(configs, CLIENT_ID, first), "cookie");
+  assertEquals(answer(configs, CLIENT_ID, second), "handshake");
+  assertEquals(answer(configs, encodeText("192.0.2.1 5685"), second), "cookie", "another port");
+  assertEquals(answer(configs, encodeText("192.0.2.2 5684"), second), "cookie", "another address");
+  assertEquals(answer(others, CLIENT_ID, second), "cookie", "another server");
+  clock.advance(30);
+  assertEquals(answer(configs, CLIENT_ID, second), "handshake");
+  clock.advance(1);
+  assertEquals(answer(configs, CLIENT_ID, second), "cookie", "too late");
+  clock.advance(-3600);
+  assertEquals(answer(configs, CLIENT_ID, second), "cookie", "from the future");
+});
+
+Deno.test("greet: a cookie that is changed in any bit is none", () => {
+  using configs = datagramConfigs(fixedCore());
+  const { first, second } = hellos(configs, CLIENT_ID);
+  const at = second.length - first.length; // the cookie's length
+  assertEquals(at, 32);
+  const start = 25 + 2 + 32 + 1 + second[25 + 2 + 32]! + 1; // behind version, random, session id and its own length
+  for (let bit = 0; bit < 32 * 8; bit++) {
+    const forged = second.slice();
+    forged[start + (bit >> 3)]! ^= 1 << (bit & 7);
+    assertEquals(answer(configs, CLIENT_ID, forged), "cookie", `bit ${bit}`);
+  }
+});
+
+Deno.test("greet: a flood of hellos leaves nothing, and is answered with less than it brought", () => {
+  const core = fixedCore();
+  using configs = datagramConfigs(core);
+  const { first } = hellos(configs, CLIENT_ID);
+  const start = core.allocated;
+  for (let i = 0; i < 2000; i++) {
+    const { reply, engine } = greet(configs.server, encodeText(`192.0.2.1 ${i}`), undefined, first.slice());
+    assertEquals([reply.length, engine], [1, undefined]);
+    assert(reply[0]!.length < first.length);
+  }
+  assertEquals(core.allocated, start);
+});
+
+Deno.test("greet: hellos that are changed or cut short are survived, and never answered with more", () => {
+  const core = fixedCore();
+  using configs = datagramConfigs(core);
+  const { first, second } = hellos(configs, CLIENT_ID);
+  const choose = chooser(5);
+  const start = core.allocated;
+  for (let i = 0; i < 3000; i++) {
+    const hello = (i % 2 === 0 ? first : second).slice(0, i % 5 === 0 ? choose(first.length) : undefined);
+    for (let flips = choose(4); flips >= 0 && hello.length > 0; flips--) {
+      hello[choose(hello.length)]! ^= 1 << choose(8);
+    }
+    const { reply, engine } = greet(configs.server, CLIENT_ID, undefined, hello);
+    engine?.[Symbol.dispose]();
+    assert(concat([new Uint8Array(0), ...reply]).length <= hello.length);
+  }
+  assertEquals([core.allocated, core.retired], [start, false]);
+});
+
+Deno.test("greet: what is no hello of one datagram is met with silence", () => {
+  using configs = datagramConfigs(fixedCore());
+  const { first } = hellos(configs, CLIENT_ID);
+  const change = (at: number, value: number) => {
+    const changed = first.slice();
+    changed[at] = value;
+    return changed;
+  };
+  const half = first.slice(0, 80);
+  half.set([half.length - 13], 12); // a record of 67 bytes
+  half.set([0, 0, half.length - 25], 22); // with a fragment of 55
+  for (
+    const datagram of [
+      new Uint8Array(0),
+      new Uint8Array(12),
+      bytesFrom(1, 2000),
+      change(0, 23), // application data
+      change(1, 3), // TLS
+      change(4, 1), // of a later epoch
+      change(13, 16), // ClientKeyExchange
+      change(21, 1), // a later fragment
+      first.subarray(0, -1),
+      half,
+    ]
+  ) assertEquals(answer(configs, CLIENT_ID, datagram), "silence");
+});
+
+Deno.test("DTLSEngine: forged, changed, cut and old datagrams are dropped, and the connection goes on", () => {
+  using pair = new DatagramPair();
+  pair.connect();
+  const early = { client: [...pair.sent.client], server: [...pair.sent.server] };
+  const choose = chooser(9);
+  for (const from of ENDS) {
+    const to = peerOf(from);
+    for (let i = 0; i < 200; i++) {
+      pair[from].write(bytesFrom(i, 40));
+      const [datagram] = pair[from].takeDatagrams();
+      const changed = datagram!.slice();
+      const bit = choose(datagram!.length * 8);
+      changed[bit >> 3]! ^= 1 << (bit & 7);
+      pair.inject(to, changed);
+      pair.inject(to, datagram!.slice(0, choose(datagram!.length)));
+      pair.inject(to, bytesFrom(i, 1 + choose(1500)));
+      pair.inject(to, early[from][choose(early[from].length)]!.slice());
+      assertEquals(pair.received(to), [], "nothing of that is data");
+      pair.inject(to, datagram!);
+      pair.inject(to, datagram!.slice());
+      assertEquals(pair.received(to), [bytesFrom(i, 40)], "once");
+    }
+    assertEquals(pair.errors, {});
+  }
+  pair.run();
+  for (const end of ENDS) assertEquals(pair.send(end, encodeText("still here")), [encodeText("still here")]);
+});
+
+Deno.test("DTLSEngine: a datagram from before the window of 64 is dropped", () => {
+  using pair = new DatagramPair();
+  pair.connect();
+  pair.client.write(encodeText("old"));
+  const [old] = pair.client.takeDatagrams();
+  const sent = Array.from({ length: 64 }, (_, i) => bytesFrom(i, 10));
+  assertEquals(pair.send("client", ...sent.slice(0, 63)), sent.slice(0, 63));
+  pair.inject("server", old!.slice());
+  assertEquals(pair.received("server"), [encodeText("old")], "the 64th before the last is just inside");
+  pair.client.write(encodeText("older"));
+  const [older] = pair.client.takeDatagrams();
+  assertEquals(pair.send("client", ...sent), sent);
+  pair.inject("server", older!);
+  assertEquals(pair.received("server"), []);
+});
+
+Deno.test("DTLSEngine: plain datagrams of a liar do not end an open connection", () => {
+  using pair = new DatagramPair();
+  pair.connect();
+  const alert = (level: number, description: number, epoch: number) =>
+    Uint8Array.of(21, 0xfe, 0xfd, 0, epoch, 0, 0, 0, 0, 0, 99, 0, 2, level, description);
+  for (const end of ENDS) {
+    for (const epoch of [0, 1, 2]) {
+      pair.inject(end, alert(2, 40, epoch));
+      pair.inject(end, alert(1, 0, epoch));
+    }
+  }
+  assertEquals([pair.errors, pair.ended], [{}, { client: false, server: false }]);
+  for (const end of ENDS) assertEquals(pair.send(end, encodeText("x")), [encodeText("x")]);
+});
+
+Deno.test("DTLSEngine: noise during the handshake is dropped, and the handshake completes", () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const choose = chooser(seed);
+    using pair = new DatagramPair({ seed });
+    pair.tamper = (from, datagram) => {
+      if (pair.server === undefined) return datagram;
+      const noise = bytesFrom(choose(1000), 1 + choose(300));
+      const record = concat([
+        Uint8Array.of(23, 0xfe, 0xfd, 0, choose(3), 0, 0, 0, 0, 0, 50, 0, 40),
+        bytesFrom(1, 40),
+      ]);
+      for (const one of [noise, record]) {
+        if (pair[peerOf(from)].state === "handshake") pair[peerOf(from)].receive(one);
+      }
+      return datagram;
+    };
+    pair.connect(60);
+    assertEquals(pair.send("client", encodeText("x")), [encodeText("x")], `seed ${seed}`);
+  }
+});

@@ -53,7 +53,8 @@ export {
   PROTOCOL_DTLS_SERVER,
   toDatagrams,
 } from "./lib/dtls.ts";
-export { DTLSEngine, type DTLSEngineOptions, type DTLSHandshakeOutcome } from "./lib/dtls_engine.ts";
+export { DTLSEngine, type DTLSEngineOptions } from "./lib/dtls_engine.ts";
+export { greet, type Greeting, type GreetOptions } from "./lib/dtls_greeting.ts";
 export { DTLSServer, type DTLSServerOptions, type DTLSServerStats } from "./lib/dtls_server.ts";
 export { type DatagramSocketOptions, DTLSSocket } from "./lib/dtls_socket.ts";
 export type { DatagramPolicy } from "./lib/policy.ts";

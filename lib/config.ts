@@ -92,9 +92,7 @@ export class TLSConfig {
 
   /** The handle of this config in its core, for a new engine; {@linkcode TLSConfig.release} gives it back. */
   acquire(): { core: Core; handle: number } {
-    if (this.#disposed) throw new TypeError("Cannot use TLSConfig: it is disposed");
-    if (this.#built === undefined || this.#built.core.retired) this.#build();
-    const built = this.#built!;
+    const built = this.#current();
     if (this.#ring !== undefined && this.#ring.generation !== built.generation) {
       this.#setTickets(built, this.#ring);
     }
@@ -102,10 +100,35 @@ export class TLSConfig {
     return built;
   }
 
+  /** This config in a core that runs. */
+  #current(): Built {
+    if (this.#disposed) throw new TypeError("Cannot use TLSConfig: it is disposed");
+    if (this.#built === undefined || this.#built.core.retired) this.#build();
+    return this.#built!;
+  }
+
   /** An engine is done with the config. */
   release(): void {
     this.#engines--;
     if (this.#disposed && this.#engines === 0) this.#free();
+  }
+
+  /** DTLS server: a cookie for the client `clientId`. */
+  writeCookie(clientId: Bytes): Bytes {
+    const { core, handle } = this.#current();
+    const fill = (at: number, size: number) =>
+      core.with([clientId], (id) => core.call.config_write_cookie(handle, id!, clientId.length, at, size));
+    return core.collect("write a cookie", fill);
+  }
+
+  /** DTLS server: whether `cookie` is one of ours, for the client `clientId`, and not too old. */
+  checkCookie(clientId: Bytes, cookie: Bytes): boolean {
+    const { core, handle } = this.#current();
+    return core.with([clientId, cookie], (id, at) => {
+      const { length } = cookie;
+      const isGood = core.call.config_check_cookie(handle, id!, clientId.length, at!, length);
+      return core.check("check a cookie", isGood) === 1;
+    });
   }
 
   /** Frees the config once the last connection that uses it has closed. */

@@ -40,6 +40,8 @@ export const CORE_EXPORTS = {
   config_use_tickets: 3,
   config_set_cache: 3,
   config_use_datagrams: 4,
+  config_write_cookie: 5,
+  config_check_cookie: 5,
   connection_new: 1,
   connection_free: 1,
   connection_use_datagrams: 4,

@@ -1,4 +1,4 @@
-/** Datagrams: what DTLS asks of a network, and what it can tell of a datagram before it is opened. */
+/** Datagrams: what DTLS asks of a network. */
 
 import type { Bytes } from "./bytes.ts";
 
@@ -40,26 +40,4 @@ export function addressText(addr: Deno.Addr): string {
   return "hostname" in addr
     ? `${addr.hostname} ${addr.port}`
     : `${addr.transport} ${"path" in addr && addr.path}`;
-}
-
-/** Bytes of the headers of a record and of a handshake message (RFC 6347 sections 4.1 and 4.2.2). */
-const RECORD_HEADER = 13;
-const HELLO = RECORD_HEADER + 12;
-const RANDOM = HELLO + 2; // behind the version
-
-/**
- * The random of the ClientHello that a datagram begins with, hexadecimal; `undefined` if it is something else. A client
- * keeps it when it sends its hello again. A hello in several datagrams is none: a server that keeps nothing of a client
- * cannot put it together.
- */
-export function helloRandom(datagram: Uint8Array): string | undefined {
-  if (datagram.length < RANDOM + 32) return undefined;
-  const view = new DataView(datagram.buffer, datagram.byteOffset);
-  const isHello = datagram[0] === 22 && datagram[1] === 0xfe && view.getUint16(3) === 0 && datagram[13] === 1;
-  if (!isHello) return undefined;
-  const length = view.getUint32(13) & 0xffffff;
-  const offset = view.getUint32(18) & 0xffffff;
-  const part = view.getUint32(21) & 0xffffff;
-  if (offset !== 0 || part !== length || view.getUint16(11) < 12 + length) return undefined;
-  return datagram.length < HELLO + length ? undefined : datagram.subarray(RANDOM, RANDOM + 32).toHex();
 }

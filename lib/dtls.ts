@@ -236,8 +236,8 @@ async function meet(
   while (!meeting.over) {
     const datagram = await datagrams.receive();
     if (datagram === null || meeting.over) break;
-    const { reply, engine } = greet(config, clientId, mtu, datagram);
-    for (const one of reply) await datagrams.send(one).catch(() => {}); // it counts as lost
+    const { reply, engine } = greet(config, copyOf(datagram), { clientId, mtu });
+    if (reply !== undefined) await datagrams.send(reply).catch(() => {}); // it counts as lost
     if (engine === undefined) continue;
     if (!meeting.over) return engine;
     engine[Symbol.dispose]();

@@ -12,8 +12,9 @@
  * be lost, doubled and late: during the handshake, when `nextTimeout()` milliseconds have gone by, call `handshake()`
  * again, and it sends its last flight once more. Forged, old and repeated records are dropped without a word.
  *
- * A server's first answer to a client is a cookie, and nothing is kept of that client: the outcome is `"hello-verify"`,
- * and the engine is done. The hello that brings the cookie back goes to a new engine of the same config and `clientId`.
+ * A server's first answer to a client is a cookie, and nothing is kept of that client. {@linkcode greet} does that, and
+ * makes the engine when the cookie has come back. An engine that gets a hello without a cookie, as MicroPython's does,
+ * writes one for `takeDatagrams()` and fails with `MBEDTLS_ERR_SSL_HELLO_VERIFY_REQUIRED`: the next one may succeed.
  *
  * @module
  */
@@ -22,7 +23,7 @@ import { BaseEngine } from "./base_engine.ts";
 import { assertBytes, type Bytes } from "./bytes.ts";
 import type { TLSConfig } from "./config.ts";
 import type { DatagramWire } from "./datagram_wire.ts";
-import type { HandshakeOutcome, ReadOutcome } from "./engine_state.ts";
+import type { ReadOutcome } from "./engine_state.ts";
 import { CODE, SSLError } from "./errors.ts";
 import type { SSLSession } from "./session.ts";
 
@@ -37,9 +38,6 @@ export interface DTLSEngineOptions {
   /** Bytes of a datagram that we send, 256 to 16384. @default {1200} (what every path of today's Internet carries) */
   mtu?: number | undefined;
 }
-
-/** What a step of a DTLS handshake came to; `hello-verify`: the client was sent a cookie, and the engine is done. */
-export type DTLSHandshakeOutcome = HandshakeOutcome | { readonly state: "hello-verify" };
 
 const MTU = 1200; // bytes; QUIC's, RFC 9000 section 14
 const MTU_MIN = 256; // bytes; OpenSSL's. Below it a handshake is mostly headers
@@ -105,23 +103,6 @@ export class DTLSEngine extends BaseEngine {
   }
 
   // ---- The application's side -------------------------------------------------------------------------
-
-  /**
-   * Server: `handshake()` for a client's hello.
-   *
-   * @returns Also `"hello-verify"`: the client was sent a cookie, and the engine is done.
-   * @throws {SSLError} If the handshake fails.
-   */
-  accept(): DTLSHandshakeOutcome {
-    try {
-      return this.handshake();
-    } catch (error) {
-      if (error instanceof SSLError && error.code === CODE.HELLO_VERIFY_REQUIRED) {
-        return { state: "hello-verify" };
-      }
-      throw error;
-    }
-  }
 
   /**
    * Reads the plaintext of one record into `buffer`: what the peer wrote at once. What does not fit is given by the

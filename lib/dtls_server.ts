@@ -7,9 +7,9 @@
 
 import { type Bytes, encodeText } from "./bytes.ts";
 import type { TLSConfig } from "./config.ts";
-import { addressText, DATAGRAM_MAX, type DatagramHost, helloRandom } from "./datagram.ts";
+import { addressText, DATAGRAM_MAX, type DatagramHost } from "./datagram.ts";
 import { checkDatagramOptions } from "./dtls_engine.ts";
-import { greet } from "./dtls_greeting.ts";
+import { greet, readHelloStart } from "./dtls_greeting.ts";
 import { checkSocketOptions, type DatagramSocketOptions, DTLSSocket } from "./dtls_socket.ts";
 import { SSLError } from "./errors.ts";
 
@@ -112,7 +112,7 @@ export class DTLSServer implements AsyncIterable<DTLSSocket>, AsyncDisposable {
   #take(datagram: Bytes, from: Deno.Addr): void {
     const name = addressText(from);
     const peer = this.#peers.get(name);
-    const random = helloRandom(datagram);
+    const random = readHelloStart(datagram)?.random;
     if (peer !== undefined && (random === undefined || random === peer.random)) {
       return DTLSSocket.deliver(peer.socket, datagram);
     }
@@ -123,8 +123,9 @@ export class DTLSServer implements AsyncIterable<DTLSSocket>, AsyncDisposable {
       this.#dropped++;
       return;
     }
-    const { reply, engine } = greet(this.#config, encodeText(name), this.#options.mtu, datagram);
-    for (const one of reply) void this.#reply(one, from);
+    const greeted = greet(this.#config, datagram, { clientId: encodeText(name), mtu: this.#options.mtu });
+    const { reply, engine } = greeted;
+    if (reply !== undefined) void this.#reply(reply, from);
     if (engine === undefined) return;
     // The client is where it says: it may begin anew (RFC 6347 section 4.2.8).
     if (peer !== undefined) DTLSSocket.lose(peer.socket, new Error("the client has begun anew"));

@@ -185,9 +185,12 @@ export class DatagramPair implements Disposable {
     if (engine !== undefined) {
       if (this.errors[to] === undefined) engine.receive(datagram);
     } else {
-      const greeting = greet(this.#configs.server, CLIENT_ID, this.#mtu, datagram);
-      for (const reply of greeting.reply) this.#send("server", reply);
-      this.#server = greeting.engine;
+      const { reply, engine } = greet(this.#configs.server, datagram, {
+        clientId: CLIENT_ID,
+        mtu: this.#mtu,
+      });
+      if (reply !== undefined) this.#send("server", reply);
+      this.#server = engine;
     }
     this.#step(to);
   }

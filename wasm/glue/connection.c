@@ -222,6 +222,7 @@ int EXPORT(connection_handshake)(connection *conn)
         use_alert_keys(&conn->ssl);
         expect_fragment_length(&conn->ssl);
         ret = mbedtls_ssl_handshake_step(&conn->ssl);
+        if (ret != 0 && drop_datagram(&conn->ssl, ret)) ret = 0;
     }
     if (ret == 0) end_handshake(conn);
     return end(conn, ret);

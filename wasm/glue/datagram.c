@@ -7,6 +7,8 @@
  */
 #include "tlsio.h"
 
+#include "ssl_misc.h" /* the handshake's own state: whether a session is offered */
+
 /*
  * Forged records that a connection drops before it gives up: 2^23, what the weakest of the AEADs allows for one key
  * (AES-CCM, RFC 9147 section 4.5.3). Fewer would let whoever can send datagrams end it.
@@ -20,9 +22,35 @@ static int send_datagram(void *conn, const unsigned char *datagram, size_t len)
     return bio_send(conn, datagram, len);
 }
 
-static int recv_datagram(void *conn, unsigned char *datagram, size_t size)
+#define RECORD_HEADER 13
+
+/*
+ * A server that waits for the rest of a hello: mbedTLS gives up at whatever else comes then, though anybody can send
+ * it. That is kept from it here, and in drop_datagram() what it finds out by itself, such as a fragment that came twice.
+ */
+static int waits_for_hello(const mbedtls_ssl_context *ssl)
 {
-    return bio_recv(conn, datagram, size);
+    return ssl->conf->endpoint == MBEDTLS_SSL_IS_SERVER && ssl->state == MBEDTLS_SSL_CLIENT_HELLO;
+}
+
+static int recv_datagram(void *p_conn, unsigned char *datagram, size_t size)
+{
+    connection *conn = p_conn;
+    for (;;) {
+        int len = bio_recv(conn, datagram, size);
+        if (len <= 0 || !waits_for_hello(&conn->ssl)) return len;
+        if (len > RECORD_HEADER && datagram[0] == MBEDTLS_SSL_MSG_HANDSHAKE &&
+            datagram[RECORD_HEADER] == MBEDTLS_SSL_HS_CLIENT_HELLO) return len;
+    }
+}
+
+int drop_datagram(mbedtls_ssl_context *ssl, int ret)
+{
+    if (!uses_datagrams(ssl) || !waits_for_hello(ssl)) return 0;
+    if (ret != MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE && ret != MBEDTLS_ERR_SSL_INVALID_RECORD) return 0;
+    if (ssl->in_left == 0) return 0; /* there is none to drop */
+    ssl->in_left = ssl->next_record_offset = ssl->in_msglen = ssl->in_hslen = 0;
+    return 1;
 }
 
 /* Milliseconds until the timer rings. A clock that was set back rings it: too early does no harm. */
@@ -88,15 +116,46 @@ int EXPORT(config_use_datagrams)(config *c, uint32_t first, uint32_t longest, ui
     return ret;
 }
 
+#define HELLO_ROOM 400 /* bytes of a ClientHello beside its ticket: 150, a long host name and protocols of one's own */
+
 /*
  * Prepares a new connection: datagrams of up to `mtu` bytes; a server's cookie is for the client with this `id`, which
- * is copied. Without one a server can write no cookie.
+ * is copied. Without one a server can write no cookie. A client passes over a session whose ticket would not fit into
+ * one datagram with its hello: a server that keeps nothing of a client need not put the parts of one together.
  */
 int EXPORT(connection_use_datagrams)(connection *conn, int mtu, const unsigned char *id, size_t len)
 {
     CHECK_CONNECTION(conn);
     if (!uses_datagrams(&conn->ssl) || mtu < 0 || mtu > UINT16_MAX) return MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
     mbedtls_ssl_set_mtu(&conn->ssl, (uint16_t) mtu);
-    if (conn->ssl.conf->endpoint == MBEDTLS_SSL_IS_CLIENT) return 0;
-    return mbedtls_ssl_set_client_transport_id(&conn->ssl, id, len);
+    if (conn->ssl.conf->endpoint == MBEDTLS_SSL_IS_SERVER) {
+        return mbedtls_ssl_set_client_transport_id(&conn->ssl, id, len);
+    }
+    mbedtls_ssl_session *offered = conn->ssl.session_negotiate;
+    if (offered->ticket_len != 0 && offered->ticket_len + HELLO_ROOM > (size_t) mtu) {
+        mbedtls_ssl_session_free(offered); /* and makes it a new one */
+        conn->ssl.handshake->resume = 0;
+    }
+    return 0;
+}
+
+/* ---- Cookies --------------------------------------------------------------------------------------- */
+
+/* Writes a cookie for the client with this `id`. Returns its length. */
+int EXPORT(config_write_cookie)(config *c, const unsigned char *id, size_t len, unsigned char *out, size_t size)
+{
+    CHECK_CONFIG(c);
+    if (c->ssl.f_cookie_write == NULL) return MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
+    unsigned char *end = out;
+    int ret = c->ssl.f_cookie_write(c->ssl.p_cookie, &end, out + size, id, len);
+    return ret != 0 ? ret : (int) (end - out);
+}
+
+/* Whether the cookie is one of ours, for this client, and not too old: 1 or 0. */
+int EXPORT(config_check_cookie)(config *c, const unsigned char *id, size_t len, const unsigned char *cookie,
+                                size_t cookie_len)
+{
+    CHECK_CONFIG(c);
+    if (c->ssl.f_cookie_check == NULL) return MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
+    return c->ssl.f_cookie_check(c->ssl.p_cookie, cookie, cookie_len, id, len) == 0;
 }

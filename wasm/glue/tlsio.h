@@ -179,6 +179,8 @@ static inline int uses_datagrams(const mbedtls_ssl_context *ssl)
 }
 /* Gives a new connection of DTLS its transport and its timer. */
 void set_datagram_bio(connection *conn);
+/* Whether `ret` of a step of the handshake says no more than that a datagram is to be dropped, which it is then. */
+int drop_datagram(mbedtls_ssl_context *ssl, int ret);
 
 /* ---- idle.c ---------------------------------------------------------------------------------------- */
 

@@ -33,12 +33,29 @@ static int waits_for_hello(const mbedtls_ssl_context *ssl)
     return ssl->conf->endpoint == MBEDTLS_SSL_IS_SERVER && ssl->state == MBEDTLS_SSL_CLIENT_HELLO;
 }
 
+/*
+ * Bytes of the whole records that a datagram begins with. mbedTLS fails, and the connection with it, at a datagram with
+ * less than a header behind a record that it skips; anybody can send one.
+ */
+static int whole_records(const unsigned char *datagram, int len)
+{
+    int at = 0;
+    while (len - at >= RECORD_HEADER) {
+        int end = at + RECORD_HEADER + MBEDTLS_GET_UINT16_BE(datagram, at + RECORD_HEADER - 2);
+        if (end > len) break;
+        at = end;
+    }
+    return at;
+}
+
 static int recv_datagram(void *p_conn, unsigned char *datagram, size_t size)
 {
     connection *conn = p_conn;
     for (;;) {
         int len = bio_recv(conn, datagram, size);
-        if (len <= 0 || !waits_for_hello(&conn->ssl)) return len;
+        if (len <= 0) return len;
+        len = whole_records(datagram, len);
+        if (len > 0 && !waits_for_hello(&conn->ssl)) return len;
         if (len > RECORD_HEADER && datagram[0] == MBEDTLS_SSL_MSG_HANDSHAKE &&
             datagram[RECORD_HEADER] == MBEDTLS_SSL_HS_CLIENT_HELLO) return len;
     }

@@ -58,7 +58,9 @@ export abstract class BaseEngine {
   useConfig(config: TLSConfig): void {
     this.assertUsable("use another config");
     if (!config.serverSide) throw new TypeError("Cannot use config: it is a client's");
-    if (config.options.datagrams !== undefined) throw new TypeError("Cannot use config: it is for datagrams");
+    if ((config.options.datagrams ?? this.#config.options.datagrams) !== undefined) {
+      throw new TypeError("Cannot use config: it is for datagrams");
+    }
     const connection = new Connection(config);
     this.#connection.free();
     [this.#config, this.#connection] = [config, connection];

@@ -203,7 +203,9 @@ export class DTLSSocket extends SSLObject implements AsyncDisposable {
    * @throws {TypeError} If another call is waiting for data.
    */
   async recv(size = Infinity): Promise<Uint8Array<ArrayBuffer> | null> {
-    if (!(size > 0)) throw new RangeError(`Cannot recv: expected a size above 0, got ${size}`);
+    if (!(size === Infinity || Number.isInteger(size)) || size < 1) {
+      throw new RangeError(`Cannot recv: expected a size above 0, got ${String(size)}`);
+    }
     const datagram = await this.#next();
     if (datagram === null || datagram.length <= size) return datagram;
     this.#putBack(datagram.subarray(size));

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import {
   connectDtls,
   type ConnectDtlsOptions,
-  DTLSServer,
+  type DTLSServer,
   type DTLSSocket,
   listenDtls,
   type ListenDtlsOptions,

@@ -385,6 +385,14 @@ int EXPORT(connection_export)(connection *conn, unsigned char *out, size_t len, 
                               int use_context)
 {
     CHECK_CONNECTION(conn);
-    return mbedtls_ssl_export_keying_material(&conn->ssl, out, len, label, label_len, context, context_len,
-                                              use_context);
+    mbedtls_ssl_context *ssl = &conn->ssl;
+    /* While DTLS keeps its last flight, the keys are where the handshake left them; mbedTLS looks for them elsewhere. */
+    mbedtls_ssl_transform *transform = ssl->transform;
+    if (transform == NULL) ssl->transform = ssl->transform_negotiate;
+    int ret = ssl->transform == NULL && ssl->tls_version == MBEDTLS_SSL_VERSION_TLS1_2
+                  ? MBEDTLS_ERR_SSL_BAD_INPUT_DATA
+                  : mbedtls_ssl_export_keying_material(ssl, out, len, label, label_len, context, context_len,
+                                                       use_context);
+    ssl->transform = transform;
+    return ret;
 }

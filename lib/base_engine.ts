@@ -12,6 +12,7 @@ import { type Cipher, type EngineState, type HandshakeOutcome, moved } from "./e
 import { alertForCode, alertOf, CODE, errorFromCode, SSLError, verifyError } from "./errors.ts";
 import { SSLSession } from "./session.ts";
 import { DTLS_VERSION, groupName, suiteOf, TLSVersion, versionName } from "./suites.ts";
+import { type TraceEvent, type Tracer, tracer } from "./trace.ts";
 import type { Wire } from "./wire.ts";
 
 /** The flags before a certificate has been looked at. */
@@ -24,6 +25,7 @@ export abstract class BaseEngine {
   #config: TLSConfig;
   #connection: Connection;
   readonly #hostname: string | undefined;
+  readonly #tracer: Tracer | undefined;
   #state: EngineState = "handshake";
   #error: SSLError | undefined;
   #offered: SSLSession | undefined;
@@ -32,10 +34,16 @@ export abstract class BaseEngine {
   #serverName: string | undefined; // likewise
 
   /** For the engines that add a way in and out. */
-  constructor(config: TLSConfig, hostname: string | undefined, savedSession: SSLSession | undefined) {
+  constructor(
+    config: TLSConfig,
+    hostname: string | undefined,
+    savedSession: SSLSession | undefined,
+    trace?: (event: TraceEvent) => void,
+  ) {
     this.#config = config;
     this.#hostname = hostname;
-    this.#connection = new Connection(config);
+    this.#tracer = trace && tracer(trace, () => this.#state);
+    this.#connection = new Connection(config, this.#tracer);
     try {
       if (!config.serverSide) this.#prepareClient(savedSession);
     } catch (error) {
@@ -61,7 +69,7 @@ export abstract class BaseEngine {
     if ((config.options.datagrams ?? this.#config.options.datagrams) !== undefined) {
       throw new TypeError("Cannot use config: it is for datagrams");
     }
-    const connection = new Connection(config);
+    const connection = new Connection(config, this.#tracer);
     this.#connection.free();
     [this.#config, this.#connection] = [config, connection];
   }

@@ -17,7 +17,7 @@ import {
   type TLSConfigOptions,
   versionRange,
 } from "./policy.ts";
-import { DTLS_VERSION, versionName } from "./suites.ts";
+import { DTLS_VERSION, needsCertificate, versionName } from "./suites.ts";
 import { TicketKeyRing } from "./tickets.ts";
 
 const ROOTS = "mozilla";
@@ -75,9 +75,10 @@ export class TLSConfig {
 
   /** Throws a `TypeError` if a client that must check the server does not know its name. */
   assertHost(hostname: string | undefined): void {
-    const { checkHostname, psk } = this.options;
+    const { checkHostname, psk, ciphers = [] } = this.options;
     if (hostname?.includes("\0")) throw new TypeError("Cannot use serverHostname: it holds a NUL");
-    if (hostname !== undefined || this.serverSide || checkHostname === false || psk !== undefined) return;
+    if (hostname !== undefined || this.serverSide || checkHostname === false) return;
+    if (psk !== undefined && !ciphers.some(needsCertificate)) return;
     if (this.certReqs === CERT_REQUIRED) {
       throw new TypeError("Cannot check the server: CERT_REQUIRED needs serverHostname");
     }
@@ -145,11 +146,10 @@ export class TLSConfig {
   }
 
   #hashTrust(): string {
-    const { trust, checkHostname, allowCommonName, sigalgs, datagrams } = this.options;
+    const { trust, checkHostname, allowCommonName, sigalgs, minRsaBits, datagrams } = this.options;
     const core = this.#core ?? Core.shared();
-    const strictness = [this.serverSide, this.certReqs, checkHostname, allowCommonName, sigalgs];
-    const facts = JSON.stringify(datagrams === undefined ? strictness : [...strictness, DTLS_VERSION]);
-    const parts = [encodeText(facts)];
+    const checks = [this.serverSide, this.certReqs, checkHostname, allowCommonName, sigalgs, minRsaBits];
+    const parts = [encodeText(JSON.stringify(datagrams === undefined ? checks : [...checks, DTLS_VERSION]))];
     if (this.certReqs !== CERT_NONE) {
       if (trust === undefined) parts.push(encodeText(ROOTS));
       for (const { bytes } of trust ?? []) parts.push(encodeText(`${bytes.length}:`), bytes);

@@ -28,6 +28,8 @@ export const OPTION = {
 /** Sets versions, suites, groups, schemes, ALPN names and the pre-shared key. */
 export function setPolicy(core: Core, handle: number, certReqs: CertReqs, options: TLSConfigOptions): void {
   const { call } = core;
+  const psk = options.psk !== undefined;
+  const suites = options.ciphers === undefined ? defaultSuites(core, psk) : suiteIds(core, options.ciphers);
   const { minimum, maximum } = versionRange(options);
   const sigalgs = options.sigalgs === undefined ? defaultSigalgs(core) : sigalgIds(options.sigalgs);
   const bits = (options.allowCommonName ? OPTION.ALLOW_COMMON_NAME : 0) |
@@ -40,11 +42,12 @@ export function setPolicy(core: Core, handle: number, certReqs: CertReqs, option
     "set the TLS policy",
     call.config_set_policy(handle, certReqs, minimum, maximum, fragment, bits),
   );
+  if (options.minRsaBits !== undefined) {
+    core.check("set minRsaBits", call.config_set_min_rsa(handle, options.minRsaBits));
+  }
   if (options.psk !== undefined) setPsk(core, handle, options.psk);
   if (options.datagrams !== undefined) setDatagrams(core, handle, options.datagrams);
 
-  const psk = options.psk !== undefined;
-  const suites = options.ciphers === undefined ? defaultSuites(core, psk) : suiteIds(core, options.ciphers);
   const groups = options.groups === undefined ? [...GROUPS.values()] : groupIds(options.groups);
   const set = (list: Int32Array | Uint16Array, setter: (c: number, at: number, n: number) => number) =>
     core.check("set the TLS policy", core.with([list], (at) => setter(handle, at!, list.length)));

@@ -6,7 +6,7 @@
 
 import { assertBytes, assertSeconds, encodeText, typeName } from "./bytes.ts";
 import type { Source } from "./credentials.ts";
-import { TLSVersion } from "./suites.ts";
+import { isTLS13Suite, TLSVersion, versionName } from "./suites.ts";
 import { TicketKeyRing } from "./tickets.ts";
 
 /** Ask for no certificate, check none. */
@@ -27,12 +27,25 @@ export interface PolicyOptions {
   certReqs?: CertReqs;
   /** One version, or the lowest and highest. @default {TLS 1.2 to TLS 1.3} */
   sslVersion?: TLSVersion | { minimum?: TLSVersion; maximum?: TLSVersion };
-  /** Cipher suites by name, best first, IANA's or mbedTLS's spelling. @default {forward secret ones, by the core's speed} */
+  /**
+   * Cipher suites by name, best first, IANA's or mbedTLS's spelling; suites of one TLS version alone leave no other version.
+   *
+   * Old and small peers may need one that is not in the default. Each of those is weaker: `TLS_RSA_...` and `TLS_ECDH_...`
+   * have no forward secrecy, `..._CBC_...` has a history of padding attacks, `..._CCM_8` a tag of 8 bytes. Name no more of
+   * them than the peer needs, and only for that peer: docs/old_peers.md says what each one risks.
+   *
+   * @default {forward secret AEAD ones, by the core's speed; with `psk`, those that use it}
+   */
   ciphers?: readonly string[];
   /** Groups of the key exchange by name, best first: `"x25519"`, `"secp256r1"` ... */
   groups?: readonly string[];
   /** Signature schemes by IANA name, best first. A SHA-1 scheme also admits certificates signed with SHA-1. */
   sigalgs?: readonly string[];
+  /**
+   * The shortest RSA key, in bits, that a certificate of the peer's chain may have. Old devices have 1024, which those who can
+   * pay for it can break: then anyone may be that device. 3072 asks for more than is usual. @default {2048}
+   */
+  minRsaBits?: number;
   /** ALPN protocol names, best first (RFC 7301). */
   alpnProtocols?: readonly string[];
   /** Whether the certificate must be for `serverHostname`. @default {true} */
@@ -40,8 +53,9 @@ export interface PolicyOptions {
   /** Whether the CN may name the host when the certificate has no SAN; RFC 9525 says no. @default {false} */
   allowCommonName?: boolean;
   /**
-   * Bytes of plaintext in a record, 512, 1024, 2048 or 4096: a client agrees on it with the server (RFC 6066 section 4), a
-   * server keeps to it. A client that speaks TLS 1.3 alone cannot ask for it. @default {16384}
+   * Bytes of plaintext in a record, 512, 1024, 2048 or 4096, for a peer without room for more: a client agrees on it with the
+   * server (RFC 6066 section 4), a server keeps to it. A client that speaks TLS 1.3 alone cannot ask for it. Each record costs
+   * 22 bytes or more and its own encryption: 512 is slower, and no safer. @default {16384}
    */
   maxFragmentLength?: 512 | 1024 | 2048 | 4096;
   /** A pre-shared key instead of certificates. */
@@ -55,7 +69,7 @@ export interface PolicyOptions {
   /**
    * Server, TLS 1.2: let the client's order of suites decide, as it always does in TLS 1.3: one without AES instructions asks
    * for ChaCha20-Poly1305 first, others for AES-GCM. `false`: ours decides, which is that of {@linkcode ciphers} or of the
-   * core's speed, ChaCha20-Poly1305 before AES-GCM before CBC. @default {true}
+   * core's speed, ChaCha20-Poly1305 before AES-GCM. @default {true}
    */
   preferClientOrder?: boolean;
   /** Takes each secret as a line of an NSS key log: who has it can read the traffic. */
@@ -94,6 +108,8 @@ export const FRAGMENT_CODES: ReadonlyMap<number | undefined, number> = new Map([
 export const PSK_MAX = 256;
 /** No wait of DTLS is longer: a day. */
 const DATAGRAM_SECONDS_MAX = 86400;
+/** Bits of an RSA key that `minRsaBits` may ask for: below, a key protects nothing; MBEDTLS_MPI_MAX_SIZE ends above. */
+const RSA_BITS = { least: 1024, most: 8192 } as const;
 
 /** Throws for options that are wrong whatever the core says. */
 export function checkOptions(options: TLSConfigOptions, serverSide: boolean, certReqs: number): void {
@@ -123,6 +139,10 @@ export function checkOptions(options: TLSConfigOptions, serverSide: boolean, cer
     throw new RangeError(
       `Cannot use maxFragmentLength: expected 512, 1024, 2048 or 4096, got ${options.maxFragmentLength}`,
     );
+  }
+  const { minRsaBits = RSA_BITS.least } = options;
+  if (!Number.isInteger(minRsaBits) || minRsaBits < RSA_BITS.least || minRsaBits > RSA_BITS.most) {
+    throw new RangeError(`Cannot use minRsaBits: expected 1024 to 8192, got ${minRsaBits}`);
   }
   if (options.psk !== undefined) {
     const { key, identity } = options.psk;
@@ -179,9 +199,9 @@ function assertNames(option: string, list: unknown, atLeast: number): void {
   }
 }
 
-/** The lowest and highest version. */
+/** The lowest and highest version that both `sslVersion` and `ciphers` allow. */
 export function versionRange(
-  { sslVersion, serverSide, maxFragmentLength, datagrams }: TLSConfigOptions,
+  { sslVersion, serverSide, maxFragmentLength, ciphers, datagrams }: TLSConfigOptions,
 ): { minimum: number; maximum: number } {
   if (sslVersion !== undefined && typeof sslVersion !== "number" && typeof sslVersion !== "object") {
     throw new TypeError(
@@ -189,12 +209,9 @@ export function versionRange(
     );
   }
   const newest = datagrams === undefined ? TLSVersion.TLSv1_3 : TLSVersion.TLSv1_2; // mbedTLS has no DTLS 1.3
-  const { minimum = TLSVersion.TLSv1_2, maximum = newest } = typeof sslVersion === "number"
+  let { minimum = TLSVersion.TLSv1_2, maximum = newest } = typeof sslVersion === "number"
     ? { minimum: sslVersion, maximum: sslVersion }
     : sslVersion ?? {};
-  if (maxFragmentLength !== undefined && !serverSide && minimum === TLSVersion.TLSv1_3) {
-    throw new TypeError("Cannot use maxFragmentLength: a client needs sslVersion TLS 1.2 for it");
-  }
   if (datagrams !== undefined && maximum !== TLSVersion.TLSv1_2) {
     throw new RangeError("Cannot use sslVersion: DTLS is DTLS 1.2, TLSVersion.TLSv1_2");
   }
@@ -205,6 +222,16 @@ export function versionRange(
         Number(maximum).toString(16)
       }`,
     );
+  }
+  // A peer takes a version that is offered at its word, and then finds no suite for it.
+  const given = minimum;
+  if (ciphers?.every(isTLS13Suite)) minimum = TLSVersion.TLSv1_3;
+  if (ciphers?.some(isTLS13Suite) === false) maximum = TLSVersion.TLSv1_2;
+  if (minimum > maximum) {
+    throw new TypeError(`Cannot use ciphers: none of them is for sslVersion ${versionName(given)}`);
+  }
+  if (maxFragmentLength !== undefined && !serverSide && minimum === TLSVersion.TLSv1_3) {
+    throw new TypeError("Cannot use maxFragmentLength: a client needs sslVersion TLS 1.2 for it");
   }
   return { minimum, maximum };
 }

@@ -74,6 +74,7 @@ const CONTEXT_OPTIONS = [
   "ciphers",
   "groups",
   "sigalgs",
+  "minRsaBits",
   "alpnProtocols",
   "checkHostname",
   "allowCommonName",

@@ -90,12 +90,22 @@ export function suiteOf(core: Core, id: number): Suite | undefined {
   return suitesOf(core).find((suite) => suite.id === id);
 }
 
+/** Whether a suite is one of TLS 1.3; all others are of TLS 1.2. */
+export function isTLS13Suite(name: string): boolean {
+  return !ianaName(name).includes("_WITH_");
+}
+
+/** Whether a server shows a certificate for a suite of TLS 1.2. */
+export function needsCertificate(name: string): boolean {
+  return !isTLS13Suite(name) && !/^TLS_(ECDHE_)?PSK_/.test(ianaName(name));
+}
+
 /** mbedTLS's name of a suite in IANA's spelling: they differ in the dashes and the "TLS1-3-" of TLS 1.3. */
 function ianaName(name: string): string {
   return name.toUpperCase().replace(/^TLS1-3-/, "TLS-").replaceAll("-", "_");
 }
 
-/** Ciphers in our order: the core is fastest on ChaCha20-Poly1305. CBC comes last, for old embedded peers. */
+/** Ciphers in our order: the core is fastest on ChaCha20-Poly1305. CBC is there for pre-shared keys alone. */
 const CIPHER_ORDER = [
   /CHACHA20/,
   /AES_128_GCM/,
@@ -106,17 +116,16 @@ const CIPHER_ORDER = [
 ];
 
 /**
- * The suites of a config that names none: forward secret, no NULL, no truncated tag. With a pre-shared key, only the
- * suites that use it.
+ * The suites of a config that names none: forward secret, authenticated encryption (AEAD), no truncated tag. With a
+ * pre-shared key, only the suites that use it, those with CBC, too: TLS 1.2 peers have few others.
  */
 export function defaultSuites(core: Core, psk: boolean): number[] {
-  const isTLS13 = (name: string) => !name.includes("_WITH_");
   const keyExchange = psk ? /^TLS_(ECDHE_)?PSK_WITH_/ : /^TLS_ECDHE_(ECDSA|RSA)_WITH_/;
   const ranked = suitesOf(core)
-    .filter(({ name }) => isTLS13(name) || keyExchange.test(name))
+    .filter(({ name }) => isTLS13Suite(name) || (keyExchange.test(name) && (psk || !/_CBC_/.test(name))))
     .map(({ id, name }) => ({
       id,
-      rank: CIPHER_ORDER.findIndex((cipher) => cipher.test(name)) + (isTLS13(name) ? 0 : 100) +
+      rank: CIPHER_ORDER.findIndex((cipher) => cipher.test(name)) + (isTLS13Suite(name) ? 0 : 100) +
         (/^TLS_PSK_/.test(name) ? 50 : 0),
       known: CIPHER_ORDER.some((cipher) => cipher.test(name)),
     }));

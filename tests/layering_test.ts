@@ -5,7 +5,7 @@ import { CORE_EXPORTS } from "../lib/core.ts";
 /** The files of lib/ from the bottom up: a file imports from its own layer and from those below. */
 const LAYERS: readonly string[][] = [
   ["_std", "errors", "os_error", "bytes", "ip_address", "deadline", "md5"],
-  ["duplex", "byte_queue", "tickets", "engine_state", "core_module"],
+  ["duplex", "byte_queue", "tickets", "engine_state", "core_module", "trace", "tcp_segment"],
   ["core"],
   ["session", "suites", "credentials", "certificate", "peer_certificate"],
   ["tls_numbers", "hello_fields", "fingerprint", "client_hello"],
@@ -20,7 +20,7 @@ const LAYERS: readonly string[][] = [
     "dtls_engine",
     "dtls_greeting",
   ],
-  ["turns", "changes", "web_streams", "pump", "tcp_link", "client_choice", "nonblocking", "object"],
+  ["turns", "changes", "web_streams", "pump", "pcap", "tcp_link", "client_choice", "nonblocking", "object"],
   ["_alarm", "datagram", "dtls_socket"],
   ["socket", "poll", "streams", "stream_reader", "stream_writer"],
   ["ssl"],

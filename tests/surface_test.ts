@@ -19,15 +19,15 @@ const TYPES = `
   KeyType ListenOptions NameAttribute OpenConnectionOptions OpenOptions
   OpenUnixConnectionOptions PeerCertificate PolicyOptions SSLErrorInit SSLErrorKind ServeOptions
   ServerStats SessionFacts SocketOptions Source StartServerOptions StartTlsOptions StartUnixServerOptions
-  StreamOptions StreamPair Suite TLSConfigOptions TLSNumber TicketKeyRingOptions TryOutcome WorkerOptions
+  StreamOptions StreamPair Suite TLSConfigOptions TLSNumber TicketKeyRingOptions TraceContent TraceEvent TryOutcome WorkerOptions
   WorkerStats WrapSocketOptions Writer`;
 
 /** Names that `./engine` exports, with its types. */
 const ENGINE_VALUES = `
-  BaseEngine CERT_NONE CERT_OPTIONAL CERT_REQUIRED CORE_EXPORTS CORE_IMPORTS ClientHello Core TLSConfig TLSEngine readClientHello`;
+  BaseEngine CERT_NONE CERT_OPTIONAL CERT_REQUIRED CORE_EXPORTS CORE_IMPORTS ClientHello Core PcapWriter TLSConfig TLSEngine readClientHello`;
 const ENGINE_TYPES = `
-  Bytes CertReqs Cipher ClientHelloOutcome ConnectionIO CoreExports CoreOptions CoreTable EngineState HandshakeOutcome PolicyOptions
-  ReadOutcome Source TLSConfigOptions TLSEngineOptions`;
+  Bytes CertReqs Cipher ClientHelloOutcome ConnectionIO CoreExports CoreOptions CoreTable EngineState HandshakeOutcome PcapWriterOptions PolicyOptions
+  ReadOutcome Source TLSConfigOptions TLSEngineOptions TapOptions TraceContent TraceEvent Tracer`;
 
 /** Names that `./dtls` exports, with its types. */
 const DTLS_VALUES = `
@@ -73,6 +73,7 @@ const MEMBERS: Record<string, string> = {
     handshakeDone hasRecords maxWrite peerCertificates pending read receive receiveEof refuse run serverName session sessionReused setState state
     takeRecords takeUnread updateKey useConfig verifiedChain verifyFlags verifyMessage version wantsRecords wire write`,
   TicketKeyRing: ".from .share .shared generation keys load rotate size toBytes watch",
+  PcapWriter: "tap toBytes truncated",
   Core:
     `.shared alloc allocated check collect connect defaultTrust disconnect free int32s memory retired sha256 text verifyText
     version with`,

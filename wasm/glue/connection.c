@@ -25,11 +25,15 @@ static int on_send(void *p_conn, const unsigned char *record, size_t len)
         int payload = mbedtls_ssl_get_max_out_record_payload(ssl);
         if (payload > 0 && (size_t) payload < len - HEADER) most = (size_t) payload;
     }
-    if (most == len) return bio_send(conn, record, len);
+    if (most == len) {
+        if (conn->traced) trace_record(conn, 0, record);
+        return bio_send(conn, record, len);
+    }
     for (size_t at = HEADER; at < len; at += most) {
         size_t part = len - at < most ? len - at : most;
         const unsigned char header[HEADER] = { record[0], record[1], record[2], (unsigned char) (part >> 8),
                                                (unsigned char) part };
+        if (conn->traced) trace_record(conn, 0, header);
         int ret = bio_send(conn, header, HEADER);
         if (ret >= 0) ret = bio_send(conn, record + at, part);
         if (ret < 0) return ret;
@@ -41,7 +45,10 @@ static int on_recv(void *p_conn, unsigned char *bytes, size_t len)
 {
     connection *conn = p_conn;
     int ret = bio_recv(conn, bytes, len);
-    if (ret > 0 && bytes + ret == conn->ssl.in_hdr + HEADER) expect_clear_alert(&conn->ssl);
+    if (ret > 0 && bytes + ret == conn->ssl.in_hdr + HEADER) {
+        expect_clear_alert(&conn->ssl);
+        if (conn->traced) trace_record(conn, 1, conn->ssl.in_hdr);
+    }
     if (ret == 0) conn->at_end = 1;
     return ret;
 }
@@ -138,6 +145,16 @@ int EXPORT(connection_set_host)(connection *conn, const char *host, int check_na
     return mbedtls_ssl_set_hostname(&conn->ssl, host);
 }
 
+/* A TLS 1.2 session goes on with its own suite, or not at all; one of TLS 1.3 is bound to a hash. */
+static int offers_suite(const config *c, const mbedtls_ssl_session *session)
+{
+    if (session->tls_version != MBEDTLS_SSL_VERSION_TLS1_2) return 1;
+    for (const int *suite = c->suites; suite != NULL && *suite != 0; suite++) {
+        if (*suite == session->ciphersuite) return 1;
+    }
+    return 0;
+}
+
 /* Offers a session that connection_session() of an earlier connection gave. */
 int EXPORT(connection_offer_session)(connection *conn, const unsigned char *saved, size_t len)
 {
@@ -145,6 +162,7 @@ int EXPORT(connection_offer_session)(connection *conn, const unsigned char *save
     mbedtls_ssl_session session;
     mbedtls_ssl_session_init(&session);
     int ret = mbedtls_ssl_session_load(&session, saved, len);
+    if (ret == 0 && !offers_suite(conn->config, &session)) ret = MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
     if (ret == 0) ret = mbedtls_ssl_set_session(&conn->ssl, &session);
     mbedtls_ssl_session_free(&session);
     return ret;
@@ -221,6 +239,7 @@ int EXPORT(connection_handshake)(connection *conn)
         if (conn->ssl.state == MBEDTLS_SSL_HANDSHAKE_WRAPUP && conn->ssl.handshake != NULL) note_handshake(conn);
         use_alert_keys(&conn->ssl);
         expect_fragment_length(&conn->ssl);
+        drop_session_of_other_suite(conn);
         ret = mbedtls_ssl_handshake_step(&conn->ssl);
         if (ret != 0 && drop_datagram(&conn->ssl, ret)) ret = 0;
     }

@@ -45,6 +45,11 @@ IMPORT(clock_ms) double clock_ms(void);
 /* Hands out one secret of a handshake, for a key log. `type` is mbedtls_ssl_key_export_type. */
 IMPORT(key_log) void key_log(connection *conn, int type, const unsigned char *secret, size_t len,
                              const unsigned char client_random[32]);
+/*
+ * Tells that a record (`type` 0, `code` its content type) or a message (`type` the content type, `code` a handshake type,
+ * or the level and description of an alert) has passed; `len` is that of a record with its header, of a message with its.
+ */
+IMPORT(trace) void trace(connection *conn, int received, int type, int code, size_t len, int encrypted);
 
 /* ---- platform.c ------------------------------------------------------------------------------------ */
 
@@ -145,6 +150,7 @@ struct connection {
     /* The chain that verified, leaf first; the certificates belong to the session and the config. */
     const mbedtls_x509_crt *chain[CHAIN_MAX];
     size_t chain_len;
+    int ticket_suite; /* TLS 1.2 server: that of the session in the client's ticket */
     /* TLS 1.3 server: what the ticket said of a client that sends no certificate when it resumes. */
     unsigned char *ticket_peer;
     size_t ticket_peer_len;
@@ -153,6 +159,7 @@ struct connection {
     int key_updates;   /* received since the last data */
     int empty_records; /* likewise */
     int at_end;        /* the stream has ended */
+    int traced;        /* call trace() */
     /* The counter of received records, while the connection has no buffers: mbedTLS keeps it there. */
     unsigned char in_ctr[MBEDTLS_SSL_SEQUENCE_NUMBER_LEN];
     /* DTLS: the timer of retransmission. */
@@ -213,9 +220,16 @@ void use_alert_keys(mbedtls_ssl_context *ssl);
 /* Makes an alert that a client sends in the clear readable for us; called for each record header that has come. */
 void expect_clear_alert(mbedtls_ssl_context *ssl);
 
+/* ---- trace.c --------------------------------------------------------------------------------------- */
+
+/* Tells of a record whose header has been written or read; for a connection that is traced. */
+void trace_record(connection *conn, int received, const unsigned char *header);
+
 /* ---- tickets.c ------------------------------------------------------------------------------------- */
 
 mbedtls_ssl_ticket_write_t ticket_write;
 mbedtls_ssl_ticket_parse_t ticket_parse;
+/* Between the steps of a server's handshake. */
+void drop_session_of_other_suite(connection *conn);
 
 #endif

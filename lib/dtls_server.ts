@@ -25,7 +25,7 @@ export interface DTLSServerOptions extends Omit<DatagramSocketOptions, "signal">
   onError?: (error: unknown, remoteAddr: Deno.Addr) => void;
 }
 
-const MAX_PEERS = 1024; // a client that talks holds 37 KB for as long as that takes, a silent one some 6
+const MAX_PEERS = 1024; // some 5 KB each, up to 70 KB while it shakes hands
 const BACKLOG = 128; // connections
 const IDLE_TIMEOUT = 300; // seconds; a client that is gone does not say so
 const REPLIES_MAX = 256; // cookies on their way to the network; more are dropped

@@ -5,7 +5,7 @@ import { DTLSEngine } from "../lib/dtls_engine.ts";
 import { SSLError } from "../lib/errors.ts";
 import { greet } from "../lib/dtls_greeting.ts";
 import { CLIENT_ID, datagramConfigs, DatagramPair } from "./dtls_network.ts";
-import { bytesFrom, chooser, ENDS, FixedClock, fixedCore, peerOf } from "./pair.ts";
+import { bytesFrom, chooser, credential, ENDS, FixedClock, fixedCore, peerOf, source } from "./pair.ts";
 
 type Configs = ReturnType<typeof datagramConfigs>;
 
@@ -225,3 +225,31 @@ for (
     }
   });
 }
+
+Deno.test("DTLSEngine: handshakes whose datagrams are changed, cut or swapped complete or fail, and free all", () => {
+  const clock = new FixedClock();
+  const core = fixedCore(1, clock);
+  const server = { certReqs: 2, trust: [source("roots.pem")] } as const;
+  using configs = datagramConfigs(core, {}, { credential: credential("client") }, server);
+  const run = (seed: number): boolean => {
+    const choose = chooser(seed);
+    using pair = new DatagramPair({ configs, clock, seed, mtu: [256, 512, 1200][seed % 3]! });
+    const seen: Bytes[] = [];
+    pair.tamper = (_, datagram) => {
+      seen.push(datagram);
+      const changed = seen[choose(8) === 0 ? choose(seen.length) : seen.length - 1]!.slice();
+      for (let flips = choose(6) - 3; flips > 0; flips--) changed[choose(changed.length)]! ^= 1 << choose(8);
+      return choose(8) === 0 ? changed.subarray(0, choose(changed.length)) : changed;
+    };
+    pair.run(() => false, 200);
+    for (const error of Object.values(pair.errors)) {
+      assert(error.kind !== "internal", `seed ${seed}: ${error}`);
+    }
+    return pair.client.handshakeDone && pair.server?.handshakeDone;
+  };
+  run(0);
+  const start = core.allocated;
+  const done = Array.from({ length: 600 }, (_, i) => run(i + 1)).filter(Boolean).length;
+  assertEquals([core.retired, core.allocated - start < 65536], [false, true], "the session cache may grow");
+  assert(done > 20 && done < 580, `${done} of 600 completed`);
+});

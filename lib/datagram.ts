@@ -41,3 +41,14 @@ export function addressText(addr: Deno.Addr): string {
     ? `${addr.hostname} ${addr.port}`
     : `${addr.transport} ${"path" in addr && addr.path}`;
 }
+
+const ERRORS_MAX = 100; // failures to receive, in a row, before we give up
+
+/**
+ * Whether nothing can be received any more, after so many failures in a row: others pass, such as the word that an earlier
+ * datagram reached nobody.
+ */
+export function isLastError(error: unknown, inARow: number): boolean {
+  const isClosed = error instanceof Error && ["BadResource", "Interrupted"].includes(error.name);
+  return isClosed || inARow >= ERRORS_MAX;
+}

@@ -7,7 +7,7 @@
 import { AF_INET6, getaddrinfo } from "./addresses.ts";
 import { type Bytes, copyOf, equalBytes, typeName } from "./bytes.ts";
 import { TLSConfig } from "./config.ts";
-import { DATAGRAM_MAX, type DatagramHost, type DatagramLike } from "./datagram.ts";
+import { DATAGRAM_MAX, type DatagramHost, type DatagramLike, isLastError } from "./datagram.ts";
 import { inTime } from "./deadline.ts";
 import { checkDatagramOptions, DTLSEngine } from "./dtls_engine.ts";
 import { greet } from "./dtls_greeting.ts";
@@ -287,12 +287,13 @@ export function toDatagrams(conn: DatagramHost, peer: Deno.NetAddr): DatagramLik
     remoteAddr: peer,
     send: (datagram) => conn.send(datagram, peer),
     async receive() {
-      while (!closed) {
+      for (let errors = 0; !closed;) {
         try {
           const [datagram, from] = await conn.receive(buffer);
+          errors = 0;
           if (isFrom(from, address, peer.port)) return copyOf(datagram);
         } catch (error) {
-          if (!closed) throw error;
+          if (!closed && isLastError(error, ++errors)) throw error;
         }
       }
       return null;

@@ -7,7 +7,7 @@
 
 import { type Bytes, encodeText } from "./bytes.ts";
 import type { TLSConfig } from "./config.ts";
-import { addressText, DATAGRAM_MAX, type DatagramHost } from "./datagram.ts";
+import { addressText, DATAGRAM_MAX, type DatagramHost, isLastError } from "./datagram.ts";
 import { checkDatagramOptions } from "./dtls_engine.ts";
 import { greet, readHelloStart } from "./dtls_greeting.ts";
 import { checkSocketOptions, type DatagramSocketOptions, DTLSSocket } from "./dtls_socket.ts";
@@ -29,7 +29,6 @@ const MAX_PEERS = 1024; // some 5 KB each, up to 70 KB while it shakes hands
 const BACKLOG = 128; // connections
 const IDLE_TIMEOUT = 300; // seconds; a client that is gone does not say so
 const REPLIES_MAX = 256; // cookies on their way to the network; more are dropped
-const ERRORS_MAX = 100; // failures to receive, in a row, before we give up
 
 interface Peer {
   readonly socket: DTLSSocket;
@@ -104,7 +103,7 @@ export class DTLSServer implements AsyncIterable<DTLSSocket>, AsyncDisposable {
         errors = 0;
         if (this.#failure === undefined) this.#take(datagram as Bytes, from);
       } catch (error) {
-        if (++errors >= ERRORS_MAX || isClosed(error)) this.#stop(error as Error);
+        if (isLastError(error, ++errors)) this.#stop(error as Error);
       }
     }
   }
@@ -228,7 +227,7 @@ export class DTLSServer implements AsyncIterable<DTLSSocket>, AsyncDisposable {
     try {
       this.#host.close();
     } catch (error) {
-      if (!isClosed(error)) throw error;
+      if (!isLastError(error, 0)) throw error; // it was closed by others
     } finally {
       this.#end();
     }
@@ -239,9 +238,4 @@ export class DTLSServer implements AsyncIterable<DTLSSocket>, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
-}
-
-/** Whether nothing can be received any more. */
-function isClosed(error: unknown): boolean {
-  return error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted;
 }

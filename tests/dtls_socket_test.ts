@@ -386,6 +386,46 @@ Deno.test("DTLSServer: garbage, and a host that fails now and then, do not stop 
   await near.close();
 });
 
+Deno.test("DTLSServer: a flood of hellos from made-up addresses leaves nothing, and clients still get in", async () => {
+  const udp = Deno.listenDatagram({ transport: "udp", hostname: HOST, port: 0 });
+  const hellos: Bytes[] = [];
+  using client = await DTLSContext.create(PROTOCOL_DTLS_CLIENT, { caCerts: certificate });
+  const silence: DatagramLike = {
+    send: (datagram) => Promise.resolve(hellos.push(datagram)),
+    receive: () => new Promise(() => {}),
+    close: () => {},
+  };
+  await assertRejects(
+    () => client.wrapSocket(silence, { serverHostname: "localhost", timeout: 0.05 }),
+    SSLError,
+  );
+  let left = 3000;
+  let answered = 0;
+  const drained = Promise.withResolvers<void>();
+  const host: DatagramHost = {
+    addr: udp.addr,
+    receive(p) {
+      if (left === 0) drained.resolve();
+      if (left-- <= 0) return udp.receive(p);
+      p.set(hellos[0]!);
+      const hostname = `198.51.${left >> 8}.${left & 255}`;
+      return Promise.resolve([p.subarray(0, hellos[0]!.length), { transport: "udp", hostname, port: 9 }]);
+    },
+    send: (p, addr) => (addr as Deno.NetAddr).port === 9 ? Promise.resolve(++answered) : udp.send(p, addr),
+    close: () => udp.close(),
+  };
+  using context = await DTLSContext.create(PROTOCOL_DTLS_SERVER, OWN);
+  const core = Core.shared();
+  const start = core.allocated;
+  await using server = context.listen(host);
+  await drained.promise;
+  assertEquals([core.allocated <= start, server.stats.peers], [true, 0]);
+  assert(answered > 0 && answered <= 3000, `${answered} answers`);
+  const [near] = await Promise.all([connect(portOf(server)), server.accept()]);
+  assertEquals(server.stats.peers, 1);
+  await near.close();
+});
+
 Deno.test("DTLS: connections leave nothing in the core", async () => {
   const core = Core.shared();
   using client = await DTLSContext.create(PROTOCOL_DTLS_CLIENT, { caCerts: certificate });

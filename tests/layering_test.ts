@@ -47,7 +47,6 @@ const MAY_SAY_DENO = [
   "workers",
   "worker_messages",
   "dtls",
-  "dtls_server",
   "http",
   "files",
   "cli",

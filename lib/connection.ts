@@ -56,6 +56,9 @@ export const FACT_ORDER = [
   "EXTENDED_MS",
 ] as const;
 
+/** What `handshake()` returns once, of a config that judges its peers: HANDSHAKE_PAUSED of wasm/glue/tlsio.h. */
+export const PAUSED = 1;
+
 /** One connection. Its methods return the core's codes; the handle must not be used after `free()`. */
 export class Connection {
   /** The core it lives in. */
@@ -69,8 +72,8 @@ export class Connection {
   constructor(config: TLSConfig, trace?: Tracer) {
     const { core, handle: configHandle } = config.acquire();
     this.core = core;
-    const { keyLog, datagrams } = config.options;
-    this.wire = datagrams === undefined ? new Wire(keyLog, trace) : new DatagramWire(keyLog, trace);
+    const { options } = config;
+    this.wire = options.datagrams === undefined ? new Wire(options, trace) : new DatagramWire(options, trace);
     const handle = core.call.connection_new(configHandle);
     if (handle === 0) {
       config.release();
@@ -127,7 +130,7 @@ export class Connection {
     );
   }
 
-  /** One call of mbedTLS. 0: the handshake is over. */
+  /** Goes on with the handshake. 0: it is over; {@linkcode PAUSED}: the peer has proved who it is. */
   handshake(): number {
     this.#start();
     return this.core.call.connection_handshake(this.#handle);

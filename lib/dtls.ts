@@ -33,7 +33,14 @@ export const PROTOCOL_DTLS_SERVER = 3;
 export interface DTLSContextOptions extends
   Omit<
     ContextOptions,
-    "serverSide" | "sslVersion" | "renegotiation" | "getConfigForClient" | "profile"
+    | "serverSide"
+    | "sslVersion"
+    | "renegotiation"
+    | "profile"
+    | "getConfigForClient"
+    | "getCertificate"
+    | "onUnknownPeer"
+    | "verifyConnection"
   >,
   DatagramPolicy {}
 

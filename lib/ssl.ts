@@ -5,17 +5,19 @@
  */
 
 import { assertBytes, type Bytes, typeName } from "./bytes.ts";
-import type { ConfigChooser } from "./client_choice.ts";
+import type { ChosenConfig, ClientInfo, ConfigChooser } from "./client_choice.ts";
 import type { ClientHello } from "./client_hello.ts";
 import { TLSConfig } from "./config.ts";
-import type { PolicyOptions, TLSConfigOptions } from "./policy.ts";
+import type { OwnCredential, PolicyOptions, TLSConfigOptions } from "./policy.ts";
 import type { Source } from "./credentials.ts";
 import type { DuplexLike } from "./duplex.ts";
 import { type FileOrData, loadSource } from "./files.ts";
 import { parseAddress } from "./ip_address.ts";
+import { Certificate, type CertificateFiles, loadCredentials } from "./own_certificate.ts";
 import { resolveProfile } from "./profile.ts";
 import { SSLSession } from "./session.ts";
 import { type SocketOptions, SSLSocket } from "./socket.ts";
+import { callbackError } from "./stage.ts";
 
 /** Options of an {@linkcode SSLContext}. */
 export interface ContextOptions extends PolicyOptions {
@@ -25,13 +27,43 @@ export interface ContextOptions extends PolicyOptions {
   keyfile?: FileOrData;
   /** Opens an encrypted `keyfile`. */
   password?: string;
-  /** Whom to trust: one or several of a path, PEM text, or bytes. @default {the Mozilla roots that Deno ships} */
+  /**
+   * Our certificates in place of `certfile` and `keyfile`: several for the same hosts, of which a client is shown the first that
+   * it can verify, or one whose key is elsewhere. A client uses one.
+   */
+  certificates?: Certificate | readonly CertificateFiles[];
+  /**
+   * Whom to trust: one or several of a path, PEM text, or bytes. Each is an anchor, an intermediate authority too (CPython's
+   * `VERIFY_X509_PARTIAL_CHAIN`), and a server's own certificate if it has signed itself. With `onUnknownPeer` the list may be
+   * empty. @default {the Mozilla roots that Deno ships}
+   */
   caCerts?: FileOrData | readonly FileOrData[];
+  /**
+   * Certificate revocation lists: one or several of a path, PEM text, or bytes. A certificate that one of them names is refused,
+   * and so is one whose issuer has given none (`crlCheck`), an outdated one, or one that it did not sign.
+   */
+  crls?: FileOrData | readonly FileOrData[];
   /** Which core and which defaults. @default {"default"} */
   profile?: string;
   /** Server: chooses another context for a client by what it offers: its certificate by the name, or its policy. */
   getConfigForClient?: GetConfigForClient;
+  /** Server: chooses the certificate for a client by what it offers. */
+  getCertificate?: GetCertificate;
 }
+
+/**
+ * Chooses by the ClientHello the certificate for one connection; `undefined`: the context's own. It is Go's `GetCertificate`,
+ * CPython's `sni_callback` and Node's `SNICallback` in one; Node's `addContext` is a `Map` of names that it looks into. It may
+ * wait, for no longer than the handshake may take, and a {@linkcode Certificate} that was read before costs nothing. All else is
+ * the context's; {@linkcode GetConfigForClient} changes that, too, and is asked first: `getCertificate` is then asked of the
+ * context that it has chosen.
+ *
+ * What it throws ends the handshake. The client is told `internal_error`, or the `alert` of an `SSLError`.
+ */
+export type GetCertificate = (
+  hello: ClientHello,
+  info: ClientInfo,
+) => Certificate | undefined | Promise<Certificate | undefined>;
 
 /**
  * Chooses by the ClientHello the context for one connection; `undefined`: the context that asks. It may wait, for no longer
@@ -55,6 +87,7 @@ export interface ContextOptions extends PolicyOptions {
  */
 export type GetConfigForClient = (
   hello: ClientHello,
+  info: ClientInfo,
 ) => SSLContext | TLSConfig | undefined | Promise<SSLContext | TLSConfig | undefined>;
 
 /** Options of {@linkcode wrapSocket}: of the context and of the connection. */
@@ -87,6 +120,15 @@ const CONTEXT_OPTIONS = [
   "keyLog",
   "profile",
   "getConfigForClient",
+  "getCertificate",
+  "certificates",
+  "crls",
+  "crlCheck",
+  "pins",
+  "onUnknownPeer",
+  "verifyConnection",
+  "verifyCallback",
+  "pskCallback",
 ] as const satisfies readonly (keyof ContextOptions)[];
 
 /**
@@ -105,16 +147,47 @@ const CONTEXT_OPTIONS = [
  */
 export class SSLContext implements Disposable {
   readonly #config: TLSConfig;
-  readonly #choose: ConfigChooser | undefined;
+  readonly #getConfigForClient: GetConfigForClient | undefined;
+  readonly #getCertificate: GetCertificate | undefined;
 
-  private constructor(config: TLSConfig, choose: GetConfigForClient | undefined) {
+  private constructor(
+    config: TLSConfig,
+    { getConfigForClient, getCertificate }: Pick<ContextOptions, "getConfigForClient" | "getCertificate">,
+  ) {
     this.#config = config;
-    this.#choose = choose && (async (hello) => {
-      const chosen = await choose(hello);
-      if (chosen === undefined || chosen instanceof TLSConfig) return chosen;
-      if (chosen instanceof SSLContext) return chosen.#config;
+    this.#getConfigForClient = getConfigForClient;
+    this.#getCertificate = getCertificate;
+  }
+
+  /** Asks for the context, then that one for the certificate; `undefined`: there is nobody to ask. */
+  get #choose(): ConfigChooser | undefined {
+    if (this.#getConfigForClient === undefined && this.#getCertificate === undefined) return undefined;
+    return async (hello, info) => {
+      const chosen = await this.#chooseConfig(hello, info) ?? this;
+      return chosen instanceof TLSConfig ? { config: chosen } : await chosen.#chooseCertificate(hello, info);
+    };
+  }
+
+  async #chooseConfig(hello: ClientHello, info: ClientInfo): Promise<SSLContext | TLSConfig | undefined> {
+    try {
+      const chosen = await this.#getConfigForClient?.(hello, info);
+      if (chosen === undefined || chosen instanceof TLSConfig || chosen instanceof SSLContext) return chosen;
       throw new TypeError(`expected an SSLContext, a TLSConfig or undefined, got ${typeName(chosen)}`);
-    });
+    } catch (cause) {
+      throw callbackError("getConfigForClient", cause);
+    }
+  }
+
+  async #chooseCertificate(hello: ClientHello, info: ClientInfo): Promise<ChosenConfig> {
+    try {
+      const certificate = await this.#getCertificate?.(hello, info);
+      if (certificate === undefined || certificate instanceof Certificate) {
+        return { config: this.#config, certificate };
+      }
+      throw new TypeError(`expected a Certificate or undefined, got ${typeName(certificate)}`);
+    } catch (cause) {
+      throw callbackError("getCertificate", cause);
+    }
   }
 
   /**
@@ -128,10 +201,11 @@ export class SSLContext implements Disposable {
    * @throws {SSLError} `kind: "config"`: a certificate or key that does not parse, or does not match.
    */
   static async create(options: ContextOptions = {}): Promise<SSLContext> {
-    const { getConfigForClient, ...rest } = options;
+    const { getConfigForClient, getCertificate, ...rest } = options;
     const policy = await readPolicy(rest);
-    checkChooser(getConfigForClient, policy);
-    return new SSLContext(new TLSConfig(policy), getConfigForClient);
+    checkChooser("getConfigForClient", getConfigForClient, policy);
+    checkChooser("getCertificate", getCertificate, policy);
+    return new SSLContext(new TLSConfig(policy), options);
   }
 
   /** Whether its connections are a server's. */
@@ -147,10 +221,8 @@ export class SSLContext implements Disposable {
    * @returns The socket.
    */
   async wrapSocket(conn: DuplexLike, options: SocketOptions = {}): Promise<SSLSocket> {
-    const socket = new SSLSocket(conn, this.#config, {
-      ...this.#check(options),
-      ...(this.#choose && { choose: this.#choose }),
-    });
+    const choose = this.#choose;
+    const socket = new SSLSocket(conn, this.#config, { ...this.#check(options), ...(choose && { choose }) });
     if (options.doHandshake ?? true) await socket.handshake();
     return socket;
   }
@@ -174,23 +246,14 @@ export class SSLContext implements Disposable {
 
 /** What a config is made of: the files are read, the defaults of the profile are filled in. */
 export async function readPolicy(
-  options: Omit<ContextOptions, "getConfigForClient">,
+  options: Omit<ContextOptions, "getConfigForClient" | "getCertificate">,
 ): Promise<TLSConfigOptions> {
-  const { profile, certfile, keyfile, password, caCerts, ...given } = options;
+  const { profile, certfile, keyfile, password, certificates, caCerts, crls, ...given } = options;
   const policy: TLSConfigOptions = { ...resolveProfile(profile).policy, ...given };
-  if ((certfile === undefined) !== (keyfile === undefined)) {
-    throw new TypeError(
-      `Cannot use ${certfile ? "certfile" : "keyfile"}: the other of certfile and keyfile is missing`,
-    );
-  }
-  if (certfile !== undefined) {
-    const [chain, key] = await Promise.all([
-      loadSource("certfile", certfile),
-      loadSource("keyfile", keyfile),
-    ]);
-    policy.credential = { chain, key, password };
-  }
-  if (caCerts !== undefined) policy.trust = await loadTrust(caCerts);
+  const own = await ownCertificate({ certfile, keyfile, password, certificates });
+  if (own !== undefined) policy.credential = own;
+  if (caCerts !== undefined) policy.trust = await loadList("caCerts", caCerts, given.onUnknownPeer ? 0 : 1);
+  if (crls !== undefined) policy.crls = await loadList("crls", crls, 1);
   return policy;
 }
 
@@ -223,18 +286,42 @@ function checkHostname(config: TLSConfig, hostname: unknown): string | undefined
   return normalizeHostname(hostname);
 }
 
-function checkChooser(choose: unknown, { serverSide }: TLSConfigOptions): void {
+function checkChooser(name: string, choose: unknown, { serverSide }: TLSConfigOptions): void {
   if (choose === undefined) return;
   if (typeof choose !== "function") {
-    throw new TypeError(`Cannot use getConfigForClient: expected a function, got ${typeName(choose)}`);
+    throw new TypeError(`Cannot use ${name}: expected a function, got ${typeName(choose)}`);
   }
-  if (!serverSide) throw new TypeError("Cannot use getConfigForClient: it is for servers");
+  if (!serverSide) throw new TypeError(`Cannot use ${name}: it is for servers`);
 }
 
-async function loadTrust(caCerts: FileOrData | readonly FileOrData[]): Promise<Source[]> {
-  const list = Array.isArray(caCerts) ? caCerts : [caCerts];
-  if (list.length === 0) throw new TypeError("Cannot use caCerts: the list is empty");
-  return await Promise.all(list.map((one) => loadSource("caCerts", one)));
+async function ownCertificate(
+  { certfile, keyfile, password, certificates }: {
+    [name in "certfile" | "keyfile" | "password" | "certificates"]: ContextOptions[name] | undefined;
+  },
+): Promise<readonly OwnCredential[] | undefined> {
+  if (certificates === undefined) {
+    if (certfile === undefined && keyfile === undefined) return undefined;
+    return await loadCredentials([{ certfile, keyfile, password } as CertificateFiles]);
+  }
+  const [extra] = Object.entries({ certfile, keyfile, password }).filter(([, value]) => value !== undefined);
+  if (extra !== undefined) throw new TypeError(`Cannot use ${extra[0]}: certificates is given, too`);
+  if (certificates instanceof Certificate) return certificates.credentials;
+  if (!Array.isArray(certificates)) {
+    throw new TypeError(
+      `Cannot use certificates: expected a list or a Certificate, got ${typeName(certificates)}`,
+    );
+  }
+  return await loadCredentials(certificates);
+}
+
+async function loadList(
+  option: "caCerts" | "crls",
+  value: FileOrData | readonly FileOrData[],
+  atLeast: number,
+): Promise<Source[]> {
+  const list = Array.isArray(value) ? value : [value];
+  if (list.length < atLeast) throw new TypeError(`Cannot use ${option}: the list is empty`);
+  return await Promise.all(list.map((one) => loadSource(option, one)));
 }
 
 const DNS_NAME_MAX = 253; // bytes; RFC 1035 section 2.3.4, without the dot of the root

@@ -1,5 +1,6 @@
 /** DTLSEngine: two of them in memory, on a network without faults. */
 import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
+import { publicKeyPin } from "tlsio";
 import { encodeText } from "../lib/bytes.ts";
 import { TLSConfig } from "../lib/config.ts";
 import { DTLSEngine } from "../lib/dtls_engine.ts";
@@ -75,6 +76,38 @@ Deno.test("DTLSEngine: a wrong pre-shared key fails at both ends", () => {
   pair.run();
   assertEquals([pair.errors.client?.kind, pair.errors.client?.alert?.name], ["alert", "bad_record_mac"]);
   assertEquals(pair.errors.server?.code, CODE.INVALID_MAC);
+});
+
+Deno.test("DTLSEngine: pins, verifyCallback and pskCallback have their say", () => {
+  const core = fixedCore();
+  const depths: number[] = [];
+  const verifyCallback = (_: Uint8Array, depth: number) => depths.push(depth) && 0;
+  const leaf =
+    new TextDecoder().decode(source("ec.pem").bytes).match(/-----BEGIN[^]*?END CERTIFICATE-----/)![0];
+  const pin = publicKeyPin(leaf);
+  using pinned = datagramConfigs(core, {}, { pins: [pin], verifyCallback });
+  using pair = new DatagramPair({ configs: pinned });
+  pair.connect(0.1);
+  assertEquals(depths.at(-1), 0);
+  assertEquals(pair.send("client", encodeText("x")), [encodeText("x")]);
+
+  using strange = datagramConfigs(core, {}, { pins: [`sha256//${"A".repeat(43)}=`] });
+  using refused = new DatagramPair({ configs: strange });
+  refused.run();
+  assertEquals([refused.errors.client?.kind, refused.errors.server?.alert?.name], [
+    "verify",
+    "bad_certificate",
+  ]);
+
+  const pskCallback = (identity: Uint8Array) =>
+    new TextDecoder().decode(identity) === PSK.identity ? PSK.key : undefined;
+  for (const identity of [PSK.identity, "sensor 8"]) {
+    using server = new TLSConfig({ serverSide: true, datagrams: {}, pskCallback }, core);
+    using client = new TLSConfig({ datagrams: {}, psk: { ...PSK, identity } }, core);
+    using keyed = new DatagramPair({ configs: { client, server } });
+    keyed.run();
+    assertEquals(keyed.errors.client === undefined, identity === PSK.identity);
+  }
 });
 
 Deno.test("DTLSEngine: a client's certificate is checked", () => {
@@ -275,7 +308,9 @@ Deno.test("DTLSEngine: options that are wrong are told before anything is sent",
     new TLSConfig(clientOptions({ datagrams: {}, ...options }), core)[Symbol.dispose]();
   refuses(config({ sslVersion: TLSVersion.TLSv1_3 }), RangeError, "DTLS is DTLS 1.2");
   refuses(config({ sslVersion: { maximum: TLSVersion.TLSv1_3 } }), RangeError, "DTLS is DTLS 1.2");
-  refuses(config({ renegotiation: true }), TypeError, "it is for streams");
+  refuses(config({ renegotiation: true }), TypeError, "Cannot use renegotiation: it is for streams");
+  refuses(config({ verifyConnection() {} }), TypeError, "Cannot use verifyConnection: it is for streams");
+  refuses(config({ onUnknownPeer: () => true }), TypeError, "Cannot use onUnknownPeer: it is for streams");
   refuses(config({ datagrams: { retransmitAfter: 0 } }), RangeError, "Cannot use retransmitAfter");
   refuses(config({ datagrams: { retransmitMax: 1 } }), RangeError, "Cannot use retransmitMax");
   refuses(config({ datagrams: { cookieLifetime: 86401 } }), RangeError, "Cannot use cookieLifetime");

@@ -8,26 +8,29 @@ import * as socket from "../socket.ts";
 
 /** Names that exist at run time. */
 const VALUES = `
-  CERT_NONE CERT_OPTIONAL CERT_REQUIRED ClientHello IncompleteReadError LimitOverrunError
+  CERT_NONE CERT_OPTIONAL CERT_REQUIRED Certificate ClientHello IncompleteReadError LimitOverrunError
   SSLCertVerificationError SSLContext SSLEOFError SSLError SSLObject SSLSession SSLSocket Server StreamReader StreamWriter
   TLSConfig TLSVersion TicketKeyRing WorkerServer createCertificate openConnection openStreams openUnixConnection
-  peerCertificate saveSession startServer startUnixServer toDuplex wrapSocket`;
+  peerCertificate publicKeyPin saveSession startServer startUnixServer toDuplex wrapSocket`;
 
 /** Names of types alone. */
 const TYPES = `
-  Alert Bytes CertReqs CertificateOptions Cipher ClientConnected ConnectionFailure ConnectionHandler   ContextOptions Credential Duplex DuplexLike FileOrData GetConfigForClient HasDuplex
-  KeyType ListenOptions NameAttribute OpenConnectionOptions OpenOptions
-  OpenUnixConnectionOptions PeerCertificate PolicyOptions SSLErrorInit SSLErrorKind ServeOptions
-  ServerStats SessionFacts SocketOptions Source StartServerOptions StartTlsOptions StartUnixServerOptions
-  StreamOptions StreamPair Suite TLSConfigOptions TLSNumber TicketKeyRingOptions TraceContent TraceEvent TryOutcome WorkerOptions
+  Alert Bytes CertReqs CertificateFiles CertificateOptions Cipher ClientConnected ClientInfo ConnectionFailure ConnectionHandler
+  ConnectionState ContextOptions Credential Duplex DuplexLike FileOrData GetCertificate GetConfigForClient HasDuplex
+  KeyType ListenOptions NameAttribute OnUnknownPeer OpenConnectionOptions OpenOptions
+  OpenUnixConnectionOptions OwnCredential PeerCertificate PeerPolicyOptions PolicyOptions PskCallback SSLErrorInit SSLErrorKind ServeOptions
+  ServerStats SessionFacts SignHash SocketOptions Source StartServerOptions StartTlsOptions StartUnixServerOptions
+  StreamOptions StreamPair Suite TLSConfigOptions TLSNumber TicketKeyRingOptions TraceContent TraceEvent TryOutcome VerifyCallback VerifyConnection
+  WorkerOptions
   WorkerStats WrapSocketOptions Writer`;
 
 /** Names that `./engine` exports, with its types. */
 const ENGINE_VALUES = `
   BaseEngine CERT_NONE CERT_OPTIONAL CERT_REQUIRED CORE_EXPORTS CORE_IMPORTS ClientHello Core PcapWriter TLSConfig TLSEngine readClientHello`;
 const ENGINE_TYPES = `
-  Bytes CertReqs Cipher ClientHelloOutcome ConnectionIO CoreExports CoreOptions CoreTable EngineState HandshakeOutcome PcapWriterOptions PolicyOptions
-  ReadOutcome Source TLSConfigOptions TLSEngineOptions TapOptions TraceContent TraceEvent Tracer`;
+  Bytes CertReqs Cipher ClientHelloOutcome ConnectionIO ConnectionState CoreCallbacks CoreExports CoreOptions CoreTable EngineState HandshakeOutcome
+  OnUnknownPeer OwnCredential PcapWriterOptions PeerPolicyOptions PolicyOptions PskCallback ReadOutcome SignHash Source TLSConfigOptions
+  TLSEngineOptions TapOptions TraceContent TraceEvent Tracer VerifyCallback VerifyConnection`;
 
 /** Names that `./dtls` exports, with its types. */
 const DTLS_VALUES = `
@@ -59,7 +62,7 @@ const MEMBERS: Record<string, string> = {
     setBlocking setTimeout tryHandshake tryRead tryWrite unwrap verifyFlags verifyMessage version writable write`,
   DTLSContext: ".check .create listen serverSide wrapSocket",
   DTLSEngine:
-    `alpnProtocol assertUsable cipher closeNotify config error exportKeyingMaterial extendedMasterSecret fail forgetSession group handshake
+    `accept alpnProtocol assertUsable cipher closeNotify config connectionState distrust error exportKeyingMaterial extendedMasterSecret fail forgetSession group handshake
     handshakeDone hasDatagrams maxDatagram maxWrite nextTimeout peerCertificates pending read receive refuse run serverName session
     sessionReused setState state takeDatagrams useConfig verifiedChain verifyFlags verifyMessage version wire write`,
   DTLSServer: ".check accept addr close stats",
@@ -67,18 +70,19 @@ const MEMBERS: Record<string, string> = {
     `.deliver .lose abort cipher close exportKeyingMaterial getChannelBinding getUnverifiedChain getVerifiedChain getpeercert group
     handshake localAddr maxDatagram pending read recv recvInto remoteAddr selectedAlpnProtocol send serverHostname session sessionReused
     setTimeout verifyFlags verifyMessage version write`,
-  TLSConfig: "acquire assertHost checkCookie release speaks writeCookie",
+  TLSConfig: "acquire assertHost checkCookie release speaks withCertificate writeCookie",
   TLSEngine:
-    `alpnProtocol assertUsable cipher closeNotify config error exportKeyingMaterial extendedMasterSecret fail forgetSession group handshake
+    `accept alpnProtocol assertUsable cipher closeNotify config connectionState distrust error exportKeyingMaterial extendedMasterSecret fail forgetSession group handshake
     handshakeDone hasRecords maxWrite peerCertificates pending read receive receiveEof refuse run serverName session sessionReused setState state
     takeRecords takeUnread updateKey useConfig verifiedChain verifyFlags verifyMessage version wantsRecords wire write`,
   TicketKeyRing: ".from .share .shared generation keys load rotate size toBytes watch",
   PcapWriter: "tap toBytes truncated",
   Core:
-    `.shared alloc allocated check collect connect defaultTrust disconnect free int32s memory retired sha256 text verifyText
+    `.idle .shared alloc allocated check collect connect defaultTrust disconnect free int32s memory retired sha256 text verifyText
     version with`,
-  Server: ".start abortClients abortHandshakes close closeClients isServing serveForever sockets waitClosed",
-  WorkerServer: ".start abort close isServing serveForever stats",
+  Server:
+    ".start abortClients abortHandshakes close closeClients isServing serveForever setContext sockets waitClosed",
+  WorkerServer: ".start abort close isServing serveForever setContext stats",
   Socket:
     `accept bind close connect duplex listen localAddr makefile pollEvents read readinto readline recv remoteAddr send sendall
     setblocking setsockopt settimeout subscribe write`,

@@ -7,7 +7,9 @@
 
 import { type Bytes, EMPTY, encodeText } from "./bytes.ts";
 import type { TLSConfig } from "./config.ts";
+import { IO_SIZE } from "./core.ts";
 import { Connection, type Facts, PAUSED } from "./connection.ts";
+import { EARLY } from "./early_data.ts";
 import { type Cipher, type EngineState, type HandshakeOutcome, moved } from "./engine_state.ts";
 import {
   alertForCode,
@@ -199,6 +201,25 @@ export abstract class BaseEngine {
     return this.#error;
   }
 
+  /** @internal The session that was offered to the server. */
+  protected get offered(): SSLSession | undefined {
+    return this.#offered;
+  }
+
+  /** @internal Where it is with early data: one of `EARLY`. */
+  protected get earlyState(): number {
+    if (this.#facts !== undefined) return this.#facts.earlyData;
+    return this.#connection.freed ? EARLY.NONE : this.#connection.facts().earlyData;
+  }
+
+  /**
+   * Whether early data was accepted. Client: whether what `earlyData` the session allowed arrived with the first flight; the
+   * rest, or all of it, was sent behind the handshake.
+   */
+  get earlyDataAccepted(): boolean {
+    return this.earlyState >= EARLY.RUNS;
+  }
+
   /** What is known from the end of the handshake on. A renegotiation changes it. */
   get #known(): Facts | undefined {
     const isFixed = !this.#config.options.renegotiation || this.#error !== undefined ||
@@ -296,6 +317,7 @@ export abstract class BaseEngine {
       verifyFlags: this.verifyFlags,
       created: this.#connection.core.now(),
       peer: isTLS13 ? this.peerCertificates()[0]?.toBase64() ?? "" : "",
+      alpn: this.#connection.alpn() ?? "",
     }, state);
   }
 
@@ -311,6 +333,7 @@ export abstract class BaseEngine {
       if (this.#error === undefined) this.session();
     } finally {
       this.wire.input = EMPTY;
+      this.wire.dropEarly();
       this.#connection.free();
       this.setState("freed");
     }
@@ -348,9 +371,9 @@ export abstract class BaseEngine {
     return this.#connection.wire;
   }
 
-  /** @internal Plaintext bytes that fit one record, once the handshake is over. */
+  /** @internal Plaintext bytes to encrypt at once: what fits one record, once that is agreed. */
   protected get maxWrite(): number {
-    return this.#facts!.maxWrite;
+    return this.#facts?.maxWrite ?? IO_SIZE;
   }
 
   /** @internal Runs one call of the core; a trap becomes this engine's failure. */

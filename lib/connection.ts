@@ -39,6 +39,8 @@ export interface Facts {
   readonly group: number;
   /** Whether the master secret is bound to the handshake (RFC 7627). */
   readonly extendedMasterSecret: boolean;
+  /** One of `EARLY`. */
+  readonly earlyData: number;
 }
 
 /** The order in which the core gives its facts: `enum fact` of wasm/glue/tlsio.h; a test compares them. */
@@ -54,6 +56,7 @@ export const FACT_ORDER = [
   "MAX_WRITE",
   "GROUP",
   "EXTENDED_MS",
+  "EARLY_DATA",
 ] as const;
 
 /** What `handshake()` returns once, of a config that judges its peers: HANDSHAKE_PAUSED of wasm/glue/tlsio.h. */
@@ -159,6 +162,15 @@ export class Connection {
     return n;
   }
 
+  /** Client: sends early data behind the ClientHello. Returns how many bytes it took. */
+  writeEarly(plaintext: Bytes): number {
+    this.#start();
+    return this.core.with(
+      [plaintext],
+      (at) => this.core.call.connection_write_early(this.#handle, at!, plaintext.length),
+    );
+  }
+
   /** Sends close_notify. */
   closeNotify(): number {
     this.#start();
@@ -195,6 +207,7 @@ export class Connection {
       maxWrite,
       group,
       extended,
+      earlyData,
     ] = facts;
     return {
       version: version!,
@@ -208,6 +221,7 @@ export class Connection {
       maxWrite: Math.min(IO_SIZE, maxWrite!),
       group: group!,
       extendedMasterSecret: extended === 1,
+      earlyData: earlyData!,
     };
   }
 

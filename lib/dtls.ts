@@ -36,6 +36,7 @@ export interface DTLSContextOptions extends
     | "serverSide"
     | "sslVersion"
     | "renegotiation"
+    | "maxEarlyData"
     | "profile"
     | "getConfigForClient"
     | "getCertificate"

@@ -22,6 +22,8 @@ export interface SessionFacts {
   readonly created: number;
   /** The peer's certificate, DER, base64; `""`: it sent none. A TLS 1.3 ticket does not hold it. */
   readonly peer: string;
+  /** The ALPN protocol of the connection; `""`: none. */
+  readonly alpn: string;
 }
 
 const MAGIC = encodeText("TLSIO\x01");
@@ -108,12 +110,12 @@ export class SSLSession {
 /** The facts in `json`, each of the type that it has in {@linkcode SessionFacts}. */
 function readFacts(json: Bytes): SessionFacts {
   try {
-    const { serverHostname, trust, version, peer, verifyFlags, created } = JSON.parse(decodeText(json));
-    const areTexts = [serverHostname, trust, version, peer].every((value) => typeof value === "string");
+    const { serverHostname, trust, version, peer, alpn, verifyFlags, created } = JSON.parse(decodeText(json));
+    const areTexts = [serverHostname, trust, version, peer, alpn].every((value) => typeof value === "string");
     const areNumbers = [verifyFlags, created].every((value) => typeof value === "number");
     if (areTexts && areNumbers) {
       Uint8Array.fromBase64(peer);
-      return { serverHostname, trust, version, verifyFlags, created, peer };
+      return { serverHostname, trust, version, verifyFlags, created, peer, alpn };
     }
   } catch {
     // told below

@@ -11,6 +11,7 @@ import { TLSConfig } from "./config.ts";
 import type { OwnCredential, PolicyOptions, TLSConfigOptions } from "./policy.ts";
 import type { Source } from "./credentials.ts";
 import type { DuplexLike } from "./duplex.ts";
+import { checkEarlyData } from "./early_data.ts";
 import { type FileOrData, loadSource } from "./files.ts";
 import { parseAddress } from "./ip_address.ts";
 import { Certificate, type CertificateFiles, loadCredentials } from "./own_certificate.ts";
@@ -115,6 +116,7 @@ const CONTEXT_OPTIONS = [
   "psk",
   "tickets",
   "sessionCacheSize",
+  "maxEarlyData",
   "renegotiation",
   "preferClientOrder",
   "keyLog",
@@ -213,6 +215,14 @@ export class SSLContext implements Disposable {
     return this.#config.serverSide;
   }
 
+  /** For `startServer()` and `serve()`, whose handlers are not told of early data: throws for a context that takes it. */
+  static refuseEarlyData(context: SSLContext | ContextOptions): void {
+    const { maxEarlyData } = context instanceof SSLContext ? context.#config.options : context;
+    if (maxEarlyData) {
+      throw new TypeError("Cannot use maxEarlyData: accept the connections yourself, and use wrapSocket()");
+    }
+  }
+
   /**
    * Puts TLS on a connection. See {@linkcode wrapSocket}.
    *
@@ -234,6 +244,7 @@ export class SSLContext implements Disposable {
 
   #check(options: SocketOptions): SocketOptions & { savedSession?: SSLSession } {
     if (options.initialData !== undefined) assertBytes("initialData", options.initialData);
+    if (options.earlyData !== undefined) checkEarlyData(this.#config, options.earlyData);
     const { savedSession, serverHostname, ...rest } = options;
     return { ...rest, ...checkPeer(this.#config, { savedSession, serverHostname }) };
   }

@@ -5,7 +5,7 @@ import { CORE_EXPORTS } from "../lib/core.ts";
 /** The files of lib/ from the bottom up: a file imports from its own layer and from those below. */
 const LAYERS: readonly string[][] = [
   ["_std", "errors", "os_error", "bytes", "ip_address", "deadline", "md5"],
-  ["duplex", "byte_queue", "tickets", "engine_state", "core_module", "trace", "tcp_segment"],
+  ["duplex", "byte_queue", "tickets", "strikes", "engine_state", "core_module", "trace", "tcp_segment"],
   ["core"],
   ["session", "suites", "credentials", "certificate", "peer_certificate"],
   ["tls_numbers", "hello_fields", "fingerprint", "client_hello"],
@@ -16,6 +16,7 @@ const LAYERS: readonly string[][] = [
     "wire",
     "datagram_wire",
     "connection",
+    "early_data",
     "base_engine",
     "engine",
     "dtls_engine",
@@ -33,6 +34,7 @@ const LAYERS: readonly string[][] = [
     "client_choice",
     "peer_check",
     "nonblocking",
+    "early_reader",
     "object",
   ],
   ["_alarm", "datagram", "dtls_socket"],

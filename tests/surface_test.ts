@@ -54,26 +54,27 @@ const SOCKET_TYPES = "Address AddressInfo Duplex ErrorCode HasDuplex Pollable";
 const MEMBERS: Record<string, string> = {
   ClientHello:
     "cipherSuites extensions groups ja3 ja3Hash ja4 keyShareGroups pskModes signatureSchemes versions",
-  SSLContext: ".check .create serverSide wrapSocket",
+  SSLContext: ".check .create .refuseEarlyData serverSide wrapSocket",
   SSLSession: ".from .state toBytes",
   SSLSocket:
-    `abort cipher close closeWrite exportKeyingMaterial getChannelBinding getUnverifiedChain getVerifiedChain
-    getpeercert group handshake localAddr pending read readable ready remoteAddr selectedAlpnProtocol serverHostname session sessionReused
+    `abort cipher close closeWrite earlyDataAccepted exportKeyingMaterial getChannelBinding getUnverifiedChain getVerifiedChain
+    getpeercert group handshake localAddr pending read readable readEarlyData ready remoteAddr selectedAlpnProtocol serverHostname session sessionReused
     setBlocking setTimeout tryHandshake tryRead tryWrite unwrap verifyFlags verifyMessage version writable write`,
   DTLSContext: ".check .create listen serverSide wrapSocket",
   DTLSEngine:
-    `accept alpnProtocol assertUsable cipher closeNotify config connectionState distrust error exportKeyingMaterial extendedMasterSecret fail forgetSession group handshake
-    handshakeDone hasDatagrams maxDatagram maxWrite nextTimeout peerCertificates pending read receive refuse run serverName session
+    `accept alpnProtocol assertUsable cipher closeNotify config connectionState distrust earlyDataAccepted earlyState error exportKeyingMaterial extendedMasterSecret fail forgetSession group handshake
+    handshakeDone hasDatagrams maxDatagram maxWrite nextTimeout offered peerCertificates pending read receive refuse run serverName session
     sessionReused setState state takeDatagrams useConfig verifiedChain verifyFlags verifyMessage version wire write`,
   DTLSServer: ".check accept addr close stats",
   DTLSSocket:
-    `.deliver .lose abort cipher close exportKeyingMaterial getChannelBinding getUnverifiedChain getVerifiedChain getpeercert group
+    `.deliver .lose abort cipher close earlyDataAccepted exportKeyingMaterial getChannelBinding getUnverifiedChain getVerifiedChain getpeercert group
     handshake localAddr maxDatagram pending read recv recvInto remoteAddr selectedAlpnProtocol send serverHostname session sessionReused
     setTimeout verifyFlags verifyMessage version write`,
   TLSConfig: "acquire assertHost checkCookie release speaks withCertificate writeCookie",
   TLSEngine:
-    `accept alpnProtocol assertUsable cipher closeNotify config connectionState distrust error exportKeyingMaterial extendedMasterSecret fail forgetSession group handshake
-    handshakeDone hasRecords maxWrite peerCertificates pending read receive receiveEof refuse run serverName session sessionReused setState state
+    `accept alpnProtocol assertUsable canAnswerEarly cipher closeNotify config connectionState distrust dropEarlyData earlyDataAccepted earlyState error exportKeyingMaterial
+    extendedMasterSecret fail forgetSession group handshake handshakeDone hasRecords maxWrite offered peerCertificates pending read readEarlyData receive receiveEof refuse
+    run serverName session sessionReused setState state
     takeRecords takeUnread updateKey useConfig verifiedChain verifyFlags verifyMessage version wantsRecords wire write`,
   TicketKeyRing: ".from .share .shared generation keys load rotate size toBytes watch",
   PcapWriter: "tap toBytes truncated",
@@ -136,7 +137,7 @@ for (const [name, members] of Object.entries(MEMBERS)) {
       !/^(length|name|prototype)$/.test(member)
     );
     const all = [
-      ...found.filter((member) => member !== "constructor"),
+      ...new Set(found.filter((member) => member !== "constructor")),
       ...statics.map((member) => `.${member}`),
     ];
     assertEquals([...new Set(all)].sort(), words(members)); // an override is there twice

@@ -44,6 +44,7 @@ static int on_send(void *p_conn, const unsigned char *record, size_t len)
 static int on_recv(void *p_conn, unsigned char *bytes, size_t len)
 {
     connection *conn = p_conn;
+    if (conn->is_deaf) return MBEDTLS_ERR_SSL_WANT_READ;
     int ret = bio_recv(conn, bytes, len);
     if (ret > 0 && bytes + ret == conn->ssl.in_hdr + HEADER) {
         expect_clear_alert(&conn->ssl);
@@ -65,14 +66,15 @@ static void on_key(void *conn, mbedtls_ssl_key_export_type type, const unsigned 
 /* Called once a server has read the ClientHello: mbedTLS forgets the name. */
 int on_hello(mbedtls_ssl_context *ssl)
 {
+    if (active == NULL) return 0;
     size_t len = 0;
     const unsigned char *name = mbedtls_ssl_get_hs_sni(ssl, &len);
-    if (name == NULL || active == NULL || memchr(name, 0, len) != NULL) return 0;
+    if (name == NULL || memchr(name, 0, len) != NULL) return decide_early_data(active);
     mbedtls_free(active->sni);
     active->sni = mbedtls_calloc(1, len + 1);
     if (active->sni == NULL) return MBEDTLS_ERR_SSL_ALLOC_FAILED;
     memcpy(active->sni, name, len);
-    return 0;
+    return decide_early_data(active);
 }
 
 /* Called for each certificate of the chain, the trust anchor first, the leaf (depth 0) last. */
@@ -125,6 +127,7 @@ void EXPORT(connection_free)(connection *conn)
     mbedtls_free(conn->sni);
     mbedtls_free(conn->dns_name);
     mbedtls_free(conn->ticket_peer);
+    forget_early_ticket(conn);
     mbedtls_free(conn);
 }
 
@@ -157,6 +160,17 @@ static int offers_suite(const config *c, const mbedtls_ssl_session *session)
     return 0;
 }
 
+/*
+ * The age that a client tells is now minus then, both rounded down: it can be a millisecond more than the server's, and
+ * GnuTLS then takes the early data for a replay. So "then" is rounded up.
+ */
+static void round_ticket_time(mbedtls_ssl_session *session)
+{
+    if (session->tls_version == MBEDTLS_SSL_VERSION_TLS1_3 && session->ticket_reception_time < mbedtls_ms_time()) {
+        session->ticket_reception_time++;
+    }
+}
+
 /* Offers a session that connection_session() of an earlier connection gave. */
 int EXPORT(connection_offer_session)(connection *conn, const unsigned char *saved, size_t len)
 {
@@ -165,7 +179,9 @@ int EXPORT(connection_offer_session)(connection *conn, const unsigned char *save
     mbedtls_ssl_session_init(&session);
     int ret = mbedtls_ssl_session_load(&session, saved, len);
     if (ret == 0 && !offers_suite(conn->config, &session)) ret = MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
+    if (ret == 0) round_ticket_time(&session);
     if (ret == 0) ret = mbedtls_ssl_set_session(&conn->ssl, &session);
+    if (ret == 0) put_early_data_off(conn);
     mbedtls_ssl_session_free(&session);
     return ret;
 }
@@ -207,6 +223,14 @@ static void expect_fragment_length(mbedtls_ssl_context *ssl)
     }
 }
 
+/* A client learns with the server's flight whether its early data was taken. */
+static void note_early_data(connection *conn)
+{
+    if (conn->ssl.conf->endpoint == MBEDTLS_SSL_IS_SERVER) return;
+    int taken = conn->ssl.early_data_state == MBEDTLS_SSL_EARLY_DATA_STATE_SERVER_FINISHED_RECEIVED;
+    conn->facts[FACT_EARLY_DATA] = taken ? EARLY_TAKEN : EARLY_NONE;
+}
+
 /* Remembers the alert that made mbedTLS give up. */
 static void note_alert(connection *conn, int ret)
 {
@@ -243,7 +267,7 @@ int EXPORT(connection_handshake)(connection *conn)
         use_alert_keys(&conn->ssl);
         expect_fragment_length(&conn->ssl);
         drop_session_of_other_suite(conn);
-        ret = mbedtls_ssl_handshake_step(&conn->ssl);
+        ret = handshake_step(conn);
         if (ret != 0 && drop_datagram(&conn->ssl, ret)) ret = 0;
         if (ret == 0 && (conn->config->options & OPTION_JUDGE) != 0 && !conn->judged && has_proved(&conn->ssl, before)) {
             conn->judged = 1;
@@ -251,6 +275,7 @@ int EXPORT(connection_handshake)(connection *conn)
             ret = HANDSHAKE_PAUSED;
         }
     }
+    if (ret == 0) note_early_data(conn);
     if (ret == 0) end_handshake(conn);
     return end(conn, ret);
 }
@@ -295,9 +320,18 @@ int EXPORT(connection_write)(connection *conn, const unsigned char *bytes, size_
     CHECK_CONNECTION(conn);
     int ret = begin(conn);
     if (ret != 0) return ret;
+    if (can_answer_early(conn)) return end(conn, answer_early(conn, bytes, len));
     if (key_is_worn(conn)) ret = update_sending_key(conn, 0);
     if (ret == 0) ret = mbedtls_ssl_write(&conn->ssl, bytes, len);
     return end(conn, ret);
+}
+
+/* A client's early data: before the first connection_handshake(). See send_early_data(). */
+int EXPORT(connection_write_early)(connection *conn, const unsigned char *bytes, size_t len)
+{
+    CHECK_CONNECTION(conn);
+    int ret = begin(conn);
+    return ret != 0 ? ret : end(conn, send_early_data(conn, bytes, len));
 }
 
 /* Moves our sending key on, as is due after 2^24.5 records of AES-GCM (RFC 8446 section 5.5). */
@@ -405,22 +439,4 @@ int EXPORT(connection_session)(const connection *conn, unsigned char *out, size_
     size_t len = 0;
     int ret = mbedtls_ssl_session_save(conn->ssl.session, out, size, &len);
     return ret == 0 || ret == MBEDTLS_ERR_SSL_BUFFER_TOO_SMALL ? (int) len : ret;
-}
-
-/* Keying material for other protocols (RFC 5705, RFC 8446 section 7.5). */
-int EXPORT(connection_export)(connection *conn, unsigned char *out, size_t len, const char *label,
-                              size_t label_len, const unsigned char *context, size_t context_len,
-                              int use_context)
-{
-    CHECK_CONNECTION(conn);
-    mbedtls_ssl_context *ssl = &conn->ssl;
-    /* While DTLS keeps its last flight, the keys are where the handshake left them; mbedTLS looks for them elsewhere. */
-    mbedtls_ssl_transform *transform = ssl->transform;
-    if (transform == NULL) ssl->transform = ssl->transform_negotiate;
-    int ret = ssl->transform == NULL && ssl->tls_version == MBEDTLS_SSL_VERSION_TLS1_2
-                  ? MBEDTLS_ERR_SSL_BAD_INPUT_DATA
-                  : mbedtls_ssl_export_keying_material(ssl, out, len, label, label_len, context, context_len,
-                                                       use_context);
-    ssl->transform = transform;
-    return ret;
 }

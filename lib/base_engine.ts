@@ -22,7 +22,7 @@ import {
 } from "./errors.ts";
 import { type ConnectionState, pinOf } from "./peer_policy.ts";
 import { SSLSession } from "./session.ts";
-import { groupName, suiteOf, TLSVersion, versionName } from "./suites.ts";
+import { DTLS_VERSION, groupName, suiteOf, TLSVersion, versionName } from "./suites.ts";
 import { type TraceEvent, type Tracer, tracer } from "./trace.ts";
 import type { Wire } from "./wire.ts";
 
@@ -81,6 +81,9 @@ export abstract class BaseEngine {
   useConfig(config: TLSConfig): void {
     this.assertUsable("use another config");
     if (!config.serverSide) throw new TypeError("Cannot use config: it is a client's");
+    if ((config.options.datagrams ?? this.#config.options.datagrams) !== undefined) {
+      throw new TypeError("Cannot use config: it is for datagrams");
+    }
     const connection = new Connection(config, this.#tracer);
     this.#connection.free();
     [this.#config, this.#connection] = [config, connection];
@@ -209,6 +212,14 @@ export abstract class BaseEngine {
     return this.#connection.freed ? EARLY.NONE : this.#connection.facts().earlyData;
   }
 
+  /**
+   * Whether early data was accepted. Client: whether what `earlyData` the session allowed arrived with the first flight; the
+   * rest, or all of it, was sent behind the handshake.
+   */
+  get earlyDataAccepted(): boolean {
+    return this.earlyState >= EARLY.RUNS;
+  }
+
   /** What is known from the end of the handshake on. A renegotiation changes it. */
   get #known(): Facts | undefined {
     const isFixed = !this.#config.options.renegotiation || this.#error !== undefined ||
@@ -216,8 +227,9 @@ export abstract class BaseEngine {
     return isFixed || this.#facts === undefined ? this.#facts : this.#connection.facts();
   }
 
-  /** `"TLSv1.2"` or `"TLSv1.3"`; `undefined` before the handshake is over. */
+  /** `"TLSv1.2"`, `"TLSv1.3"` or `"DTLSv1.2"`; `undefined` before the handshake is over. */
   get version(): string | undefined {
+    if (this.#config.options.datagrams !== undefined) return this.#facts && DTLS_VERSION;
     return this.#known && versionName(this.#known.version);
   }
 

@@ -21,7 +21,7 @@ import {
   usesPsk,
   versionRange,
 } from "./policy.ts";
-import { needsCertificate, versionName } from "./suites.ts";
+import { DTLS_VERSION, needsCertificate, versionName } from "./suites.ts";
 import { TicketKeyRing } from "./tickets.ts";
 
 const ROOTS = "mozilla";
@@ -94,15 +94,14 @@ export class TLSConfig {
 
   /** Whether a session of `version` can be offered or resumed. */
   speaks(version: string): boolean {
+    if (this.options.datagrams !== undefined) return version === DTLS_VERSION;
     const { minimum, maximum } = versionRange(this.options);
     return versionName(minimum) === version || versionName(maximum) === version;
   }
 
   /** The handle of this config in its core, for a new engine; {@linkcode TLSConfig.release} gives it back. */
   acquire(): { core: Core; handle: number } {
-    if (this.#disposed) throw new TypeError("Cannot use TLSConfig: it is disposed");
-    if (this.#built === undefined || this.#built.core.retired) this.#build();
-    const built = this.#built!;
+    const built = this.#current();
     if (this.#ring !== undefined && this.#ring.generation !== built.generation) {
       this.#setTickets(built, this.#ring);
     }
@@ -110,10 +109,35 @@ export class TLSConfig {
     return built;
   }
 
+  /** This config in a core that runs. */
+  #current(): Built {
+    if (this.#disposed) throw new TypeError("Cannot use TLSConfig: it is disposed");
+    if (this.#built === undefined || this.#built.core.retired) this.#build();
+    return this.#built!;
+  }
+
   /** An engine is done with the config. */
   release(): void {
     this.#engines--;
     if (this.#disposed && this.#engines === 0) this.#free();
+  }
+
+  /** DTLS server: a cookie for the client `clientId`. */
+  writeCookie(clientId: Bytes): Bytes {
+    const { core, handle } = this.#current();
+    const fill = (at: number, size: number) =>
+      core.with([clientId], (id) => core.call.config_write_cookie(handle, id!, clientId.length, at, size));
+    return core.collect("write a cookie", fill);
+  }
+
+  /** DTLS server: whether `cookie` is one of ours, for the client `clientId`, and not too old. */
+  checkCookie(clientId: Bytes, cookie: Bytes): boolean {
+    const { core, handle } = this.#current();
+    return core.with([clientId, cookie], (id, at) => {
+      const { length } = cookie;
+      const isGood = core.call.config_check_cookie(handle, id!, clientId.length, at!, length);
+      return core.check("check a cookie", isGood) === 1;
+    });
   }
 
   /**
@@ -157,7 +181,7 @@ export class TLSConfig {
   }
 
   #hashTrust(): string {
-    const { trust, checkHostname, allowCommonName, sigalgs, minRsaBits } = this.options;
+    const { trust, checkHostname, allowCommonName, sigalgs, minRsaBits, datagrams } = this.options;
     const core = this.#core ?? Core.shared();
     const checks: unknown[] = [
       this.serverSide,
@@ -167,6 +191,7 @@ export class TLSConfig {
       sigalgs,
       minRsaBits,
     ];
+    if (datagrams !== undefined) checks.push(DTLS_VERSION);
     const parts = [encodeText(JSON.stringify(checks.concat(peerPolicyFacts(core, this.options) ?? [])))];
     if (this.certReqs !== CERT_NONE) {
       if (trust === undefined) parts.push(encodeText(ROOTS));

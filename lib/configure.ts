@@ -9,6 +9,8 @@ import { judgesPeer } from "./peer_policy.ts";
 import {
   CERT_OPTIONAL,
   type CertReqs,
+  type DatagramPolicy,
+  datagramPolicy,
   FRAGMENT_CODES,
   type OwnCredential,
   type PolicyOptions,
@@ -57,6 +59,7 @@ export function setPolicy(core: Core, handle: number, certReqs: CertReqs, option
     core.check("set minRsaBits", call.config_set_min_rsa(handle, options.minRsaBits));
   }
   if (options.psk !== undefined) setPsk(core, handle, options.psk);
+  if (options.datagrams !== undefined) setDatagrams(core, handle, options.datagrams);
   if (options.pskCallback !== undefined) core.check("set pskCallback", call.config_ask_psk(handle));
   if (options.maxEarlyData) {
     StrikeRegister.of(core.now); // it begins before the first ticket that allows early data
@@ -76,6 +79,12 @@ export function setPolicy(core: Core, handle: number, certReqs: CertReqs, option
     const set = (at?: number) => call.config_set_alpn(handle, at!, joined.length, names.length);
     core.check("set alpnProtocols", core.with([joined], set));
   }
+}
+
+function setDatagrams(core: Core, handle: number, given: DatagramPolicy): void {
+  const { retransmitAfter, retransmitMax, cookieLifetime } = datagramPolicy(given);
+  const times = [retransmitAfter * 1000, retransmitMax * 1000, cookieLifetime].map(Math.ceil);
+  core.check("use datagrams", core.call.config_use_datagrams(handle, times[0]!, times[1]!, times[2]!));
 }
 
 function setPsk(core: Core, handle: number, { identity, key }: NonNullable<PolicyOptions["psk"]>): void {

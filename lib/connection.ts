@@ -6,6 +6,7 @@
 import { type Bytes, encodeText } from "./bytes.ts";
 import type { TLSConfig } from "./config.ts";
 import { type Core, IO_SIZE } from "./core.ts";
+import { DatagramWire } from "./datagram_wire.ts";
 import { CODE, errorFromCode } from "./errors.ts";
 import { SSLSession } from "./session.ts";
 import type { Tracer } from "./trace.ts";
@@ -74,7 +75,8 @@ export class Connection {
   constructor(config: TLSConfig, trace?: Tracer) {
     const { core, handle: configHandle } = config.acquire();
     this.core = core;
-    this.wire = new Wire(config.options, trace);
+    const { options } = config;
+    this.wire = options.datagrams === undefined ? new Wire(options, trace) : new DatagramWire(options, trace);
     const handle = core.call.connection_new(configHandle);
     if (handle === 0) {
       config.release();
@@ -101,6 +103,18 @@ export class Connection {
     this.#handle = 0;
     LOST.unregister(this);
     this.#release();
+  }
+
+  /** DTLS: datagrams have up to `mtu` bytes; a server's cookie is for the client `clientId`. Before the handshake. */
+  useDatagrams(mtu: number, clientId: Bytes | undefined): void {
+    const set = (at?: number) =>
+      this.core.call.connection_use_datagrams(this.#handle, mtu, at!, clientId?.length ?? 0);
+    this.core.check("use datagrams", this.core.with([clientId ?? null], set));
+  }
+
+  /** DTLS: milliseconds until the handshake is to be gone on with; -1: not before a datagram has come. */
+  timer(): number {
+    return this.core.call.connection_timer(this.#handle);
   }
 
   /** Names the host for SNI, and whether its certificate must be for it. */

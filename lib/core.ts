@@ -45,9 +45,14 @@ export const CORE_EXPORTS = {
   config_set_tickets: 5,
   config_use_tickets: 3,
   config_set_cache: 3,
+  config_use_datagrams: 4,
+  config_write_cookie: 5,
+  config_check_cookie: 5,
   config_set_early_data: 2,
   connection_new: 1,
   connection_free: 1,
+  connection_use_datagrams: 4,
+  connection_timer: 1,
   connection_trace: 1,
   connection_set_host: 3,
   connection_offer_session: 3,
@@ -99,9 +104,12 @@ export const TICKET_ID = 16;
 
 /** The records' side of one connection: what the core's BIO imports call. Neither may throw or call back. */
 export interface ConnectionIO {
-  /** Takes the records at `memory[at .. at + length]`. */
+  /** Takes the records at `memory[at .. at + length]`: of DTLS, one datagram. */
   send(memory: Bytes, at: number, length: number): void;
-  /** Puts up to `length` received bytes at `memory[at]`. Returns how many, 0 at the end, or a negative code. */
+  /**
+   * Puts up to `length` received bytes at `memory[at]`: of DTLS, one datagram. Returns how many, 0 at the end, or a
+   * negative code.
+   */
   pull(memory: Bytes, at: number, length: number): number;
   /** Takes one secret of the handshake. */
   keyLog(type: number, secret: Bytes, clientRandom: Bytes): void;

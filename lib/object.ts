@@ -4,10 +4,10 @@
  * @module
  */
 
+import type { BaseEngine } from "./base_engine.ts";
 import { copyOf } from "./bytes.ts";
 import { type PeerCertificate, peerCertificate } from "./peer_certificate.ts";
 import { CERT_NONE } from "./policy.ts";
-import type { TLSEngine } from "./engine.ts";
 import type { Cipher } from "./engine_state.ts";
 import type { SSLSession } from "./session.ts";
 
@@ -17,10 +17,10 @@ const EXPORT_MAX = 1024; // bytes; the uses of RFC 5705 take 32 to 64
 export class SSLObject {
   /** Whether we are the server. */
   readonly serverSide: boolean;
-  readonly #engine: TLSEngine;
+  readonly #engine: BaseEngine;
 
   /** For `SSLSocket`. */
-  constructor(engine: TLSEngine) {
+  constructor(engine: BaseEngine) {
     this.#engine = engine;
     this.serverSide = engine.config.serverSide;
   }
@@ -30,7 +30,7 @@ export class SSLObject {
     return this.#engine.serverName;
   }
 
-  /** `"TLSv1.2"` or `"TLSv1.3"`; `undefined` before the handshake. */
+  /** `"TLSv1.2"`, `"TLSv1.3"` or `"DTLSv1.2"`; `undefined` before the handshake. */
   version(): string | undefined {
     return this.#engine.version;
   }
@@ -125,7 +125,7 @@ export class SSLObject {
 
   /** The channel binding `"tls-exporter"` (RFC 9266): 32 bytes that only this connection has. */
   getChannelBinding(type: "tls-exporter" = "tls-exporter"): Uint8Array<ArrayBuffer> {
-    if (this.version() === "TLSv1.2" && !this.#engine.extendedMasterSecret) {
+    if (this.version() !== "TLSv1.3" && !this.#engine.extendedMasterSecret) {
       throw new TypeError(
         "Cannot get channel binding: the connection has no extended master secret (RFC 9266)",
       );

@@ -14,7 +14,7 @@ export interface SessionFacts {
   readonly serverHostname: string;
   /** A hash of the trust under which the peer was accepted, hexadecimal. */
   readonly trust: string;
-  /** `"TLSv1.2"` or `"TLSv1.3"`. */
+  /** `"TLSv1.2"`, `"TLSv1.3"` or `"DTLSv1.2"`. */
   readonly version: string;
   /** `MBEDTLS_X509_BADCERT_*` bits of the check that the full handshake made. */
   readonly verifyFlags: number;

@@ -203,16 +203,11 @@ export class SSLContext implements Disposable {
    * @throws {SSLError} `kind: "config"`: a certificate or key that does not parse, or does not match.
    */
   static async create(options: ContextOptions = {}): Promise<SSLContext> {
-    const { profile, certfile, keyfile, password, certificates, caCerts, crls, ...others } = options;
-    const { getConfigForClient, getCertificate, ...given } = others;
-    const policy: TLSConfigOptions = { ...resolveProfile(profile).policy, ...given };
-    const own = await ownCertificate({ certfile, keyfile, password, certificates });
-    if (own !== undefined) policy.credential = own;
-    if (caCerts !== undefined) policy.trust = await loadList("caCerts", caCerts, given.onUnknownPeer ? 0 : 1);
-    if (crls !== undefined) policy.crls = await loadList("crls", crls, 1);
+    const { getConfigForClient, getCertificate, ...rest } = options;
+    const policy = await readPolicy(rest);
     checkChooser("getConfigForClient", getConfigForClient, policy);
     checkChooser("getCertificate", getCertificate, policy);
-    return new SSLContext(new TLSConfig(policy), { ...others });
+    return new SSLContext(new TLSConfig(policy), options);
   }
 
   /** Whether its connections are a server's. */
@@ -253,39 +248,58 @@ export class SSLContext implements Disposable {
   }
 
   #check(options: SocketOptions): SocketOptions & { savedSession?: SSLSession } {
-    const serverHostname = this.#checkHostname(options.serverHostname);
     if (options.initialData !== undefined) assertBytes("initialData", options.initialData);
     if (options.earlyData !== undefined) checkEarlyData(this.#config, options.earlyData);
-    const { savedSession: saved, serverHostname: _, ...rest } = options;
-    const savedSession = saved instanceof Uint8Array ? SSLSession.from(saved) : saved;
-    if (savedSession !== undefined && !(savedSession instanceof SSLSession)) {
-      throw new TypeError(
-        `Cannot use savedSession: expected an SSLSession or its bytes, got ${typeName(saved)}`,
-      );
-    }
-    return {
-      ...rest,
-      ...(serverHostname !== undefined && { serverHostname }),
-      ...(savedSession !== undefined && { savedSession }),
-    };
-  }
-
-  #checkHostname(hostname: unknown): string | undefined {
-    if (this.#config.serverSide) return undefined;
-    if (hostname === undefined) {
-      this.#config.assertHost(hostname);
-      return undefined;
-    }
-    if (typeof hostname !== "string") {
-      throw new TypeError(`Cannot use serverHostname: expected a string, got ${typeName(hostname)}`);
-    }
-    return normalizeHostname(hostname);
+    const { savedSession, serverHostname, ...rest } = options;
+    return { ...rest, ...checkPeer(this.#config, { savedSession, serverHostname }) };
   }
 
   /** Frees the context once its last connection has closed. */
   [Symbol.dispose](): void {
     this.#config[Symbol.dispose]();
   }
+}
+
+/** What a config is made of: the files are read, the defaults of the profile are filled in. */
+export async function readPolicy(
+  options: Omit<ContextOptions, "getConfigForClient" | "getCertificate">,
+): Promise<TLSConfigOptions> {
+  const { profile, certfile, keyfile, password, certificates, caCerts, crls, ...given } = options;
+  const policy: TLSConfigOptions = { ...resolveProfile(profile).policy, ...given };
+  const own = await ownCertificate({ certfile, keyfile, password, certificates });
+  if (own !== undefined) policy.credential = own;
+  if (caCerts !== undefined) policy.trust = await loadList("caCerts", caCerts, given.onUnknownPeer ? 0 : 1);
+  if (crls !== undefined) policy.crls = await loadList("crls", crls, 1);
+  return policy;
+}
+
+/** Checks what a client says of its server. */
+export function checkPeer(
+  config: TLSConfig,
+  { savedSession: saved, serverHostname: hostname }: { savedSession?: unknown; serverHostname?: unknown },
+): { serverHostname?: string; savedSession?: SSLSession } {
+  const serverHostname = config.serverSide ? undefined : checkHostname(config, hostname);
+  const savedSession = saved instanceof Uint8Array ? SSLSession.from(saved) : saved;
+  if (savedSession !== undefined && !(savedSession instanceof SSLSession)) {
+    throw new TypeError(
+      `Cannot use savedSession: expected an SSLSession or its bytes, got ${typeName(saved)}`,
+    );
+  }
+  return {
+    ...(serverHostname !== undefined && { serverHostname }),
+    ...(savedSession !== undefined && { savedSession }),
+  };
+}
+
+function checkHostname(config: TLSConfig, hostname: unknown): string | undefined {
+  if (hostname === undefined) {
+    config.assertHost(hostname);
+    return undefined;
+  }
+  if (typeof hostname !== "string") {
+    throw new TypeError(`Cannot use serverHostname: expected a string, got ${typeName(hostname)}`);
+  }
+  return normalizeHostname(hostname);
 }
 
 function checkChooser(name: string, choose: unknown, { serverSide }: TLSConfigOptions): void {

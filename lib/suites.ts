@@ -22,6 +22,9 @@ export function versionName(version: number): string {
   return version === TLSVersion.TLSv1_3 ? "TLSv1.3" : "TLSv1.2";
 }
 
+/** The one version of DTLS, as MicroPython prints it. */
+export const DTLS_VERSION = "DTLSv1.2";
+
 /** The groups that the core has, our preference first: the core is fastest on X25519, which browsers and OpenSSL ask for, too. */
 export const GROUPS: ReadonlyMap<string, number> = new Map([
   ["x25519", 29],

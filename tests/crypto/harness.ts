@@ -68,6 +68,7 @@ export class Harness {
       bio_send: () => 0,
       bio_recv: () => 0,
       key_log: () => 0,
+      trace: () => 0,
     };
     const { exports } = new WebAssembly.Instance(module, { tlsio: imports });
     this.call = exports as unknown as TestCoreExports;

@@ -43,6 +43,7 @@ config *EXPORT(config_new)(int is_server)
     mbedtls_ssl_config_init(&c->ssl);
     mbedtls_x509_crl_init(&c->crls);
     mbedtls_ssl_cache_init(&c->cache);
+    mbedtls_ssl_cookie_init(&c->cookies);
     int endpoint = is_server ? MBEDTLS_SSL_IS_SERVER : MBEDTLS_SSL_IS_CLIENT;
     if (mbedtls_ssl_config_defaults(&c->ssl, endpoint, MBEDTLS_SSL_TRANSPORT_STREAM,
                                     MBEDTLS_SSL_PRESET_DEFAULT) != 0) {
@@ -85,6 +86,7 @@ void EXPORT(config_free)(config *c)
     ticket_keys_free(c);
     mbedtls_ssl_config_free(&c->ssl);
     mbedtls_ssl_cache_free(&c->cache);
+    mbedtls_ssl_cookie_free(&c->cookies);
     mbedtls_free(c->suites);
     mbedtls_free(c->groups);
     mbedtls_free(c->sigalgs);

@@ -112,7 +112,8 @@ connection *EXPORT(connection_new)(config *c)
         connection_free(conn);
         return NULL;
     }
-    mbedtls_ssl_set_bio(&conn->ssl, conn, on_send, on_recv, NULL);
+    if (uses_datagrams(&conn->ssl)) set_datagram_bio(conn);
+    else mbedtls_ssl_set_bio(&conn->ssl, conn, on_send, on_recv, NULL);
     mbedtls_ssl_set_verify(&conn->ssl, on_verify, conn);
     if ((c->options & OPTION_KEY_LOG) != 0) mbedtls_ssl_set_export_keys_cb(&conn->ssl, on_key, conn);
     return conn;
@@ -267,6 +268,7 @@ int EXPORT(connection_handshake)(connection *conn)
         expect_fragment_length(&conn->ssl);
         drop_session_of_other_suite(conn);
         ret = handshake_step(conn);
+        if (ret != 0 && drop_datagram(&conn->ssl, ret)) ret = 0;
         if (ret == 0 && (conn->config->options & OPTION_JUDGE) != 0 && !conn->judged && has_proved(&conn->ssl, before)) {
             conn->judged = 1;
             note_handshake(conn);
@@ -437,14 +439,4 @@ int EXPORT(connection_session)(const connection *conn, unsigned char *out, size_
     size_t len = 0;
     int ret = mbedtls_ssl_session_save(conn->ssl.session, out, size, &len);
     return ret == 0 || ret == MBEDTLS_ERR_SSL_BUFFER_TOO_SMALL ? (int) len : ret;
-}
-
-/* Keying material for other protocols (RFC 5705, RFC 8446 section 7.5). */
-int EXPORT(connection_export)(connection *conn, unsigned char *out, size_t len, const char *label,
-                              size_t label_len, const unsigned char *context, size_t context_len,
-                              int use_context)
-{
-    CHECK_CONNECTION(conn);
-    return mbedtls_ssl_export_keying_material(&conn->ssl, out, len, label, label_len, context, context_len,
-                                              use_context);
 }

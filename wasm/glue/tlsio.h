@@ -22,6 +22,7 @@
 #include "mbedtls/platform_util.h"
 #include "mbedtls/ssl.h"
 #include "mbedtls/ssl_cache.h"
+#include "mbedtls/ssl_cookie.h"
 #include "mbedtls/x509_crl.h"
 #include "mbedtls/x509_crt.h"
 
@@ -34,9 +35,9 @@ typedef struct connection connection;
 
 /* ---- Imports: JavaScript's side of the boundary (the table in lib/core.ts) ------------------------- */
 
-/* Takes `len` bytes of records to send. Returns the count, or a negative code. */
+/* Takes `len` bytes of records to send: of DTLS, one datagram. Returns the count, or a negative code. */
 IMPORT(bio_send) int bio_send(connection *conn, const unsigned char *bytes, size_t len);
-/* Gives up to `len` bytes of received records. Returns the count, 0 at the end, or a negative code. */
+/* Gives up to `len` bytes of received records: of DTLS, one datagram. Returns the count, 0 at the end, or a negative code. */
 IMPORT(bio_recv) int bio_recv(connection *conn, unsigned char *bytes, size_t len);
 /* Fills `bytes` from the host's CSPRNG. Returns 0, or a negative code. */
 IMPORT(entropy) int entropy(unsigned char *bytes, size_t len);
@@ -123,6 +124,7 @@ struct config {
     credential *credentials;
     mbedtls_x509_crl crls;
     mbedtls_ssl_cache_context cache;
+    mbedtls_ssl_cookie_ctx cookies; /* DTLS server */
     /* Lists that mbedTLS keeps pointers to. */
     int *suites;
     uint16_t *groups;
@@ -212,6 +214,9 @@ struct connection {
     int traced;        /* call trace() */
     /* The counter of received records, while the connection has no buffers: mbedTLS keeps it there. */
     unsigned char in_ctr[MBEDTLS_SSL_SEQUENCE_NUMBER_LEN];
+    /* DTLS: the timer of retransmission. */
+    double timer_start; /* milliseconds, on the clock of the core */
+    uint32_t timer_ms;  /* 0: it does not run */
 };
 
 #define CONNECTION_MAGIC 0x434f4e31u
@@ -223,6 +228,18 @@ extern connection *active;
 
 /* A server's callback for a ClientHello that has been read. */
 int on_hello(mbedtls_ssl_context *ssl);
+
+/* ---- datagram.c ------------------------------------------------------------------------------------ */
+
+/* Whether it is DTLS. */
+static inline int uses_datagrams(const mbedtls_ssl_context *ssl)
+{
+    return ssl->conf->transport == MBEDTLS_SSL_TRANSPORT_DATAGRAM;
+}
+/* Gives a new connection of DTLS its transport and its timer. */
+void set_datagram_bio(connection *conn);
+/* Whether `ret` of a step of the handshake says no more than that a datagram is to be dropped, which it is then. */
+int drop_datagram(mbedtls_ssl_context *ssl, int ret);
 
 /* ---- policy.c -------------------------------------------------------------------------------------- */
 

@@ -123,6 +123,16 @@ Deno.test("examples/https_server.ts serves curl and survives a bad client", asyn
   assert(server.program.running);
 });
 
+Deno.test("examples/https_server.ts serves with the book's own certificate, which names nobody, who checks nothing", async () => {
+  await using folder = await Folder.create();
+  await Deno.copyFile(certFile("book.der"), folder.file("server.der"));
+  await Deno.copyFile(certFile("book.key.der"), folder.file("server.key.der"));
+  await using server = await folder.serve("https_server.ts");
+  await assertTemperature(server.url, folder.ca, ["--insecure"]);
+  const { code } = await curl(server.url, certFile("book.pem")); // trusted, but for no host
+  assertEquals(code, 60);
+});
+
 Deno.test("examples/https_server.ts gives up a client that says nothing, and serves the next", async () => {
   await using folder = await Folder.create();
   const caCerts = [await Deno.readTextFile(folder.ca)];

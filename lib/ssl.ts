@@ -236,10 +236,15 @@ export class SSLContext implements Disposable {
    * @returns The socket.
    */
   async wrapSocket(conn: DuplexLike, options: SocketOptions = {}): Promise<SSLSocket> {
-    const choose = this.#choose;
-    const socket = new SSLSocket(conn, this.#config, { ...this.#check(options), ...(choose && { choose }) });
+    const socket = SSLContext.start(this, conn, options);
     if (options.doHandshake ?? true) await socket.handshake();
     return socket;
+  }
+
+  /** For `tlsio/ussl`: as {@linkcode SSLContext.wrapSocket}, without the handshake. */
+  static start(context: SSLContext, conn: DuplexLike, options: SocketOptions): SSLSocket {
+    const choose = context.#choose && { choose: context.#choose };
+    return new SSLSocket(conn, context.#config, { ...context.#check(options), ...choose });
   }
 
   /** For `openConnection()`: throws for what {@linkcode SSLContext.wrapSocket} would refuse, before there is a connection. */

@@ -18,6 +18,7 @@ const LAYERS: readonly string[][] = [
     "pump",
     "pcap",
     "tcp_link",
+    "goodbye",
     "own_certificate",
     "stage",
     "client_choice",
@@ -26,8 +27,9 @@ const LAYERS: readonly string[][] = [
     "early_reader",
     "object",
   ],
-  ["socket", "poll", "streams", "stream_reader", "stream_writer"],
+  ["socket", "poll", "streams", "stream_reader", "stream_writer", "stream_socket"],
   ["ssl"],
+  ["ussl_errors", "tls_endpoint"],
   [
     "server",
     "worker_messages",
@@ -39,6 +41,7 @@ const LAYERS: readonly string[][] = [
     "tcp_endpoint",
     "tcp_socket",
   ],
+  ["ussl", "ussl_context", "ussl_options", "ussl_socket"],
   [
     "_alarm",
     "_node_duplex",
@@ -61,6 +64,7 @@ const MAY_SAY_DENO = [
   "workers",
   "worker_messages",
   "http",
+  "ussl_options",
   "files",
   "cli",
 ];

@@ -58,9 +58,12 @@ static void on_key(void *conn, mbedtls_ssl_key_export_type type, const unsigned 
 /* Called once a server has read the ClientHello: mbedTLS forgets the name. */
 int on_hello(mbedtls_ssl_context *ssl)
 {
+    if (active == NULL) return 0;
+    int ret = note_suites(active);
+    if (ret != 0) return ret;
     size_t len = 0;
     const unsigned char *name = mbedtls_ssl_get_hs_sni(ssl, &len);
-    if (name == NULL || active == NULL || memchr(name, 0, len) != NULL) return 0;
+    if (name == NULL || memchr(name, 0, len) != NULL) return 0;
     mbedtls_free(active->sni);
     active->sni = mbedtls_calloc(1, len + 1);
     if (active->sni == NULL) return MBEDTLS_ERR_SSL_ALLOC_FAILED;
@@ -113,6 +116,8 @@ void EXPORT(connection_free)(connection *conn)
     forget(conn);
     mbedtls_ssl_free(&conn->ssl);
     mbedtls_free(conn->sni);
+    mbedtls_free(conn->alpn_choice);
+    mbedtls_free(conn->shared);
     mbedtls_free(conn->dns_name);
     mbedtls_free(conn->ticket_peer);
     mbedtls_free(conn);
@@ -156,6 +161,12 @@ static void note_handshake(connection *conn)
 {
     const mbedtls_ssl_context *ssl = &conn->ssl;
     const mbedtls_ssl_handshake_params *hs = ssl->handshake;
+    /* With RSA key exchange (TLS 1.2), a server sends a certificate and signs nothing. */
+    int is_sent = conn->facts[FACT_OWN_SIGALG] != 0 ||
+                  (ssl->conf->endpoint == MBEDTLS_SSL_IS_SERVER && !hs->resume &&
+                   ssl->tls_version == MBEDTLS_SSL_VERSION_TLS1_2 &&
+                   mbedtls_ssl_ciphersuite_uses_srv_cert(hs->ciphersuite_info));
+    conn->own = is_sent ? mbedtls_ssl_own_cert((mbedtls_ssl_context *) ssl) : NULL;
     if (ssl->tls_version == MBEDTLS_SSL_VERSION_TLS1_3) {
         int psk = mbedtls_ssl_tls13_key_exchange_mode_with_psk((mbedtls_ssl_context *) ssl);
         /* A client's `resume` says only that it offered; the server chose a PSK, and the ticket comes first. */
@@ -220,7 +231,9 @@ int EXPORT(connection_handshake)(connection *conn)
         if (conn->ssl.state == MBEDTLS_SSL_HANDSHAKE_WRAPUP && conn->ssl.handshake != NULL) note_handshake(conn);
         use_alert_keys(&conn->ssl);
         expect_fragment_length(&conn->ssl);
+        int state = conn->ssl.state;
         ret = mbedtls_ssl_handshake_step(&conn->ssl);
+        if (ret == 0) note_peer_signature(conn, state);
     }
     if (ret == 0) end_handshake(conn);
     return end(conn, ret);
@@ -367,6 +380,13 @@ int EXPORT(connection_chain)(const connection *conn, size_t index, unsigned char
     return give(out, size, conn->chain[index]->raw.p, conn->chain[index]->raw.len);
 }
 
+/* The certificate that we sent, DER. Returns its length; 0: none was sent in this handshake. */
+int EXPORT(connection_own)(const connection *conn, unsigned char *out, size_t size)
+{
+    CHECK_CONNECTION(conn);
+    return conn->own == NULL ? 0 : give(out, size, conn->own->raw.p, conn->own->raw.len);
+}
+
 /* What a later connection can resume. Returns its length, also when it does not fit; 0: there is nothing. */
 int EXPORT(connection_session)(const connection *conn, unsigned char *out, size_t size)
 {
@@ -375,6 +395,21 @@ int EXPORT(connection_session)(const connection *conn, unsigned char *out, size_
     size_t len = 0;
     int ret = mbedtls_ssl_session_save(conn->ssl.session, out, size, &len);
     return ret == 0 || ret == MBEDTLS_ERR_SSL_BUFFER_TOO_SMALL ? (int) len : ret;
+}
+
+/*
+ * What SSLSession says of itself: seconds that the server promises to keep it (4), whether it is a ticket (1), and
+ * the session id. Returns the length.
+ */
+int EXPORT(connection_session_facts)(const connection *conn, unsigned char *out, size_t size)
+{
+    CHECK_CONNECTION(conn);
+    const mbedtls_ssl_session *session = conn->ssl.session;
+    if (!session_is_resumable(session) || size < 5 + sizeof(session->id)) return 0;
+    for (int i = 0; i < 4; i++) out[i] = (unsigned char) (session->ticket_lifetime >> 8 * (3 - i));
+    out[4] = session->ticket_len != 0;
+    memcpy(out + 5, session->id, session->id_len);
+    return (int) (5 + session->id_len);
 }
 
 /* Keying material for other protocols (RFC 5705, RFC 8446 section 7.5). */

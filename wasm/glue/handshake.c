@@ -1,0 +1,160 @@
+/*
+ * What the messages of a handshake say and mbedTLS forgets: which signatures were made, what both ends could
+ * have agreed on, the Finished messages; and the ALPN protocol that JavaScript chose.
+ */
+#include "tlsio.h"
+
+#include "ssl_misc.h"
+
+#define HEADER 4 /* bytes of a handshake message's header */
+
+/* ---- Signatures ------------------------------------------------------------------------------------ */
+
+/*
+ * The SignatureScheme in a message; 0: it has none. In TLS 1.2, the ServerKeyExchange of ECDHE with a
+ * certificate has it behind the curve and the point (RFC 8422 section 5.4).
+ */
+static int scheme_of(const mbedtls_ssl_context *ssl, const unsigned char *message, size_t len)
+{
+    size_t at = HEADER;
+    if (len < HEADER + 2) return 0;
+    if (message[0] == MBEDTLS_SSL_HS_SERVER_KEY_EXCHANGE) {
+        const mbedtls_ssl_ciphersuite_t *suite = ssl->handshake->ciphersuite_info;
+        int is_signed = suite != NULL && (suite->key_exchange == MBEDTLS_KEY_EXCHANGE_ECDHE_RSA ||
+                                          suite->key_exchange == MBEDTLS_KEY_EXCHANGE_ECDHE_ECDSA);
+        if (!is_signed || len < HEADER + 4) return 0;
+        at += 4 + (size_t) message[HEADER + 3];
+    } else if (message[0] != MBEDTLS_SSL_HS_CERTIFICATE_VERIFY) {
+        return 0;
+    }
+    return at + 2 <= len ? message[at] << 8 | message[at + 1] : 0;
+}
+
+/* Called after a step of the handshake that began in `state` and read the peer's message. */
+void note_peer_signature(connection *conn, int state)
+{
+    const mbedtls_ssl_context *ssl = &conn->ssl;
+    if (ssl->handshake == NULL || ssl->in_msgtype != MBEDTLS_SSL_MSG_HANDSHAKE) return;
+    int is_client = ssl->conf->endpoint == MBEDTLS_SSL_IS_CLIENT;
+    int is_tls13 = ssl->tls_version == MBEDTLS_SSL_VERSION_TLS1_3;
+    int expected = is_client ? (is_tls13 ? MBEDTLS_SSL_CERTIFICATE_VERIFY : MBEDTLS_SSL_SERVER_KEY_EXCHANGE)
+                             : (is_tls13 ? MBEDTLS_SSL_CLIENT_CERTIFICATE_VERIFY : MBEDTLS_SSL_CERTIFICATE_VERIFY);
+    if (state != expected) return;
+    int scheme = scheme_of(ssl, ssl->in_msg, ssl->in_hslen);
+    if (scheme != 0) conn->facts[FACT_PEER_SIGALG] = scheme;
+}
+
+/* The linker sends mbedTLS's calls of these two here (--wrap): each is made with a whole message of ours. */
+int __real_mbedtls_ssl_write_handshake_msg_ext(mbedtls_ssl_context *ssl, int update_checksum, int force_flush);
+int __wrap_mbedtls_ssl_write_handshake_msg_ext(mbedtls_ssl_context *ssl, int update_checksum, int force_flush);
+int __real_mbedtls_ssl_finish_handshake_msg(mbedtls_ssl_context *ssl, size_t buf_len, size_t msg_len);
+int __wrap_mbedtls_ssl_finish_handshake_msg(mbedtls_ssl_context *ssl, size_t buf_len, size_t msg_len);
+
+static void note_own_signature(const mbedtls_ssl_context *ssl, size_t len)
+{
+    if (active == NULL || ssl->handshake == NULL || ssl->out_msgtype != MBEDTLS_SSL_MSG_HANDSHAKE) return;
+    int scheme = scheme_of(ssl, ssl->out_msg, len);
+    if (scheme != 0) active->facts[FACT_OWN_SIGALG] = scheme;
+}
+
+int __wrap_mbedtls_ssl_write_handshake_msg_ext(mbedtls_ssl_context *ssl, int update_checksum, int force_flush)
+{
+    note_own_signature(ssl, ssl->out_msglen);
+    return __real_mbedtls_ssl_write_handshake_msg_ext(ssl, update_checksum, force_flush);
+}
+
+int __wrap_mbedtls_ssl_finish_handshake_msg(mbedtls_ssl_context *ssl, size_t buf_len, size_t msg_len)
+{
+    note_own_signature(ssl, HEADER + msg_len);
+    return __real_mbedtls_ssl_finish_handshake_msg(ssl, buf_len, msg_len);
+}
+
+/* ---- What both ends could have agreed on ----------------------------------------------------------- */
+
+static int is_listed(const int *list, int suite)
+{
+    for (; list != NULL && *list != 0; list++) {
+        if (*list == suite) return 1;
+    }
+    return 0;
+}
+
+/*
+ * Called while a server's ClientHello is at hand. Keeps the client's suites that we have, too, in its order:
+ * some forty bytes, for shared_ciphers().
+ */
+int note_suites(connection *conn)
+{
+    const mbedtls_ssl_context *ssl = &conn->ssl;
+    const unsigned char *p = ssl->in_msg + HEADER, *end = ssl->in_msg + ssl->in_hslen;
+    if (ssl->in_hslen < HEADER + 2 + 32 + 1) return 0;
+    p += 2 + 32; /* version and random */
+    p += 1 + (size_t) *p; /* session id */
+    if (end - p < 2) return 0;
+    size_t len = (size_t) (p[0] << 8 | p[1]);
+    p += 2;
+    if ((size_t) (end - p) < len) return 0;
+
+    size_t count = 0;
+    for (const int *suite = conn->config->suites; suite != NULL && *suite != 0; suite++) count++;
+    mbedtls_free(conn->shared);
+    conn->shared_len = 0;
+    conn->shared = mbedtls_calloc(count + 1, sizeof(*conn->shared));
+    if (conn->shared == NULL) return MBEDTLS_ERR_SSL_ALLOC_FAILED;
+    for (size_t i = 0; i + 1 < len && conn->shared_len < count; i += 2) {
+        int suite = p[i] << 8 | p[i + 1];
+        if (is_listed(conn->config->suites, suite)) conn->shared[conn->shared_len++] = (uint16_t) suite;
+    }
+    return 0;
+}
+
+/* The suites that both ends have, in the client's order: writes `size` of them at most. Returns how many. */
+int EXPORT(connection_shared_suites)(const connection *conn, uint16_t *out, size_t size)
+{
+    CHECK_CONNECTION(conn);
+    size_t count = conn->shared_len < size ? conn->shared_len : size;
+    if (count != 0) memcpy(out, conn->shared, count * sizeof(*out));
+    return (int) count;
+}
+
+/* ---- Finished (RFC 5929 section 3) ----------------------------------------------------------------- */
+
+/* Writes the first Finished message of the last TLS 1.2 handshake. Returns its length; 0: there is none. */
+int EXPORT(connection_finished)(const connection *conn, unsigned char *out, size_t size)
+{
+    CHECK_CONNECTION(conn);
+    const mbedtls_ssl_context *ssl = &conn->ssl;
+    size_t len = ssl->verify_data_len;
+    if (ssl->tls_version != MBEDTLS_SSL_VERSION_TLS1_2 || len == 0 || len > size) return 0;
+    int is_client = ssl->conf->endpoint == MBEDTLS_SSL_IS_CLIENT;
+    /* The client finishes first; with a resumed session, the server. */
+    int is_own = is_client != (conn->facts[FACT_RESUMED] != 0);
+    memcpy(out, is_own ? ssl->own_verify_data : ssl->peer_verify_data, len);
+    return (int) len;
+}
+
+/* ---- ALPN ------------------------------------------------------------------------------------------ */
+
+int __real_mbedtls_ssl_parse_alpn_ext(mbedtls_ssl_context *ssl, const unsigned char *buf, const unsigned char *end);
+int __wrap_mbedtls_ssl_parse_alpn_ext(mbedtls_ssl_context *ssl, const unsigned char *buf, const unsigned char *end);
+
+/* The names were read before, by who made the choice. */
+int __wrap_mbedtls_ssl_parse_alpn_ext(mbedtls_ssl_context *ssl, const unsigned char *buf, const unsigned char *end)
+{
+    if (active == NULL || active->alpn_choice == NULL) return __real_mbedtls_ssl_parse_alpn_ext(ssl, buf, end);
+    ssl->alpn_chosen = active->alpn_choice;
+    return 0;
+}
+
+/* Server, before the handshake: agrees on `name`, a C string, whatever the config says. */
+int EXPORT(connection_choose_alpn)(connection *conn, const char *name)
+{
+    CHECK_CONNECTION(conn);
+    if (conn->ssl.state != MBEDTLS_SSL_HELLO_REQUEST) return MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
+    size_t size = strlen(name) + 1;
+    mbedtls_free(conn->alpn_choice);
+    conn->alpn_choice = mbedtls_calloc(1, size);
+    if (conn->alpn_choice == NULL) return MBEDTLS_ERR_SSL_ALLOC_FAILED;
+    memcpy(conn->alpn_choice, name, size);
+    return 0;
+}

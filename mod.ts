@@ -19,7 +19,7 @@ export {
   type Credential,
   type KeyType,
 } from "./lib/certificate.ts";
-export { ClientHello, type ClientHelloOutcome, readClientHello } from "./lib/client_hello.ts";
+export { ClientHello } from "./lib/client_hello.ts";
 export type { TLSNumber } from "./lib/tls_numbers.ts";
 export { type NameAttribute, type PeerCertificate, peerCertificate } from "./lib/peer_certificate.ts";
 export {
@@ -33,18 +33,8 @@ export {
 export { TLSConfig } from "./lib/config.ts";
 export type { Source } from "./lib/credentials.ts";
 export type { Bytes } from "./lib/bytes.ts";
-export {
-  type ConnectionIO,
-  Core,
-  CORE_EXPORTS,
-  CORE_IMPORTS,
-  type CoreExports,
-  type CoreOptions,
-  type CoreTable,
-} from "./lib/core.ts";
 export { type Duplex, type DuplexLike, type HasDuplex, type StreamPair, toDuplex } from "./lib/duplex.ts";
-export { TLSEngine, type TLSEngineOptions } from "./lib/engine.ts";
-export type { Cipher, EngineState, HandshakeOutcome, ReadOutcome } from "./lib/engine_state.ts";
+export type { Cipher } from "./lib/engine_state.ts";
 export {
   type Alert,
   SSLCertVerificationError,
@@ -54,15 +44,6 @@ export {
   type SSLErrorKind,
 } from "./lib/errors.ts";
 export type { FileOrData } from "./lib/files.ts";
-export {
-  type HttpHandler,
-  type HttpServeOptions,
-  HttpServer,
-  type HttpServerStats,
-  serve,
-  type ServeInfo,
-  type ServeTlsInfo,
-} from "./lib/http.ts";
 export {
   type ClientConnected,
   type ListenOptions,

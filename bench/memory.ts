@@ -5,7 +5,8 @@
  */
 
 import process from "node:process";
-import { Core, TLSConfig, TLSEngine, type TLSEngineOptions, TLSVersion } from "tlsio";
+import { TLSConfig, TLSVersion } from "tlsio";
+import { Core, TLSEngine, type TLSEngineOptions } from "tlsio/engine";
 import { HOST, type Identity } from "./peer.ts";
 import { ensureBuilt, folderOf } from "../wasm/build.ts";
 import { Native } from "./native.ts";

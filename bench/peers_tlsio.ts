@@ -7,7 +7,6 @@
 import {
   type ContextOptions,
   openConnection,
-  serve,
   SSLContext,
   type SSLSession,
   type SSLSocket,
@@ -16,6 +15,7 @@ import {
   TLSVersion,
   type Writer,
 } from "tlsio";
+import { serve } from "tlsio/http";
 import { ANSWER, type Conn, type Dialed, HOST, LOOPBACK, type Peer, type Terms } from "./peer.ts";
 
 function policy({ version, suite }: Terms): ContextOptions {

@@ -5,7 +5,7 @@
  */
 
 import { cpus } from "node:os";
-import { Core } from "tlsio";
+import { Core } from "tlsio/engine";
 import type { RunData } from "./page/data.ts";
 import type { PeerName } from "./peer.ts";
 import type { Effort, RowResult, TableResult } from "./runner.ts";

@@ -5,7 +5,7 @@
  * deno run --allow-net --allow-read examples/serve_http.ts localhost 8443 server.pem server.key
  * ```
  */
-import { serve } from "../mod.ts";
+import { serve } from "../http.ts";
 
 const [hostname = "localhost", port = "8443", certfile = "server.pem", keyfile = "server.key"] = Deno.args;
 

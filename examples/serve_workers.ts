@@ -6,7 +6,7 @@
  * deno run --unstable-net --allow-net --allow-read examples/serve_workers.ts localhost 8443 server.pem server.key
  * ```
  */
-import { type HttpHandler, type HttpServeOptions, serve } from "../mod.ts";
+import { type HttpHandler, type HttpServeOptions, serve } from "../http.ts";
 
 const worker = crypto.randomUUID(); // each Worker has variables of its own
 

@@ -127,7 +127,8 @@ export class ClientHello {
  *
  * @example What a client of ours says
  * ```ts
- * import { readClientHello, TLSConfig, TLSEngine } from "tlsio";
+ * import { TLSConfig } from "tlsio";
+ * import { readClientHello, TLSEngine } from "tlsio/engine";
  * import { assertEquals } from "@std/assert";
  *
  * const engine = new TLSEngine(new TLSConfig({ alpnProtocols: ["h2"] }), { serverHostname: "example.com" });

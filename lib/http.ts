@@ -87,7 +87,8 @@ export interface HttpServerStats extends ServerStats {
  *
  * @example A server and its client
  * ```ts
- * import { createCertificate, serve } from "tlsio";
+ * import { createCertificate } from "tlsio";
+ * import { serve } from "tlsio/http";
  * import { assertEquals } from "@std/assert";
  *
  * const { certificate, key } = createCertificate({ subject: "CN=localhost", hosts: ["127.0.0.1"] });
@@ -117,7 +118,7 @@ export async function serve(handler: HttpHandler, options?: HttpServeOptions): P
  *
  * @example One worker for each processor
  * ```ts no-assert ignore
- * import { serve } from "tlsio";
+ * import { serve } from "tlsio/http";
  *
  * // app.ts: export default (request: Request) => new Response("Hello");
  * const server = await serve(new URL("./app.ts", import.meta.url), {

@@ -16,6 +16,7 @@ import { SSLObject } from "./object.ts";
 import { DRAIN_MAX, type Pump, takeOver } from "./pump.ts";
 import type { SSLSession } from "./session.ts";
 import { Turns } from "./turns.ts";
+import { readableOf, writableOf } from "./web_streams.ts";
 
 /** Options of one connection. */
 export interface SocketOptions {
@@ -42,7 +43,6 @@ type CheckedOptions = SocketOptions & { savedSession?: SSLSession; choose?: Conf
 
 const HANDSHAKE_TIMEOUT = 10; // seconds; Pycom's default
 const SHUTDOWN_TIMEOUT = 30; // seconds; asyncio's SSL_SHUTDOWN_TIMEOUT
-const STREAM_CHUNK = 16384; // bytes; a TLS record
 const SCRATCH = 1024; // bytes; for what is not wanted
 
 /** A TLS connection: a `Deno.Conn` by shape, a {@linkcode Duplex}, with the queries of CPython's `SSLSocket`. */
@@ -227,32 +227,12 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
 
   /** Decrypted bytes as a stream of bytes; takes "byob" readers. Cancelling it closes the socket. */
   get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
-    return this.#readable ??= new ReadableStream({
-      type: "bytes",
-      autoAllocateChunkSize: STREAM_CHUNK,
-      pull: async (controller) => {
-        const request = controller.byobRequest!;
-        const view = request.view!;
-        const n = await this.read(
-          new Uint8Array(view.buffer as ArrayBuffer, view.byteOffset, view.byteLength),
-        );
-        if (n === null) controller.close();
-        request.respond(n ?? 0);
-      },
-      cancel: () => this.close(),
-    }, { highWaterMark: 0 });
+    return this.#readable ??= readableOf(this);
   }
 
   /** A stream of bytes to encrypt. Closing it sends close_notify; aborting it drops the connection. */
   get writable(): WritableStream<Uint8Array> {
-    return this.#writable ??= new WritableStream({
-      write: async (chunk) => {
-        assertBytes("chunk", chunk);
-        await this.write(chunk);
-      },
-      close: () => this.closeWrite(),
-      abort: () => this.abort(),
-    });
+    return this.#writable ??= writableOf(this);
   }
 
   // ---- Non-blocking mode ------------------------------------------------------------------------------

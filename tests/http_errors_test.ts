@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import type { HttpHandler } from "tlsio";
+import type { HttpHandler } from "tlsio/http";
 import {
   converse,
   curl,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type HttpHandler, type HttpServeOptions, type HttpServer, serve } from "tlsio";
+import { type HttpHandler, type HttpServeOptions, type HttpServer, serve } from "tlsio/http";
 import { certFile, PATIENCE, Program, run, type RunOptions, type RunResult, within } from "./peers.ts";
 
 const encoder = new TextEncoder();

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { type HttpServeOptions, type HttpServer, SSLContext, SSLError, type SSLSocket } from "tlsio";
+import { SSLContext, SSLError, type SSLSocket } from "tlsio";
+import type { HttpServeOptions, HttpServer } from "tlsio/http";
 import {
   converse,
   curl,

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
-import { type HttpHandler, type HttpServeOptions, serve, SSLError } from "tlsio";
+import { SSLError } from "tlsio";
+import { type HttpHandler, type HttpServeOptions, serve } from "tlsio/http";
 import {
   converse,
   curl,

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { CERT_REQUIRED, type ServeTlsInfo } from "tlsio";
+import { CERT_REQUIRED } from "tlsio";
+import type { ServeTlsInfo } from "tlsio/http";
 import { createHash } from "node:crypto";
 import { curl, plain, portOf, RawClient, say, secure, statuses, urlOf } from "./http_helpers.ts";
 import { certFile, need, opensslClient, PATIENCE, run, tempDir, within } from "./peers.ts";

@@ -1,6 +1,7 @@
 /** Pre-shared keys (RFC 4279, RFC 8446 section 4.2.11), in both directions. */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { Core, SSLError } from "tlsio";
+import { SSLError } from "tlsio";
+import { Core } from "tlsio/engine";
 import { suitesOf } from "../lib/suites.ts";
 import { closeInOrder, receive, ROOTS, send, tlsioClient, tlsioServer, VERSION } from "./interop.ts";
 import {

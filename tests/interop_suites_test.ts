@@ -1,6 +1,7 @@
 /** Every cipher suite with certificates, in both directions; and which of them must be asked for by name. */
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { Core, SSLError } from "tlsio";
+import { SSLError } from "tlsio";
+import { Core } from "tlsio/engine";
 import { suitesOf } from "../lib/suites.ts";
 import { cipherFamily, closeInOrder, ROOTS, tlsioClient, tlsioServer, VERSION } from "./interop.ts";
 import { gnutlsClient, identity, opensslClient, opensslServer, runSteps } from "./peers.ts";

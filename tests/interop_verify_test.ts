@@ -1,6 +1,6 @@
-/** Servers that tlsio's client must refuse, and what it tells them. */
+/** Servers that tlsio's client must refuse, and what it tells them; names and authorities that it must take. */
 import { assert, assertEquals, assertInstanceOf, assertMatch, assertRejects } from "@std/assert";
-import { CERT_NONE, CERT_OPTIONAL, SSLCertVerificationError } from "tlsio";
+import { CERT_NONE, CERT_OPTIONAL, SSLCertVerificationError, SSLError } from "tlsio";
 import { closeInOrder, tlsioClient } from "./interop.ts";
 import { certFile, opensslServer, runSteps } from "./peers.ts";
 
@@ -43,4 +43,34 @@ for (const tls of ["1.2", "1.3"] as const) {
       await closeInOrder(none);
     });
   }
+
+  Deno.test(`interop tlsio -> openssl s_server TLSv${tls} self-signed, given as its own authority: accepted, alone`, async () => {
+    const self = { cert: certFile("self.pem"), key: certFile("self.key") };
+    await using server = await opensslServer({ ...self, tls });
+    const socket = await tlsioClient(server.port, { caCerts: self.cert });
+    assertEquals([socket.verifyFlags, socket.getVerifiedChain().length], [0, 1]);
+    await closeInOrder(socket);
+    await using another = await opensslServer({ cert: certFile("ec.pem"), key: certFile("ec.key"), tls });
+    await assertRejects(() => tlsioClient(another.port, { caCerts: self.cert }), SSLCertVerificationError);
+  });
+
+  Deno.test(`interop tlsio -> openssl s_server TLSv${tls} by any of its names, whatever address was dialled`, async () => {
+    const named = ["-servername", "a.wild.test"];
+    const args = [...named, "-servername_fatal"]; // it refuses who asks for another name
+    const ec = { cert: certFile("ec.pem"), key: certFile("ec.key") };
+    await using server = await opensslServer({
+      ...ec,
+      tls,
+      args: [...args, "-cert2", ec.cert, "-key2", ec.key],
+    });
+    const wild = await tlsioClient(server.port, { serverHostname: "a.wild.test" }); // SNI, and a wildcard
+    await closeInOrder(wild);
+    await assertRejects(() => tlsioClient(server.port, { serverHostname: "b.wild.test" }), SSLError);
+    for (const serverHostname of ["127.0.0.1", "::1", "[::1]"]) { // IP addresses in the SAN, never in SNI
+      await closeInOrder(await tlsioClient(server.port, { serverHostname }));
+    }
+    for (const serverHostname of ["127.0.0.2", "::2"]) {
+      await assertRejects(() => tlsioClient(server.port, { serverHostname }), SSLCertVerificationError);
+    }
+  });
 }

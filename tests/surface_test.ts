@@ -1,24 +1,36 @@
 /** The public names: what is added or taken away shows here, and in the change log. */
 import { assertEquals } from "@std/assert";
+import * as engine from "../engine.ts";
+import * as http from "../http.ts";
 import * as tlsio from "../mod.ts";
 import * as socket from "../socket.ts";
 
 /** Names that exist at run time. */
 const VALUES = `
-  CERT_NONE CERT_OPTIONAL CERT_REQUIRED ClientHello CORE_EXPORTS CORE_IMPORTS Core HttpServer IncompleteReadError LimitOverrunError
+  CERT_NONE CERT_OPTIONAL CERT_REQUIRED ClientHello IncompleteReadError LimitOverrunError
   SSLCertVerificationError SSLContext SSLEOFError SSLError SSLObject SSLSession SSLSocket Server StreamReader StreamWriter
-  TLSConfig TLSEngine TLSVersion TicketKeyRing WorkerServer createCertificate openConnection openStreams openUnixConnection
-  peerCertificate readClientHello saveSession serve startServer startUnixServer toDuplex wrapSocket`;
+  TLSConfig TLSVersion TicketKeyRing WorkerServer createCertificate openConnection openStreams openUnixConnection
+  peerCertificate saveSession startServer startUnixServer toDuplex wrapSocket`;
 
 /** Names of types alone. */
 const TYPES = `
-  Alert Bytes CertReqs CertificateOptions Cipher ClientConnected ClientHelloOutcome ConnectionFailure ConnectionHandler ConnectionIO
-  ContextOptions CoreExports CoreOptions CoreTable Credential Duplex DuplexLike EngineState FileOrData GetConfigForClient HandshakeOutcome HasDuplex
-  HttpHandler HttpServeOptions HttpServerStats KeyType ListenOptions NameAttribute OpenConnectionOptions OpenOptions
-  OpenUnixConnectionOptions PeerCertificate PolicyOptions ReadOutcome SSLErrorInit SSLErrorKind ServeInfo ServeOptions
-  ServeTlsInfo ServerStats SessionFacts SocketOptions Source StartServerOptions StartTlsOptions StartUnixServerOptions
-  StreamOptions StreamPair Suite TLSConfigOptions TLSEngineOptions TLSNumber TicketKeyRingOptions TryOutcome WorkerOptions
+  Alert Bytes CertReqs CertificateOptions Cipher ClientConnected ConnectionFailure ConnectionHandler   ContextOptions Credential Duplex DuplexLike FileOrData GetConfigForClient HasDuplex
+  KeyType ListenOptions NameAttribute OpenConnectionOptions OpenOptions
+  OpenUnixConnectionOptions PeerCertificate PolicyOptions SSLErrorInit SSLErrorKind ServeOptions
+  ServerStats SessionFacts SocketOptions Source StartServerOptions StartTlsOptions StartUnixServerOptions
+  StreamOptions StreamPair Suite TLSConfigOptions TLSNumber TicketKeyRingOptions TryOutcome WorkerOptions
   WorkerStats WrapSocketOptions Writer`;
+
+/** Names that `./engine` exports, with its types. */
+const ENGINE_VALUES = `
+  BaseEngine CERT_NONE CERT_OPTIONAL CERT_REQUIRED CORE_EXPORTS CORE_IMPORTS ClientHello Core TLSConfig TLSEngine readClientHello`;
+const ENGINE_TYPES = `
+  Bytes CertReqs Cipher ClientHelloOutcome ConnectionIO CoreExports CoreOptions CoreTable EngineState HandshakeOutcome PolicyOptions
+  ReadOutcome Source TLSConfigOptions TLSEngineOptions`;
+
+/** Names that `./http` exports, with its types. */
+const HTTP_VALUES = "HttpServer serve";
+const HTTP_TYPES = "HttpHandler HttpServeOptions HttpServerStats ServeInfo ServeTlsInfo";
 
 /** Names that `./socket` exports, with its types. */
 const SOCKET_VALUES = `
@@ -38,9 +50,9 @@ const MEMBERS: Record<string, string> = {
     setBlocking setTimeout tryHandshake tryRead tryWrite unwrap verifyFlags verifyMessage version writable write`,
   TLSConfig: "acquire assertHost release speaks",
   TLSEngine:
-    `alpnProtocol cipher closeNotify config error exportKeyingMaterial extendedMasterSecret group handshake handshakeDone
-    hasRecords peerCertificates pending read receive receiveEof refuse serverName session sessionReused state takeRecords takeUnread updateKey useConfig
-    verifiedChain verifyFlags verifyMessage version wantsRecords write`,
+    `alpnProtocol assertUsable cipher closeNotify config error exportKeyingMaterial extendedMasterSecret fail forgetSession group handshake
+    handshakeDone hasRecords maxWrite peerCertificates pending read receive receiveEof refuse run serverName session sessionReused setState state
+    takeRecords takeUnread updateKey useConfig verifiedChain verifyFlags verifyMessage version wantsRecords wire write`,
   TicketKeyRing: ".from .share .shared generation keys load rotate size toBytes watch",
   Core:
     `.shared alloc allocated check collect connect defaultTrust disconnect free int32s memory retired sha256 text verifyText
@@ -60,6 +72,8 @@ function words(text: string): string[] {
 for (
   const [file, module, values, allTypes] of [
     ["mod.ts", tlsio, VALUES, TYPES],
+    ["engine.ts", engine, ENGINE_VALUES, ENGINE_TYPES],
+    ["http.ts", http, HTTP_VALUES, HTTP_TYPES],
     ["socket.ts", socket, SOCKET_VALUES, SOCKET_TYPES],
   ] as const
 ) {
@@ -89,7 +103,7 @@ for (
 for (const [name, members] of Object.entries(MEMBERS)) {
   Deno.test(`${name} has these members`, () => {
     const found: string[] = [];
-    const type = { ...socket, ...tlsio }[name] as CallableFunction;
+    const type = { ...socket, ...http, ...engine, ...tlsio }[name] as CallableFunction;
     for (let proto = type.prototype; proto !== Object.prototype; proto = Object.getPrototypeOf(proto)) {
       found.push(...Object.getOwnPropertyNames(proto));
     }

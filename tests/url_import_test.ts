@@ -80,6 +80,8 @@ Deno.test({
     for (
       const needed of [
         "mod.ts",
+        "engine.ts",
+        "http.ts",
         "socket.ts",
         "cli.ts",
         "lib/core_module.js",

@@ -1,0 +1,303 @@
+/**
+ * BaseEngine: what every TLS peer without I/O has, whatever carries its records: a handshake, a failure that is final, and
+ * what is known of the connection.
+ *
+ * @module
+ */
+
+import { type Bytes, EMPTY, encodeText } from "./bytes.ts";
+import type { TLSConfig } from "./config.ts";
+import { Connection, type Facts } from "./connection.ts";
+import { type Cipher, type EngineState, type HandshakeOutcome, moved } from "./engine_state.ts";
+import { alertForCode, alertOf, CODE, errorFromCode, SSLError, verifyError } from "./errors.ts";
+import { SSLSession } from "./session.ts";
+import { groupName, suiteOf, TLSVersion, versionName } from "./suites.ts";
+import type { Wire } from "./wire.ts";
+
+/** The flags before a certificate has been looked at. */
+const NOT_VERIFIED = 0xffffffff;
+const NEED_RECORDS = { state: "need-records" } as const;
+const DONE = { state: "done" } as const;
+
+/** One end of one connection, without a way in and out for its records. */
+export abstract class BaseEngine {
+  #config: TLSConfig;
+  #connection: Connection;
+  readonly #hostname: string | undefined;
+  #state: EngineState = "handshake";
+  #error: SSLError | undefined;
+  #offered: SSLSession | undefined;
+  #session: SSLSession | undefined;
+  #facts: Facts | undefined; // from the end of the handshake on
+  #serverName: string | undefined; // likewise
+
+  /** For the engines that add a way in and out. */
+  constructor(config: TLSConfig, hostname: string | undefined, savedSession: SSLSession | undefined) {
+    this.#config = config;
+    this.#hostname = hostname;
+    this.#connection = new Connection(config);
+    try {
+      if (!config.serverSide) this.#prepareClient(savedSession);
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  #prepareClient(session: SSLSession | undefined): void {
+    this.#config.assertHost(this.#hostname);
+    this.#connection.setHost(this.#hostname, this.#config.options.checkHostname !== false);
+    // A session that was accepted under other trust, or by another host, must not stand in for this check.
+    if (session === undefined || session.facts.trust !== this.#config.trustId) return;
+    if (session.facts.serverHostname !== (this.#hostname ?? "")) return;
+    if (!this.#config.speaks(session.facts.version)) return; // mbedTLS offers the session's version alone
+    if (this.#connection.offer(session) === 0) this.#offered = session; // else it is of another mbedTLS
+  }
+
+  /** Server: goes on with another config. Before the handshake: what was received is left to be received again. */
+  useConfig(config: TLSConfig): void {
+    this.assertUsable("use another config");
+    if (!config.serverSide) throw new TypeError("Cannot use config: it is a client's");
+    const connection = new Connection(config);
+    this.#connection.free();
+    [this.#config, this.#connection] = [config, connection];
+  }
+
+  /** Server: ends the handshake before it has begun, with an alert. Throws `error`, as each later call does. */
+  refuse(error: SSLError, alert: number | undefined): never {
+    this.#error = error;
+    this.setState("failed");
+    if (alert !== undefined) this.#connection.alert(alert);
+    throw error;
+  }
+
+  /** Goes on with the handshake as far as the received records allow. */
+  handshake(): HandshakeOutcome {
+    if (this.#state !== "handshake") {
+      this.assertUsable("complete TLS handshake");
+      return DONE;
+    }
+    for (;;) {
+      const code = this.run((connection) => connection.handshake());
+      if (code === 0) {
+        this.setState("open");
+        this.#facts = this.#connection.facts();
+        this.#serverName = this.#connection.sni();
+        return DONE;
+      }
+      if (code !== CODE.WANT_READ) throw this.fail(this.#handshakeAction(), code);
+      if (this.wire.starved) return NEED_RECORDS;
+    }
+  }
+
+  // ---- What is known of the connection ----------------------------------------------------------------
+
+  /** Certificates, trust and policy. */
+  get config(): TLSConfig {
+    return this.#config;
+  }
+
+  /** Where the engine is. */
+  get state(): EngineState {
+    return this.#state;
+  }
+
+  /** Whether the handshake is over. */
+  get handshakeDone(): boolean {
+    return this.#facts !== undefined;
+  }
+
+  /** Why the engine failed. */
+  get error(): SSLError | undefined {
+    return this.#error;
+  }
+
+  /** What is known from the end of the handshake on. A renegotiation changes it. */
+  get #known(): Facts | undefined {
+    const isFixed = !this.#config.options.renegotiation || this.#error !== undefined ||
+      this.#connection.freed;
+    return isFixed || this.#facts === undefined ? this.#facts : this.#connection.facts();
+  }
+
+  /** `"TLSv1.2"` or `"TLSv1.3"`; `undefined` before the handshake is over. */
+  get version(): string | undefined {
+    return this.#known && versionName(this.#known.version);
+  }
+
+  /** The cipher suite; `undefined` before the handshake is over. */
+  get cipher(): Cipher | undefined {
+    const suite = this.#known && suiteOf(this.#connection.core, this.#known.suite);
+    return suite && { name: suite.name, version: this.version!, bits: suite.bits };
+  }
+
+  /** The group of the key exchange; `undefined` when there was none. */
+  get group(): string | undefined {
+    return this.#known && groupName(this.#known.group);
+  }
+
+  /** The host that we asked for, or that the client did (SNI); `undefined`: none was named. */
+  get serverName(): string | undefined {
+    return this.#config.serverSide ? this.#serverName : this.#hostname;
+  }
+
+  /** Whether the master secret is bound to the handshake (RFC 7627). */
+  get extendedMasterSecret(): boolean {
+    return this.#known?.extendedMasterSecret ?? false;
+  }
+
+  /** Whether an earlier session was resumed. */
+  get sessionReused(): boolean {
+    return this.#known?.resumed ?? false;
+  }
+
+  /** `MBEDTLS_X509_BADCERT_*` bits: 0 when the peer's certificate is valid; 0x80 when none was checked. */
+  get verifyFlags(): number {
+    if (this.sessionReused && this.#offered !== undefined) return this.#offered.facts.verifyFlags;
+    return this.#known?.verifyFlags ?? 0;
+  }
+
+  /** The flags in words; `""` when there are none. */
+  get verifyMessage(): string {
+    return this.#describe(this.verifyFlags);
+  }
+
+  /** The ALPN protocol that was agreed. */
+  get alpnProtocol(): string | undefined {
+    return this.#open().alpn();
+  }
+
+  /** Decrypted bytes that a read would give without more records. */
+  get pending(): number {
+    return this.#connection.freed || this.#error !== undefined ? 0 : this.#connection.facts().pending;
+  }
+
+  /** The certificates that the peer sent, DER, leaf first. A resumed session has the leaf alone. */
+  peerCertificates(): Bytes[] {
+    const sent = this.#open().certificates("peer");
+    if (sent.length > 0 || !this.sessionReused || !this.#offered?.facts.peer) return sent;
+    return [Uint8Array.fromBase64(this.#offered.facts.peer)];
+  }
+
+  /** The chain that verified, DER, leaf first, trust anchor last; empty when none was checked in this handshake. */
+  verifiedChain(): Bytes[] {
+    return this.#open().certificates("chain");
+  }
+
+  /** What to resume later: the newest ticket or session id; `undefined` when the server gave none. */
+  session(): SSLSession | undefined {
+    if (!this.#connection.freed && this.#session === undefined) this.#session = this.#saveSession();
+    return this.#session;
+  }
+
+  /** @internal The peer gave another session: what was saved is not the newest. */
+  protected forgetSession(): void {
+    this.#session = undefined;
+  }
+
+  #saveSession(): SSLSession | undefined {
+    if (this.#config.serverSide || this.#facts === undefined || this.#connection.core.retired) {
+      return undefined;
+    }
+    const state = this.#connection.session();
+    if (state.length === 0) return undefined;
+    const isTLS13 = this.#facts.version === TLSVersion.TLSv1_3;
+    return new SSLSession({
+      serverHostname: this.#hostname ?? "",
+      trust: this.#config.trustId,
+      version: this.version!,
+      verifyFlags: this.verifyFlags,
+      created: this.#connection.core.now(),
+      peer: isTLS13 ? this.peerCertificates()[0]?.toBase64() ?? "" : "",
+    }, state);
+  }
+
+  /** Keying material for another protocol (RFC 5705, RFC 8446 section 7.5). */
+  exportKeyingMaterial(length: number, label: string, context?: Bytes): Bytes {
+    return this.#open().exportKeyingMaterial(length, encodeText(label), context);
+  }
+
+  /** Frees the connection in the core. What was learned stays; the session is saved first. */
+  [Symbol.dispose](): void {
+    if (this.#state === "freed") return;
+    try {
+      if (this.#error === undefined) this.session();
+    } finally {
+      this.wire.input = EMPTY;
+      this.#connection.free();
+      this.setState("freed");
+    }
+  }
+
+  // ---- State ------------------------------------------------------------------------------------------
+
+  /** @internal Moves to a state that may follow. */
+  protected setState(next: EngineState): void {
+    this.#state = moved(this.#state, next);
+  }
+
+  /** @internal Throws after a failure and after the end. */
+  protected assertUsable(action: string): void {
+    if (this.#error !== undefined) throw this.#error;
+    if (this.#state === "closed" || this.#state === "freed") {
+      throw new SSLError(`Cannot ${action}: the connection is closed`, { kind: "closed" });
+    }
+  }
+
+  /** The connection, once its handshake is over. */
+  #open(): Connection {
+    if (this.#error !== undefined) throw this.#error;
+    if (this.#state === "freed") {
+      throw new SSLError("Cannot ask: the connection is closed", { kind: "closed" });
+    }
+    if (this.#facts === undefined) {
+      throw new SSLError("Cannot ask: the TLS handshake is not over", { kind: "config" });
+    }
+    return this.#connection;
+  }
+
+  /** @internal The records that wait, each way. */
+  protected get wire(): Wire {
+    return this.#connection.wire;
+  }
+
+  /** @internal Plaintext bytes that fit one record, once the handshake is over. */
+  protected get maxWrite(): number {
+    return this.#facts!.maxWrite;
+  }
+
+  /** @internal Runs one call of the core; a trap becomes this engine's failure. */
+  protected run(call: (connection: Connection) => number): number {
+    try {
+      return call(this.#connection);
+    } catch (error) {
+      if (!(error instanceof SSLError)) throw error;
+      this.#error = error;
+      this.setState("failed");
+      throw error;
+    }
+  }
+
+  /** @internal Makes the failure final, and queues the alert that mbedTLS did not send. */
+  protected fail(action: string, code: number): SSLError {
+    const { verifyFlags, alert, alertSent } = this.#connection.facts();
+    // A certificate that is valid but for another purpose is a BAD_CERTIFICATE with flags.
+    const isUnfit = code === CODE.BAD_CERTIFICATE && verifyFlags !== 0 && verifyFlags !== NOT_VERIFIED;
+    this.#error = code === CODE.CERT_VERIFY_FAILED || isUnfit
+      ? verifyError(action, code, verifyFlags, this.#describe(verifyFlags), this.#hostname)
+      : errorFromCode(action, code, code === CODE.FATAL_ALERT ? alertOf(alert) : undefined);
+    this.setState("failed");
+    const answer = alertForCode(code);
+    if (answer !== undefined && alertSent === -1) this.#connection.alert(answer);
+    return this.#error;
+  }
+
+  #describe(verifyFlags: number): string {
+    const { core } = this.#connection;
+    return core.retired ? "" : core.verifyText(verifyFlags);
+  }
+
+  #handshakeAction(): string {
+    const peer = this.#hostname === undefined ? "" : ` with ${JSON.stringify(this.#hostname)}`;
+    return `complete TLS handshake${peer}`;
+  }
+}

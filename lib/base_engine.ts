@@ -11,7 +11,7 @@ import { Connection, type Facts } from "./connection.ts";
 import { type Cipher, type EngineState, type HandshakeOutcome, moved } from "./engine_state.ts";
 import { alertForCode, alertOf, CODE, errorFromCode, SSLError, verifyError } from "./errors.ts";
 import { SSLSession } from "./session.ts";
-import { groupName, suiteOf, TLSVersion, versionName } from "./suites.ts";
+import { groupName, sigalgName, type Suite, suiteOf, TLSVersion, versionName } from "./suites.ts";
 import type { Wire } from "./wire.ts";
 
 /** The flags before a certificate has been looked at. */
@@ -30,12 +30,18 @@ export abstract class BaseEngine {
   #session: SSLSession | undefined;
   #facts: Facts | undefined; // from the end of the handshake on
   #serverName: string | undefined; // likewise
+  /**
+   * Client: is told of each session as it comes, to be set before the handshake: in TLS 1.2 after the handshake, in
+   * TLS 1.3 with the data, as many as the server gives tickets.
+   */
+  onSession: ((session: SSLSession) => void) | undefined;
 
   /** For the engines that add a way in and out. */
   constructor(config: TLSConfig, hostname: string | undefined, savedSession: SSLSession | undefined) {
     this.#config = config;
     this.#hostname = hostname;
     this.#connection = new Connection(config);
+    config.tally.begin();
     try {
       if (!config.serverSide) this.#prepareClient(savedSession);
     } catch (error) {
@@ -61,6 +67,13 @@ export abstract class BaseEngine {
     const connection = new Connection(config);
     this.#connection.free();
     [this.#config, this.#connection] = [config, connection];
+    config.tally.begin();
+  }
+
+  /** Server, before the handshake: agrees on this ALPN protocol, which the client must have named. */
+  chooseAlpn(protocol: string): void {
+    this.assertUsable("choose an ALPN protocol");
+    this.#connection.chooseAlpn(protocol);
   }
 
   /** Server: ends the handshake before it has begun, with an alert. Throws `error`, as each later call does. */
@@ -83,6 +96,8 @@ export abstract class BaseEngine {
         this.setState("open");
         this.#facts = this.#connection.facts();
         this.#serverName = this.#connection.sni();
+        this.#config.tally.end(this.#facts, this.version!, this.#serverName);
+        this.#tellSession();
         return DONE;
       }
       if (code !== CODE.WANT_READ) throw this.fail(this.#handshakeAction(), code);
@@ -192,6 +207,17 @@ export abstract class BaseEngine {
   /** @internal The peer gave another session: what was saved is not the newest. */
   protected forgetSession(): void {
     this.#session = undefined;
+    this.#tellSession();
+  }
+
+  #tellSession(): void {
+    const session = this.onSession && this.session();
+    if (session === undefined) return;
+    try {
+      this.onSession!(session);
+    } catch (error) {
+      reportError(error); // it is not the connection's fault
+    }
   }
 
   #saveSession(): SSLSession | undefined {
@@ -201,6 +227,7 @@ export abstract class BaseEngine {
     const state = this.#connection.session();
     if (state.length === 0) return undefined;
     const isTLS13 = this.#facts.version === TLSVersion.TLSv1_3;
+    const { lifetime, ticket, id } = this.#connection.sessionFacts();
     return new SSLSession({
       serverHostname: this.#hostname ?? "",
       trust: this.#config.trustId,
@@ -208,7 +235,33 @@ export abstract class BaseEngine {
       verifyFlags: this.verifyFlags,
       created: this.#connection.core.now(),
       peer: isTLS13 ? this.peerCertificates()[0]?.toBase64() ?? "" : "",
+      id: isTLS13 ? "" : id.toHex(),
+      lifetime,
+      ticket,
     }, state);
+  }
+
+  /** The certificate that we sent, DER; `undefined`: none in this handshake. */
+  ownCertificate(): Bytes | undefined {
+    const der = this.#open().own();
+    return der.length === 0 ? undefined : der;
+  }
+
+  /** Server: the cipher suites that the client offered and the config has, in the client's order. */
+  sharedSuites(): Suite[] {
+    const connection = this.#open();
+    return connection.sharedSuites().map((id) => suiteOf(connection.core, id)!);
+  }
+
+  /** The schemes of the signatures by which the two ends proved who they are; `undefined`: that end made none. */
+  get signatureSchemes(): { own: string | undefined; peer: string | undefined } {
+    const { ownSigalg = 0, peerSigalg = 0 } = this.#known ?? {};
+    return { own: sigalgName(ownSigalg), peer: sigalgName(peerSigalg) };
+  }
+
+  /** TLS 1.2: the first Finished message of the handshake (RFC 5929 section 3.1); empty in TLS 1.3. */
+  finished(): Bytes {
+    return this.#open().finished();
   }
 
   /** Keying material for another protocol (RFC 5705, RFC 8446 section 7.5). */

@@ -5,7 +5,7 @@
  */
 
 import { type Bytes, concat, EMPTY, encodeText } from "./bytes.ts";
-import { setCredential, setPolicy, setTrust } from "./configure.ts";
+import { setCredential, setPolicy, setTrust, suitesFor } from "./configure.ts";
 import { Core } from "./core.ts";
 import { CODE, SSLError } from "./errors.ts";
 import { readCertificate } from "./peer_certificate.ts";
@@ -17,12 +17,13 @@ import {
   type TLSConfigOptions,
   versionRange,
 } from "./policy.ts";
-import { versionName } from "./suites.ts";
+import { type Suite, suiteOf, versionName } from "./suites.ts";
+import { type SessionStats, Tally } from "./tally.ts";
 import { TicketKeyRing } from "./tickets.ts";
 
 const ROOTS = "mozilla";
 /** Tickets after a TLS 1.3 handshake: two, as OpenSSL, so that two connections can resume at once. */
-const NEW_SESSION_TICKETS = 2;
+const NUM_TICKETS = 2;
 /** Seconds that a server without tickets keeps a session: as long as a ticket would live. */
 const CACHE_LIFETIME = 43200;
 
@@ -50,6 +51,8 @@ export class TLSConfig {
   readonly certReqs: CertReqs;
   /** A hash of what a session must share to be resumed: whom we trust, how strictly, and who we are. Hexadecimal. */
   readonly trustId: string;
+  /** For engines: what it counts of its handshakes. */
+  readonly tally: Tally;
   readonly #core: Core | undefined;
   readonly #ring: TicketKeyRing | undefined;
   #built: Built | undefined;
@@ -70,6 +73,7 @@ export class TLSConfig {
     checkOptions(options, this.serverSide, this.certReqs);
     if (this.serverSide && options.tickets !== false) this.#ring = options.tickets ?? TicketKeyRing.shared();
     this.trustId = this.#hashTrust();
+    this.tally = new Tally(options.onTicket);
     this.#build();
   }
 
@@ -87,6 +91,20 @@ export class TLSConfig {
   speaks(version: string): boolean {
     const { minimum, maximum } = versionRange(this.options);
     return versionName(minimum) === version || versionName(maximum) === version;
+  }
+
+  /** The cipher suites that it may agree on, in its order. */
+  suites(): Suite[] {
+    const core = this.#core ?? Core.shared();
+    return suitesFor(core, this.options).map((id) => suiteOf(core, id)!);
+  }
+
+  /** How many handshakes there were, and how they went. */
+  stats(): SessionStats {
+    const built = this.#built;
+    const cached = (full: number) =>
+      built === undefined || built.core.retired ? 0 : built.core.call.config_cached(built.handle, full);
+    return this.tally.stats(this.serverSide, cached(0), cached(1));
   }
 
   /** The handle of this config in its core, for a new engine; {@linkcode TLSConfig.release} gives it back. */
@@ -161,12 +179,12 @@ export class TLSConfig {
     const built = { core, handle, trust, generation: -1 };
     this.#built = built;
     BUILT.register(this, built, this);
-    const { tickets, sessionCacheSize = 256 } = this.options;
+    const { tickets, numTickets = NUM_TICKETS, sessionCacheSize = 256 } = this.options;
     if (this.#ring !== undefined) this.#setTickets(built, this.#ring);
     if (this.serverSide && sessionCacheSize > 0) {
       call.config_set_cache(handle, sessionCacheSize, this.#ring?.lifetime ?? CACHE_LIFETIME);
     }
-    call.config_use_tickets(handle, tickets === false ? 0 : 1, NEW_SESSION_TICKETS);
+    call.config_use_tickets(handle, tickets === false ? 0 : 1, numTickets);
   }
 
   #setTickets(built: Built, ring: TicketKeyRing): void {

@@ -40,12 +40,10 @@ export function setPolicy(core: Core, handle: number, certReqs: CertReqs, option
   );
   if (options.psk !== undefined) setPsk(core, handle, options.psk);
 
-  const psk = options.psk !== undefined;
-  const suites = options.ciphers === undefined ? defaultSuites(core, psk) : suiteIds(core, options.ciphers);
   const groups = options.groups === undefined ? [...GROUPS.values()] : groupIds(options.groups);
   const set = (list: Int32Array | Uint16Array, setter: (c: number, at: number, n: number) => number) =>
     core.check("set the TLS policy", core.with([list], (at) => setter(handle, at!, list.length)));
-  set(Int32Array.from(suites), call.config_set_suites);
+  set(Int32Array.from(suitesFor(core, options)), call.config_set_suites);
   set(Uint16Array.from(groups), call.config_set_groups);
   set(Uint16Array.from(sigalgs), call.config_set_sigalgs);
 
@@ -55,6 +53,11 @@ export function setPolicy(core: Core, handle: number, certReqs: CertReqs, option
     const set = (at?: number) => call.config_set_alpn(handle, at!, joined.length, names.length);
     core.check("set alpnProtocols", core.with([joined], set));
   }
+}
+
+/** The numbers of the suites that `options` allow, in order. */
+export function suitesFor(core: Core, { ciphers, psk }: PolicyOptions): number[] {
+  return ciphers === undefined ? defaultSuites(core, psk !== undefined) : suiteIds(core, ciphers);
 }
 
 function setPsk(core: Core, handle: number, { identity, key }: NonNullable<PolicyOptions["psk"]>): void {

@@ -37,6 +37,16 @@ export interface Facts {
   readonly group: number;
   /** Whether the master secret is bound to the handshake (RFC 7627). */
   readonly extendedMasterSecret: boolean;
+  /** Server: what became of the client's ticket; see `TICKET_OUTCOMES`. */
+  readonly ticket: number;
+  /** Server: tickets that were sealed for the client. */
+  readonly issued: number;
+  /** Server: what became of the client's session id; see `CACHE_OUTCOMES`. */
+  readonly cache: number;
+  /** IANA number of the scheme of our signature; 0: we made none. */
+  readonly ownSigalg: number;
+  /** IANA number of the scheme of the peer's. */
+  readonly peerSigalg: number;
 }
 
 /** The order in which the core gives its facts: `enum fact` of wasm/glue/tlsio.h; a test compares them. */
@@ -52,6 +62,11 @@ export const FACT_ORDER = [
   "MAX_WRITE",
   "GROUP",
   "EXTENDED_MS",
+  "TICKET",
+  "ISSUED",
+  "CACHE",
+  "OWN_SIGALG",
+  "PEER_SIGALG",
 ] as const;
 
 /** One connection. Its methods return the core's codes; the handle must not be used after `free()`. */
@@ -176,6 +191,11 @@ export class Connection {
       maxWrite,
       group,
       extended,
+      ticket,
+      issued,
+      cache,
+      ownSigalg,
+      peerSigalg,
     ] = facts;
     return {
       version: version!,
@@ -189,6 +209,11 @@ export class Connection {
       maxWrite: Math.min(IO_SIZE, maxWrite!),
       group: group!,
       extendedMasterSecret: extended === 1,
+      ticket: ticket!,
+      issued: issued!,
+      cache: cache!,
+      ownSigalg: ownSigalg!,
+      peerSigalg: peerSigalg!,
     };
   }
 
@@ -213,6 +238,44 @@ export class Connection {
       if (der.length === 0) return found;
       found.push(der);
     }
+  }
+
+  /** The certificate that we sent, DER; empty when we sent none. */
+  own(): Bytes {
+    const fill = (at: number, size: number) => this.core.call.connection_own(this.#handle, at, size);
+    return this.core.collect("read our certificate", fill);
+  }
+
+  /** Server: the numbers of the suites that both ends have, in the client's order. */
+  sharedSuites(): number[] {
+    const { io, call } = this.core;
+    const count = this.core.check(
+      "list the shared ciphers",
+      call.connection_shared_suites(this.#handle, io, IO_SIZE / 2),
+    );
+    const bytes = this.core.memory.slice(io, io + 2 * count);
+    return [...new Uint16Array(bytes.buffer)];
+  }
+
+  /** The first Finished message of a TLS 1.2 handshake; empty in TLS 1.3. */
+  finished(): Bytes {
+    const fill = (at: number, size: number) => this.core.call.connection_finished(this.#handle, at, size);
+    return this.core.collect("get the channel binding", fill);
+  }
+
+  /** Server, before the handshake: agrees on an ALPN protocol. */
+  chooseAlpn(protocol: string): void {
+    const set = (at?: number) => this.core.call.connection_choose_alpn(this.#handle, at!);
+    this.core.check("choose the ALPN protocol", this.core.with([encodeText(protocol)], set));
+  }
+
+  /** What a session says of itself: the server's promise in seconds, whether it is a ticket, and its id. */
+  sessionFacts(): { lifetime: number; ticket: boolean; id: Bytes } {
+    const fill = (at: number, size: number) =>
+      this.core.call.connection_session_facts(this.#handle, at, size);
+    const bytes = this.core.collect("save the session", fill);
+    const lifetime = new DataView(bytes.buffer).getUint32(0);
+    return { lifetime, ticket: bytes[4] === 1, id: bytes.slice(5) };
   }
 
   /** mbedTLS's form of what can be resumed; empty when there is nothing. */

@@ -7,6 +7,7 @@
 import { assertBytes, encodeText, typeName } from "./bytes.ts";
 import type { Source } from "./credentials.ts";
 import { TLSVersion } from "./suites.ts";
+import type { TicketEvent } from "./tally.ts";
 import { TicketKeyRing } from "./tickets.ts";
 
 /** Ask for no certificate, check none. */
@@ -48,6 +49,10 @@ export interface PolicyOptions {
   psk?: { identity: string | Uint8Array; key: Uint8Array };
   /** Server: the keys of session tickets; `false`: none. Client: `false` asks for none. @default {one ring for the process} */
   tickets?: TicketKeyRing | false;
+  /** Server, TLS 1.3: how many tickets a client gets after a handshake, 0 to 16; each can be used once. @default {2} */
+  numTickets?: number;
+  /** Server: is told what became of each client's ticket, and of those that it was given, when its handshake is over. */
+  onTicket?: (event: TicketEvent) => void;
   /** Server: sessions to keep for TLS 1.2 clients without tickets; 0: none. @default {256} (as rustls) */
   sessionCacheSize?: number;
   /** TLS 1.2: follow a peer that asks to renegotiate. @default {false} */
@@ -80,6 +85,9 @@ export const FRAGMENT_CODES: ReadonlyMap<number | undefined, number> = new Map([
 ]);
 /** Bytes of a pre-shared key: MBEDTLS_PSK_MAX_LEN of wasm/config/default.h; a test compares them. */
 export const PSK_MAX = 256;
+/** Tickets after a handshake: more bytes than the handshake itself would be of no use. */
+const NUM_TICKETS_MAX = 16;
+
 /** Throws for options that are wrong whatever the core says. */
 export function checkOptions(options: TLSConfigOptions, serverSide: boolean, certReqs: number): void {
   if (certReqs !== CERT_NONE && certReqs !== CERT_OPTIONAL && certReqs !== CERT_REQUIRED) {
@@ -117,10 +125,16 @@ export function checkOptions(options: TLSConfigOptions, serverSide: boolean, cer
       throw new RangeError(`Cannot use psk: a key has 1 to ${PSK_MAX} bytes, got ${key.length}`);
     }
   }
-  if (options.keyLog !== undefined && typeof options.keyLog !== "function") {
-    throw new TypeError(`Cannot use keyLog: expected a function, got ${typeName(options.keyLog)}`);
+  for (const option of ["keyLog", "onTicket"] as const) {
+    const callback: unknown = options[option];
+    if (callback !== undefined && typeof callback !== "function") {
+      throw new TypeError(`Cannot use ${option}: expected a function, got ${typeName(callback)}`);
+    }
   }
-  const { tickets, sessionCacheSize = 0 } = options;
+  const { tickets, numTickets = 0, sessionCacheSize = 0 } = options;
+  if (!Number.isInteger(numTickets) || numTickets < 0 || numTickets > NUM_TICKETS_MAX) {
+    throw new RangeError(`Cannot use numTickets: expected 0 to ${NUM_TICKETS_MAX}, got ${numTickets}`);
+  }
   if (tickets !== undefined && tickets !== false && !(tickets instanceof TicketKeyRing)) {
     throw new TypeError(`Cannot use tickets: expected a TicketKeyRing or false, got ${typeName(tickets)}`);
   }

@@ -24,6 +24,11 @@ export interface SocketOptions {
   serverHostname?: string;
   /** Client: the session to resume. One that does not fit is passed over: a full handshake does as well. */
   savedSession?: SSLSession | Uint8Array;
+  /**
+   * Client: is told of each session as it comes, Node's event `session`: after a TLS 1.2 handshake; in TLS 1.3 with the data
+   * that is read, once for each ticket.
+   */
+  onSession?: (session: SSLSession) => void;
   /** `true`: complete the handshake before the socket is given; `false`: at the first use. @default {true} */
   doHandshake?: boolean;
   /** Seconds of wall-clock time for the handshake. @default {10} (Pycom's) */
@@ -72,6 +77,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
       savedSession: options.savedSession,
       suppressRaggedEofs: options.suppressRaggedEofs ?? false,
     });
+    engine.onSession = options.onSession;
     super(engine);
     this.#engine = engine;
     this.#pump = takeOver(conn, engine);

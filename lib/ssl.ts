@@ -5,17 +5,25 @@
  */
 
 import { assertBytes, type Bytes, typeName } from "./bytes.ts";
+import { type CipherInfo, cipherInfo } from "./ciphers.ts";
 import type { ConfigChooser } from "./client_choice.ts";
 import type { ClientHello } from "./client_hello.ts";
 import { TLSConfig } from "./config.ts";
-import type { PolicyOptions, TLSConfigOptions } from "./policy.ts";
+import { Core } from "./core.ts";
 import type { Source } from "./credentials.ts";
 import type { DuplexLike } from "./duplex.ts";
+import { TLSEngine } from "./engine.ts";
 import { type FileOrData, loadSource } from "./files.ts";
 import { parseAddress } from "./ip_address.ts";
+import { keyLogFile } from "./key_log.ts";
+import { type MemoryBIO, SSLBio } from "./memory_bio.ts";
+import type { PolicyOptions, TLSConfigOptions } from "./policy.ts";
 import { resolveProfile } from "./profile.ts";
 import { SSLSession } from "./session.ts";
+import { assertStore, Resumption, type SessionStore } from "./session_store.ts";
 import { type SocketOptions, SSLSocket } from "./socket.ts";
+import { suitesOf } from "./suites.ts";
+import type { SessionStats } from "./tally.ts";
 
 /** Options of an {@linkcode SSLContext}. */
 export interface ContextOptions extends PolicyOptions {
@@ -29,6 +37,10 @@ export interface ContextOptions extends PolicyOptions {
   caCerts?: FileOrData | readonly FileOrData[];
   /** Which core and which defaults. @default {"default"} */
   profile?: string;
+  /** Adds the secrets of each handshake to this file, in NSS's format: who has it can read the traffic. */
+  keylogFilename?: string | URL;
+  /** Client: keeps the sessions, so that connections resume by themselves. @default {none} */
+  sessionStore?: SessionStore;
   /** Server: chooses another context for a client by what it offers: its certificate by the name, or its policy. */
   getConfigForClient?: GetConfigForClient;
 }
@@ -80,10 +92,14 @@ const CONTEXT_OPTIONS = [
   "maxFragmentLength",
   "psk",
   "tickets",
+  "numTickets",
+  "onTicket",
   "sessionCacheSize",
   "renegotiation",
   "preferClientOrder",
   "keyLog",
+  "keylogFilename",
+  "sessionStore",
   "profile",
   "getConfigForClient",
 ] as const satisfies readonly (keyof ContextOptions)[];
@@ -105,9 +121,15 @@ const CONTEXT_OPTIONS = [
 export class SSLContext implements Disposable {
   readonly #config: TLSConfig;
   readonly #choose: ConfigChooser | undefined;
+  readonly #store: SessionStore | undefined;
 
-  private constructor(config: TLSConfig, choose: GetConfigForClient | undefined) {
+  private constructor(
+    config: TLSConfig,
+    choose: GetConfigForClient | undefined,
+    store: SessionStore | undefined,
+  ) {
     this.#config = config;
+    this.#store = store;
     this.#choose = choose && (async (hello) => {
       const chosen = await choose(hello);
       if (chosen === undefined || chosen instanceof TLSConfig) return chosen;
@@ -127,7 +149,8 @@ export class SSLContext implements Disposable {
    * @throws {SSLError} `kind: "config"`: a certificate or key that does not parse, or does not match.
    */
   static async create(options: ContextOptions = {}): Promise<SSLContext> {
-    const { profile, certfile, keyfile, password, caCerts, getConfigForClient, ...given } = options;
+    const { profile, certfile, keyfile, password, caCerts, ...others } = options;
+    const { getConfigForClient, keylogFilename, sessionStore, ...given } = others;
     const policy: TLSConfigOptions = { ...resolveProfile(profile).policy, ...given };
     if ((certfile === undefined) !== (keyfile === undefined)) {
       throw new TypeError(
@@ -143,7 +166,19 @@ export class SSLContext implements Disposable {
     }
     if (caCerts !== undefined) policy.trust = await loadTrust(caCerts);
     checkChooser(getConfigForClient, policy);
-    return new SSLContext(new TLSConfig(policy), getConfigForClient);
+    if (sessionStore !== undefined) {
+      assertStore(sessionStore);
+      if (policy.serverSide) throw new TypeError("Cannot use sessionStore: it is for clients");
+    }
+    if (keylogFilename !== undefined) {
+      const { keyLog } = policy;
+      const write = keyLogFile("keylogFilename", keylogFilename);
+      policy.keyLog = keyLog === undefined ? write : (line) => {
+        write(line);
+        keyLog(line);
+      };
+    }
+    return new SSLContext(new TLSConfig(policy), getConfigForClient, sessionStore);
   }
 
   /** Whether its connections are a server's. */
@@ -159,12 +194,71 @@ export class SSLContext implements Disposable {
    * @returns The socket.
    */
   async wrapSocket(conn: DuplexLike, options: SocketOptions = {}): Promise<SSLSocket> {
+    const checked = this.#check(options);
+    const { doHandshake = true } = options;
+    const resumption = checked.savedSession === undefined
+      ? this.#resumption(conn, checked.serverHostname)
+      : undefined;
+    const stored = await resumption?.take(!doHandshake);
     const socket = new SSLSocket(conn, this.#config, {
-      ...this.#check(options),
+      ...checked,
       ...(this.#choose && { choose: this.#choose }),
+      ...(stored && { savedSession: stored }),
+      ...(resumption && { onSession: both(resumption.put, checked.onSession) }),
     });
-    if (options.doHandshake ?? true) await socket.handshake();
+    try {
+      if (doHandshake) await socket.handshake();
+    } catch (error) {
+      if (stored !== undefined) resumption!.failed();
+      throw error;
+    }
     return socket;
+  }
+
+  /** Where the sessions for a connection are; none for a host without a name, which could be any. */
+  #resumption(conn: DuplexLike, hostname: string | undefined): Resumption | undefined {
+    if (this.#store === undefined || hostname === undefined) return undefined;
+    const { port } = (conn as { remoteAddr?: { port?: unknown } }).remoteAddr ?? {};
+    const host = typeof port === "number" ? `${hostname}:${port}` : hostname;
+    return new Resumption(this.#store, `${host} ${this.#config.trustId}`);
+  }
+
+  /**
+   * Puts TLS between two buffers: CPython's `wrap_bio`, for a transport of your own.
+   *
+   * @param incoming Where you put the peer's records.
+   * @param outgoing Where you find those for the peer.
+   * @param options Of this connection. Dispose of what you get when it is closed.
+   * @returns The connection; its handshake has not begun.
+   * @throws {TypeError} An option that is wrong or missing.
+   */
+  wrapBio(
+    incoming: MemoryBIO,
+    outgoing: MemoryBIO,
+    options: Pick<SocketOptions, "serverHostname" | "savedSession" | "onSession" | "suppressRaggedEofs"> = {},
+  ): SSLBio {
+    if (this.#choose !== undefined) {
+      throw new TypeError("Cannot wrapBio(): getConfigForClient needs a socket");
+    }
+    const { serverHostname, savedSession, onSession, suppressRaggedEofs = false } = this.#check(options);
+    const engine = new TLSEngine(this.#config, { serverHostname, savedSession, suppressRaggedEofs });
+    engine.onSession = onSession;
+    return new SSLBio(engine, incoming, outgoing);
+  }
+
+  /** The cipher suites that this context may agree on, in its order. */
+  getCiphers(): CipherInfo[] {
+    return this.#config.suites().map(cipherInfo);
+  }
+
+  /** Every cipher suite that there is, for the option `ciphers`: MicroPython's `get_ciphers()`. */
+  static getCiphers(): CipherInfo[] {
+    return suitesOf(Core.shared()).map(cipherInfo);
+  }
+
+  /** How many handshakes its connections made, and how they went: CPython's `session_stats()`. */
+  sessionStats(): SessionStats {
+    return this.#config.stats();
   }
 
   /** For `openConnection()`: throws for what {@linkcode SSLContext.wrapSocket} would refuse, before there is a connection. */
@@ -175,6 +269,10 @@ export class SSLContext implements Disposable {
   #check(options: SocketOptions): SocketOptions & { savedSession?: SSLSession } {
     const serverHostname = this.#checkHostname(options.serverHostname);
     if (options.initialData !== undefined) assertBytes("initialData", options.initialData);
+    const { onSession } = options;
+    if (onSession !== undefined && typeof onSession !== "function") {
+      throw new TypeError(`Cannot use onSession: expected a function, got ${typeName(onSession)}`);
+    }
     const { savedSession: saved, serverHostname: _, ...rest } = options;
     const savedSession = saved instanceof Uint8Array ? SSLSession.from(saved) : saved;
     if (savedSession !== undefined && !(savedSession instanceof SSLSession)) {
@@ -205,6 +303,13 @@ export class SSLContext implements Disposable {
   [Symbol.dispose](): void {
     this.#config[Symbol.dispose]();
   }
+}
+
+function both<T>(first: (value: T) => void, second: ((value: T) => void) | undefined): (value: T) => void {
+  return second === undefined ? first : (value) => {
+    first(value);
+    second(value);
+  };
 }
 
 function checkChooser(choose: unknown, { serverSide }: TLSConfigOptions): void {

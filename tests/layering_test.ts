@@ -4,17 +4,28 @@ import { CORE_EXPORTS } from "../lib/core.ts";
 
 /** The files of lib/ from the bottom up: a file imports from its own layer and from those below. */
 const LAYERS: readonly string[][] = [
-  ["_std", "errors", "os_error", "bytes", "ip_address", "deadline", "md5"],
-  ["duplex", "byte_queue", "tickets", "engine_state", "core_module"],
+  ["_std", "errors", "os_error", "bytes", "ip_address", "deadline", "md5", "pem", "certificate_addresses"],
+  ["duplex", "byte_queue", "tickets", "tally", "engine_state", "core_module"],
   ["core"],
-  ["session", "suites", "credentials", "certificate", "peer_certificate"],
+  ["session", "suites", "ciphers", "credentials", "certificate", "peer_certificate"],
   ["tls_numbers", "hello_fields", "fingerprint", "client_hello"],
-  ["policy", "configure", "config", "profile", "files"],
+  ["policy", "configure", "config", "profile", "files", "key_log"],
   ["byte_pool", "wire", "connection", "base_engine", "engine"],
   ["turns", "changes", "web_streams", "pump", "tcp_link", "client_choice", "nonblocking", "object"],
-  ["socket", "poll", "streams", "stream_reader", "stream_writer"],
+  ["socket", "session_store", "memory_bio", "poll", "streams", "stream_reader", "stream_writer"],
   ["ssl"],
-  ["server", "worker_messages", "worker_link", "workers", "net", "addresses", "tcp_endpoint", "tcp_socket"],
+  ["default_context"],
+  [
+    "server",
+    "worker_messages",
+    "worker_link",
+    "workers",
+    "net",
+    "server_certificate",
+    "addresses",
+    "tcp_endpoint",
+    "tcp_socket",
+  ],
   [
     "_alarm",
     "_node_duplex",
@@ -38,6 +49,7 @@ const MAY_SAY_DENO = [
   "worker_messages",
   "http",
   "files",
+  "key_log",
   "cli",
 ];
 /** Who calls the core's functions, with the numbers that they take and give. */

@@ -7,18 +7,19 @@ import * as socket from "../socket.ts";
 
 /** Names that exist at run time. */
 const VALUES = `
-  CERT_NONE CERT_OPTIONAL CERT_REQUIRED ClientHello IncompleteReadError LimitOverrunError
+  CERT_NONE CERT_OPTIONAL CERT_REQUIRED ClientHello IncompleteReadError LimitOverrunError MemoryBIO MemorySessionStore Purpose SSLBio
   SSLCertVerificationError SSLContext SSLEOFError SSLError SSLObject SSLSession SSLSocket Server StreamReader StreamWriter
-  TLSConfig TLSVersion TicketKeyRing WorkerServer createCertificate openConnection openStreams openUnixConnection
-  peerCertificate saveSession startServer startUnixServer toDuplex wrapSocket`;
+  TLSConfig TLSVersion TicketKeyRing WorkerServer certTimeToSeconds createCertificate createDefaultContext derToPem getServerCertificate openConnection openStreams openUnixConnection
+  peerCertificate pemToDer saveSession startServer startUnixServer toDuplex wrapSocket`;
 
 /** Names of types alone. */
 const TYPES = `
-  Alert Bytes CertReqs CertificateOptions Cipher ClientConnected ConnectionFailure ConnectionHandler   ContextOptions Credential Duplex DuplexLike FileOrData GetConfigForClient HasDuplex
-  KeyType ListenOptions NameAttribute OpenConnectionOptions OpenOptions
+  Alert Bytes CertReqs CertificateAddresses CertificateOptions ChannelBindingType Cipher CipherInfo ClientConnected ConnectionFailure
+  ConnectionHandler ContextOptions Credential Duplex DuplexLike EphemeralKeyInfo FileOrData GetConfigForClient HasDuplex
+  KeyType ListenOptions MemorySessionStoreOptions NameAttribute OpenConnectionOptions OpenOptions
   OpenUnixConnectionOptions PeerCertificate PolicyOptions SSLErrorInit SSLErrorKind ServeOptions
-  ServerStats SessionFacts SocketOptions Source StartServerOptions StartTlsOptions StartUnixServerOptions
-  StreamOptions StreamPair Suite TLSConfigOptions TLSNumber TicketKeyRingOptions TryOutcome WorkerOptions
+  ServerCertificateOptions ServerStats SessionFacts SessionStats SessionStore SocketOptions Source StartServerOptions StartTlsOptions StartUnixServerOptions
+  Stored StreamOptions StreamPair Suite TLSConfigOptions TLSNumber TicketEvent TicketKeyRingOptions TicketRefusal TryOutcome WorkerOptions
   WorkerStats WrapSocketOptions Writer`;
 
 /** Names that `./engine` exports, with its types. */
@@ -42,16 +43,18 @@ const SOCKET_TYPES = "Address AddressInfo Duplex ErrorCode HasDuplex Pollable";
 const MEMBERS: Record<string, string> = {
   ClientHello:
     "cipherSuites extensions groups ja3 ja3Hash ja4 keyShareGroups pskModes signatureSchemes versions",
-  SSLContext: ".check .create serverSide wrapSocket",
-  SSLSession: ".from .state toBytes",
+  MemoryBIO: "eof pending read write writeEof",
+  MemorySessionStore: "delete put size take",
+  SSLContext: ".check .create .getCiphers getCiphers serverSide sessionStats wrapBio wrapSocket",
+  SSLSession: ".from .state hasTicket id ticketLifetimeHint time timeout toBytes",
   SSLSocket:
-    `abort cipher close closeWrite exportKeyingMaterial getChannelBinding getUnverifiedChain getVerifiedChain
-    getpeercert group handshake localAddr pending read readable ready remoteAddr selectedAlpnProtocol serverHostname session sessionReused
-    setBlocking setTimeout tryHandshake tryRead tryWrite unwrap verifyFlags verifyMessage version writable write`,
-  TLSConfig: "acquire assertHost release speaks",
+    `abort cipher clientSigalg close closeWrite exportKeyingMaterial getCertificate getChannelBinding getEphemeralKeyInfo getUnverifiedChain getVerifiedChain
+    getpeercert group handshake localAddr pending read readable ready remoteAddr selectedAlpnProtocol serverHostname serverSigalg
+    session sessionReused setBlocking setTimeout sharedCiphers tryHandshake tryRead tryWrite unwrap verifyFlags verifyMessage version writable write`,
+  TLSConfig: "acquire assertHost release speaks stats suites",
   TLSEngine:
-    `alpnProtocol assertUsable cipher closeNotify config error exportKeyingMaterial extendedMasterSecret fail forgetSession group handshake
-    handshakeDone hasRecords maxWrite peerCertificates pending read receive receiveEof refuse run serverName session sessionReused setState state
+    `alpnProtocol assertUsable chooseAlpn cipher closeNotify config error exportKeyingMaterial extendedMasterSecret fail finished forgetSession group handshake
+    handshakeDone hasRecords maxWrite ownCertificate peerCertificates pending read receive receiveEof refuse run serverName session sessionReused setState sharedSuites signatureSchemes state
     takeRecords takeUnread updateKey useConfig verifiedChain verifyFlags verifyMessage version wantsRecords wire write`,
   TicketKeyRing: ".from .share .shared generation keys load rotate size toBytes watch",
   Core:

@@ -53,7 +53,7 @@ export function cipherInfo({ id, name, bits }: Suite): CipherInfo {
 function partsOf(exchange: string | undefined): { kea: string; auth: string } {
   if (exchange === undefined) return { kea: "kx-any", auth: "auth-any" };
   const names = exchange.toLowerCase().split("_");
-  const auth = names.at(-1)!;
-  const kea = auth === "psk" ? names.join("-") : names[0]!;
-  return { kea: `kx-${kea}`, auth: `auth-${auth}` };
+  const isPsk = names.at(-1) === "psk";
+  const auth = names.includes("rsa") ? "rsa" : names.at(-1)!;
+  return { kea: `kx-${isPsk ? names.join("-") : names[0]}`, auth: `auth-${auth}` };
 }

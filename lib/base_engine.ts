@@ -97,7 +97,7 @@ export abstract class BaseEngine {
         this.#facts = this.#connection.facts();
         this.#serverName = this.#connection.sni();
         this.#config.tally.end(this.#facts, this.version!, this.#serverName);
-        this.#tellSession();
+        if (this.#facts.version === TLSVersion.TLSv1_2) this.#tellSession(); // in TLS 1.3 tickets are yet to come
         return DONE;
       }
       if (code !== CODE.WANT_READ) throw this.fail(this.#handshakeAction(), code);

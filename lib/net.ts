@@ -174,6 +174,10 @@ function streamsOf(
     extraInfo: tlsInfo,
     upgrade: async (transport, given) => {
       const serverSide = upgraded !== undefined;
+      if (given.context !== undefined && given.context.serverSide !== serverSide) {
+        const [theirs, ours] = serverSide ? ["client", "server"] : ["server", "client"];
+        throw new TypeError(`Cannot startTls(): the context is a ${theirs}'s, this end is the ${ours}`);
+      }
       const socket = await wrapSocket(transport, given.context ? given : { ...given, serverSide });
       upgraded?.(socket);
       return socket;

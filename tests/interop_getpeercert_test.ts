@@ -1,6 +1,7 @@
 /** `getpeercert()` and `getCiphers()` against CPython's own, field by field. */
 import { assert, assertEquals } from "@std/assert";
-import { peerCertificate, SSLContext } from "tlsio";
+import { peerCertificate, pemToDer, SSLContext } from "tlsio";
+import { certificateBinding } from "../lib/peer_certificate.ts";
 import { certFile, run, tempDir } from "./peers.ts";
 
 /** What CPython's decoder says of certificates: the one behind `getpeercert()`. */
@@ -89,6 +90,24 @@ reasons = keyCompromise
   }
   const [all] = theirs;
   assertEquals([(all!.OCSP as string[]).length, (all!.crlDistributionPoints as string[]).length], [2, 2]);
+});
+
+Deno.test("getChannelBinding: the hash of the server's certificate is that of its signature, but no SHA-1", async () => {
+  await using dir = await tempDir();
+  for (
+    const [signed, hashed] of [["sha1", "sha256"], ["sha224", "sha224"], ["sha384", "sha384"], [
+      "sha512",
+      "sha512",
+    ]]
+  ) {
+    const path = `${dir.path}/${signed}.pem`;
+    const key = ["-newkey", "rsa:2048", "-nodes", "-keyout", "/dev/null"];
+    const made = await run("openssl", ["req", "-x509", "-subj", "/CN=a", ...key, `-${signed}`, "-out", path]);
+    assertEquals(made.code, 0, made.stderr);
+    const { stdout } = await run("openssl", ["x509", "-in", path, "-noout", "-fingerprint", `-${hashed}`]);
+    const ours = certificateBinding(pemToDer(await Deno.readTextFile(path)));
+    assertEquals(ours.toHex().toUpperCase(), stdout.trim().split("=")[1]!.replaceAll(":", ""), signed);
+  }
 });
 
 Deno.test("getCiphers: what it says of a suite is what CPython says", async () => {

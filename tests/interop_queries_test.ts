@@ -273,6 +273,26 @@ async function der(path: string): Promise<Uint8Array> {
   return bytes;
 }
 
+Deno.test("getChannelBinding: with RSA key exchange, where the server signs nothing, it has a certificate all the same", async () => {
+  const ciphers = ["TLS_RSA_WITH_AES_128_GCM_SHA256"];
+  const theirs: unknown[] = [];
+  await using server = await tlsioServer({
+    identity: "rsa",
+    ciphers,
+    handler: async (reader, _writer, socket) => {
+      theirs.push(socket.getChannelBinding("tls-server-end-point"), socket.serverSigalg());
+      await reader.read();
+    },
+  });
+  const socket = await tlsioClient(server.port, { ciphers });
+  assertEquals([socket.cipher()!.name, socket.getEphemeralKeyInfo()], [ciphers[0], undefined]);
+  const ours = [socket.getChannelBinding("tls-server-end-point"), socket.serverSigalg()];
+  await closeInOrder(socket);
+  await server.served(1);
+  assertEquals(theirs, ours);
+  assertEquals(ours[1], undefined);
+});
+
 Deno.test("getChannelBinding: says why a connection has none", async () => {
   await using server = await tlsioServer();
   const socket = await tlsioClient(server.port);

@@ -51,7 +51,7 @@ export class TLSConfig {
   readonly certReqs: CertReqs;
   /** A hash of what a session must share to be resumed: whom we trust, how strictly, and who we are. Hexadecimal. */
   readonly trustId: string;
-  /** For engines: what it counts of its handshakes. */
+  /** @internal For engines: what it counts of its handshakes. */
   readonly tally: Tally;
   readonly #core: Core | undefined;
   readonly #ring: TicketKeyRing | undefined;

@@ -275,16 +275,18 @@ async function der(path: string): Promise<Uint8Array> {
 
 Deno.test("getChannelBinding: with RSA key exchange, where the server signs nothing, it has a certificate all the same", async () => {
   const ciphers = ["TLS_RSA_WITH_AES_128_GCM_SHA256"];
+  const sslVersion = TLSVersion.TLSv1_2;
   const theirs: unknown[] = [];
   await using server = await tlsioServer({
     identity: "rsa",
     ciphers,
+    sslVersion,
     handler: async (reader, _writer, socket) => {
       theirs.push(socket.getChannelBinding("tls-server-end-point"), socket.serverSigalg());
       await reader.read();
     },
   });
-  const socket = await tlsioClient(server.port, { ciphers });
+  const socket = await tlsioClient(server.port, { ciphers, sslVersion });
   assertEquals([socket.cipher()!.name, socket.getEphemeralKeyInfo()], [ciphers[0], undefined]);
   const ours = [socket.getChannelBinding("tls-server-end-point"), socket.serverSigalg()];
   await closeInOrder(socket);

@@ -19,6 +19,7 @@ export {
   type Credential,
   type KeyType,
 } from "./lib/certificate.ts";
+export type { AlpnCallback, AlpnOffer } from "./lib/alpn_choice.ts";
 export { ClientHello } from "./lib/client_hello.ts";
 export type { TLSNumber } from "./lib/tls_numbers.ts";
 export { type NameAttribute, type PeerCertificate, peerCertificate } from "./lib/peer_certificate.ts";

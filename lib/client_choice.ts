@@ -10,8 +10,16 @@ import type { TLSConfig } from "./config.ts";
 import { alertForCode, CODE, errorFromCode, SSLError } from "./errors.ts";
 import type { Pump } from "./pump.ts";
 
-/** Chooses the config for a client; `undefined`: the server's own. */
-export type ConfigChooser = (hello: ClientHello) => Promise<TLSConfig | undefined>;
+/** What is chosen for a client. */
+export interface Choice {
+  /** Its config; `undefined`: the server's own. */
+  readonly config?: TLSConfig | undefined;
+  /** The ALPN protocol to agree on; `undefined`: the config's list decides. */
+  readonly alpnProtocol?: string | undefined;
+}
+
+/** Chooses for a client. Its errors are the handshake's. */
+export type ConfigChooser = (hello: ClientHello) => Promise<Choice>;
 
 const INTERNAL_ERROR = 80; // an AlertDescription
 
@@ -46,10 +54,11 @@ export class ClientChoice {
     const { engine } = this.#pump;
     try {
       const { hello, bytes } = await this.#readHello();
-      const config = await this.#ask(hello);
+      const { config, alpnProtocol } = await this.#choose(hello);
       this.#pump.assertUsable(); // it may have been closed meanwhile, or late
       const received = concat([bytes, this.#take()]);
       if (config !== undefined && config !== engine.config) this.#apply(config);
+      if (alpnProtocol !== undefined) engine.chooseAlpn(alpnProtocol);
       engine.receive(received);
       this.#done = true;
     } catch (error) {
@@ -84,19 +93,11 @@ export class ClientChoice {
     return EMPTY;
   }
 
-  async #ask(hello: ClientHello): Promise<TLSConfig | undefined> {
-    try {
-      return await this.#choose(hello);
-    } catch (cause) {
-      throw cause instanceof SSLError ? cause : chooserError(cause);
-    }
-  }
-
   #apply(config: TLSConfig): void {
     try {
       this.#pump.engine.useConfig(config);
     } catch (cause) {
-      throw cause instanceof SSLError ? cause : chooserError(cause);
+      throw chooserError("getConfigForClient", cause);
     }
   }
 }
@@ -106,9 +107,11 @@ function alertFor({ alert, code }: SSLError): number | undefined {
   return alert?.description ?? (code === 0 ? INTERNAL_ERROR : alertForCode(code));
 }
 
-function chooserError(cause: unknown): SSLError {
+/** What a callback threw, as an SSLError that names it. */
+export function chooserError(callback: string, cause: unknown): SSLError {
+  if (cause instanceof SSLError) return cause;
   const state = cause instanceof Error ? cause.message : String(cause);
-  return new SSLError(`Cannot complete TLS handshake: getConfigForClient failed: ${state}`, {
+  return new SSLError(`Cannot complete TLS handshake: ${callback} failed: ${state}`, {
     kind: "config",
     cause,
   });

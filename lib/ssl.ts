@@ -4,9 +4,10 @@
  * @module
  */
 
+import { type AlpnCallback, chooseAlpn } from "./alpn_choice.ts";
 import { assertBytes, type Bytes, typeName } from "./bytes.ts";
 import { type CipherInfo, cipherInfo } from "./ciphers.ts";
-import type { ConfigChooser } from "./client_choice.ts";
+import { type Choice, chooserError, type ConfigChooser } from "./client_choice.ts";
 import type { ClientHello } from "./client_hello.ts";
 import { TLSConfig } from "./config.ts";
 import { Core } from "./core.ts";
@@ -43,6 +44,8 @@ export interface ContextOptions extends PolicyOptions {
   sessionStore?: SessionStore;
   /** Server: chooses another context for a client by what it offers: its certificate by the name, or its policy. */
   getConfigForClient?: GetConfigForClient;
+  /** Server: chooses the application protocol for a client, in place of `alpnProtocols`. */
+  alpnCallback?: AlpnCallback;
 }
 
 /**
@@ -102,7 +105,13 @@ const CONTEXT_OPTIONS = [
   "sessionStore",
   "profile",
   "getConfigForClient",
+  "alpnCallback",
 ] as const satisfies readonly (keyof ContextOptions)[];
+
+/** Whom a context asks, besides its config. */
+type Asks = {
+  readonly [name in "getConfigForClient" | "alpnCallback" | "sessionStore"]: ContextOptions[name];
+};
 
 /**
  * Certificates, trust and policy, read once for many connections. Connections of one server context resume each
@@ -120,22 +129,42 @@ const CONTEXT_OPTIONS = [
  */
 export class SSLContext implements Disposable {
   readonly #config: TLSConfig;
-  readonly #choose: ConfigChooser | undefined;
-  readonly #store: SessionStore | undefined;
+  readonly #asks: Asks;
 
-  private constructor(
-    config: TLSConfig,
-    choose: GetConfigForClient | undefined,
-    store: SessionStore | undefined,
-  ) {
+  private constructor(config: TLSConfig, asks: Asks) {
     this.#config = config;
-    this.#store = store;
-    this.#choose = choose && (async (hello) => {
-      const chosen = await choose(hello);
-      if (chosen === undefined || chosen instanceof TLSConfig) return chosen;
-      if (chosen instanceof SSLContext) return chosen.#config;
+    this.#asks = asks;
+  }
+
+  /** Asks for the context, then that one for the protocol; `undefined`: there is nobody to ask. */
+  get #choose(): ConfigChooser | undefined {
+    if (this.#asks.getConfigForClient === undefined && this.#asks.alpnCallback === undefined) {
+      return undefined;
+    }
+    return async (hello) => {
+      const chosen = await this.#chooseConfig(hello) ?? this;
+      return chosen instanceof TLSConfig ? { config: chosen } : await chosen.#chooseProtocol(hello);
+    };
+  }
+
+  async #chooseConfig(hello: ClientHello): Promise<SSLContext | TLSConfig | undefined> {
+    try {
+      const chosen = await this.#asks.getConfigForClient?.(hello);
+      if (chosen === undefined || chosen instanceof TLSConfig || chosen instanceof SSLContext) return chosen;
       throw new TypeError(`expected an SSLContext, a TLSConfig or undefined, got ${typeName(chosen)}`);
-    });
+    } catch (cause) {
+      throw chooserError("getConfigForClient", cause);
+    }
+  }
+
+  async #chooseProtocol(hello: ClientHello): Promise<Choice> {
+    const { alpnCallback } = this.#asks;
+    try {
+      const alpnProtocol = alpnCallback && await chooseAlpn(alpnCallback, hello);
+      return { config: this.#config, alpnProtocol };
+    } catch (cause) {
+      throw chooserError("alpnCallback", cause);
+    }
   }
 
   /**
@@ -150,7 +179,7 @@ export class SSLContext implements Disposable {
    */
   static async create(options: ContextOptions = {}): Promise<SSLContext> {
     const { profile, certfile, keyfile, password, caCerts, ...others } = options;
-    const { getConfigForClient, keylogFilename, sessionStore, ...given } = others;
+    const { getConfigForClient, alpnCallback, keylogFilename, sessionStore, ...given } = others;
     const policy: TLSConfigOptions = { ...resolveProfile(profile).policy, ...given };
     if ((certfile === undefined) !== (keyfile === undefined)) {
       throw new TypeError(
@@ -165,7 +194,11 @@ export class SSLContext implements Disposable {
       policy.credential = { chain, key, password };
     }
     if (caCerts !== undefined) policy.trust = await loadTrust(caCerts);
-    checkChooser(getConfigForClient, policy);
+    checkChooser("getConfigForClient", getConfigForClient, policy);
+    checkChooser("alpnCallback", alpnCallback, policy);
+    if (alpnCallback !== undefined && policy.alpnProtocols !== undefined) {
+      throw new TypeError("Cannot use alpnCallback: alpnProtocols is given, too");
+    }
     if (sessionStore !== undefined) {
       assertStore(sessionStore);
       if (policy.serverSide) throw new TypeError("Cannot use sessionStore: it is for clients");
@@ -178,7 +211,7 @@ export class SSLContext implements Disposable {
         keyLog(line);
       };
     }
-    return new SSLContext(new TLSConfig(policy), getConfigForClient, sessionStore);
+    return new SSLContext(new TLSConfig(policy), { getConfigForClient, alpnCallback, sessionStore });
   }
 
   /** Whether its connections are a server's. */
@@ -196,13 +229,14 @@ export class SSLContext implements Disposable {
   async wrapSocket(conn: DuplexLike, options: SocketOptions = {}): Promise<SSLSocket> {
     const checked = this.#check(options);
     const { doHandshake = true } = options;
+    const choose = this.#choose;
     const resumption = checked.savedSession === undefined
       ? this.#resumption(conn, checked.serverHostname)
       : undefined;
     const stored = await resumption?.take(!doHandshake);
     const socket = new SSLSocket(conn, this.#config, {
       ...checked,
-      ...(this.#choose && { choose: this.#choose }),
+      ...(choose && { choose }),
       ...(stored && { savedSession: stored }),
       ...(resumption && { onSession: both(resumption.put, checked.onSession) }),
     });
@@ -217,10 +251,11 @@ export class SSLContext implements Disposable {
 
   /** Where the sessions for a connection are; none for a host without a name, which could be any. */
   #resumption(conn: DuplexLike, hostname: string | undefined): Resumption | undefined {
-    if (this.#store === undefined || hostname === undefined) return undefined;
+    const { sessionStore } = this.#asks;
+    if (sessionStore === undefined || hostname === undefined) return undefined;
     const { port } = (conn as { remoteAddr?: { port?: unknown } }).remoteAddr ?? {};
     const host = typeof port === "number" ? `${hostname}:${port}` : hostname;
-    return new Resumption(this.#store, `${host} ${this.#config.trustId}`);
+    return new Resumption(sessionStore, `${host} ${this.#config.trustId}`);
   }
 
   /**
@@ -237,9 +272,9 @@ export class SSLContext implements Disposable {
     outgoing: MemoryBIO,
     options: Pick<SocketOptions, "serverHostname" | "savedSession" | "onSession" | "suppressRaggedEofs"> = {},
   ): SSLBio {
-    if (this.#choose !== undefined) {
-      throw new TypeError("Cannot wrapBio(): getConfigForClient needs a socket");
-    }
+    const { getConfigForClient, alpnCallback } = this.#asks;
+    const asked = getConfigForClient ? "getConfigForClient" : alpnCallback && "alpnCallback";
+    if (asked !== undefined) throw new TypeError(`Cannot wrapBio(): ${asked} needs a socket`);
     const { serverHostname, savedSession, onSession, suppressRaggedEofs = false } = this.#check(options);
     const engine = new TLSEngine(this.#config, { serverHostname, savedSession, suppressRaggedEofs });
     engine.onSession = onSession;
@@ -312,12 +347,12 @@ function both<T>(first: (value: T) => void, second: ((value: T) => void) | undef
   };
 }
 
-function checkChooser(choose: unknown, { serverSide }: TLSConfigOptions): void {
+function checkChooser(name: string, choose: unknown, { serverSide }: TLSConfigOptions): void {
   if (choose === undefined) return;
   if (typeof choose !== "function") {
-    throw new TypeError(`Cannot use getConfigForClient: expected a function, got ${typeName(choose)}`);
+    throw new TypeError(`Cannot use ${name}: expected a function, got ${typeName(choose)}`);
   }
-  if (!serverSide) throw new TypeError("Cannot use getConfigForClient: it is for servers");
+  if (!serverSide) throw new TypeError(`Cannot use ${name}: it is for servers`);
 }
 
 async function loadTrust(caCerts: FileOrData | readonly FileOrData[]): Promise<Source[]> {

@@ -14,7 +14,7 @@ const VALUES = `
 
 /** Names of types alone. */
 const TYPES = `
-  Alert Bytes CertReqs CertificateAddresses CertificateOptions ChannelBindingType Cipher CipherInfo ClientConnected ConnectionFailure
+  Alert AlpnCallback AlpnOffer Bytes CertReqs CertificateAddresses CertificateOptions ChannelBindingType Cipher CipherInfo ClientConnected ConnectionFailure
   ConnectionHandler ContextOptions Credential Duplex DuplexLike EphemeralKeyInfo FileOrData GetConfigForClient HasDuplex
   KeyType ListenOptions MemorySessionStoreOptions NameAttribute OpenConnectionOptions OpenOptions
   OpenUnixConnectionOptions PeerCertificate PolicyOptions SSLErrorInit SSLErrorKind ServeOptions

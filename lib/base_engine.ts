@@ -250,7 +250,12 @@ export abstract class BaseEngine {
   /** Server: the cipher suites that the client offered and the config has, in the client's order. */
   sharedSuites(): Suite[] {
     const connection = this.#open();
-    return connection.sharedSuites().map((id) => suiteOf(connection.core, id)!);
+    return connection.shared("suites").map((id) => suiteOf(connection.core, id)!);
+  }
+
+  /** Server: the signature schemes that both ends have, in the client's order. */
+  sharedSigalgs(): string[] {
+    return this.#open().shared("schemes").map((id) => sigalgName(id)!);
   }
 
   /** The schemes of the signatures by which the two ends proved who they are; `undefined`: that end made none. */

@@ -246,12 +246,12 @@ export class Connection {
     return this.core.collect("read our certificate", fill);
   }
 
-  /** Server: the numbers of the suites that both ends have, in the client's order. */
-  sharedSuites(): number[] {
+  /** Server: the numbers of the suites or signature schemes that both ends have, in the client's order. */
+  shared(what: "suites" | "schemes"): number[] {
     const { io, call } = this.core;
     const count = this.core.check(
-      "list the shared ciphers",
-      call.connection_shared_suites(this.#handle, io, IO_SIZE / 2),
+      `list the shared ${what}`,
+      call.connection_shared(this.#handle, what === "schemes" ? 1 : 0, io, IO_SIZE / 2),
     );
     const bytes = this.core.memory.slice(io, io + 2 * count);
     return [...new Uint16Array(bytes.buffer)];

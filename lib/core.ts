@@ -58,7 +58,7 @@ export const CORE_EXPORTS = {
   connection_own: 3,
   connection_session: 3,
   connection_session_facts: 3,
-  connection_shared_suites: 3,
+  connection_shared: 4,
   connection_finished: 3,
   connection_choose_alpn: 2,
   connection_export: 8,

@@ -78,6 +78,14 @@ export class SSLObject {
     });
   }
 
+  /**
+   * Server: the signature schemes that the client offered and we have, in the client's order, without those that the core
+   * does not know; `undefined` for a client. Node's `getSharedSigalgs()`.
+   */
+  sharedSigalgs(): string[] | undefined {
+    return this.serverSide ? this.#engine.sharedSigalgs() : undefined;
+  }
+
   /** The key exchange; `undefined` before the handshake or without one, as with a resumed TLS 1.2 session. */
   getEphemeralKeyInfo(): EphemeralKeyInfo | undefined {
     const name = this.#engine.group;

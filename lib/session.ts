@@ -99,7 +99,7 @@ export class SSLSession {
     return concat([body, checksum(body)]);
   }
 
-  /** The session id; empty in TLS 1.3. CPython's `id`. */
+  /** The session id that the server gave; empty in TLS 1.3, and where it gave a ticket alone. CPython's `id`. */
   get id(): Bytes {
     return Uint8Array.fromHex(this.facts.id);
   }

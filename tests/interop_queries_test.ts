@@ -409,6 +409,47 @@ print(json.dumps(stats + [server.session_stats()]))`;
   }
 });
 
+for (const tls of VERSIONS) {
+  Deno.test(`sharedSigalgs: those of openssl s_client's list that we have, in its order (TLSv${tls})`, async () => {
+    const list = "ECDSA+SHA384:rsa_pss_pss_sha256:ed25519:RSA-PSS+SHA256:ECDSA+SHA256:RSA+SHA256";
+    const ours: unknown[] = [];
+    await using server = await tlsioServer({
+      sigalgs: [
+        "ecdsa_secp256r1_sha256",
+        "ecdsa_secp384r1_sha384",
+        "rsa_pss_rsae_sha256",
+        "rsa_pkcs1_sha512",
+      ],
+      handler: async (reader, _writer, socket) => {
+        ours.push(socket.sharedSigalgs());
+        await reader.read();
+      },
+    });
+    await opensslClient({ port: server.port, ca: ROOTS, tls, args: ["-sigalgs", list] });
+    const pss = tls === "1.3" ? ["rsa_pss_rsae_sha256"] : []; // mbedTLS has it for TLS 1.3 alone
+    assertEquals(ours, [["ecdsa_secp384r1_sha384", ...pss, "ecdsa_secp256r1_sha256"]]);
+  });
+}
+
+Deno.test("SSLSession: what it says of itself is what CPython's of the same server says (TLSv1.2)", async () => {
+  for (const tickets of [true, false]) {
+    const args = tickets ? [] : ["-no_ticket"];
+    await using server = await opensslServer({ ...identity("ec"), tls: "1.2", args });
+    const script = `context = ssl.create_default_context(cafile=ca)
+with connect(context) as sock:
+    s = sock.session
+    print(json.dumps([s.has_ticket, s.ticket_lifetime_hint, s.time]))
+    sock.unwrap()`;
+    const [hasTicket, hint, time] = await python(script, server.port) as [boolean, number, number];
+    const socket = await tlsioClient(server.port);
+    const session = socket.session!;
+    assertEquals([session.hasTicket, session.ticketLifetimeHint], [hasTicket, hint]);
+    assertEquals(session.id.length, tickets ? 0 : 32); // with a ticket, OpenSSL's server gives no id
+    assert(Math.abs(session.time - time) < 60, `${session.time} and ${time}`);
+    await closeInOrder(socket);
+  }
+});
+
 // ---- MemoryBIO ----
 
 Deno.test("wrapBio: our client over MemoryBIO talks to CPython's server, with every call", async () => {

@@ -50,11 +50,11 @@ const MEMBERS: Record<string, string> = {
   SSLSocket:
     `abort cipher clientSigalg close closeWrite exportKeyingMaterial getCertificate getChannelBinding getEphemeralKeyInfo getUnverifiedChain getVerifiedChain
     getpeercert group handshake localAddr pending read readable ready remoteAddr selectedAlpnProtocol serverHostname serverSigalg
-    session sessionReused setBlocking setTimeout sharedCiphers tryHandshake tryRead tryWrite unwrap verifyFlags verifyMessage version writable write`,
+    session sessionReused setBlocking setTimeout sharedCiphers sharedSigalgs tryHandshake tryRead tryWrite unwrap verifyFlags verifyMessage version writable write`,
   TLSConfig: "acquire assertHost release speaks stats suites",
   TLSEngine:
     `alpnProtocol assertUsable chooseAlpn cipher closeNotify config error exportKeyingMaterial extendedMasterSecret fail finished forgetSession group handshake
-    handshakeDone hasRecords maxWrite ownCertificate peerCertificates pending read receive receiveEof refuse run serverName session sessionReused setState sharedSuites signatureSchemes state
+    handshakeDone hasRecords maxWrite ownCertificate peerCertificates pending read receive receiveEof refuse run serverName session sessionReused setState sharedSigalgs sharedSuites signatureSchemes state
     takeRecords takeUnread updateKey useConfig verifiedChain verifyFlags verifyMessage version wantsRecords wire write`,
   TicketKeyRing: ".from .share .shared generation keys load rotate size toBytes watch",
   Core:

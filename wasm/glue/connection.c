@@ -59,7 +59,7 @@ static void on_key(void *conn, mbedtls_ssl_key_export_type type, const unsigned 
 int on_hello(mbedtls_ssl_context *ssl)
 {
     if (active == NULL) return 0;
-    int ret = note_suites(active);
+    int ret = note_shared(active);
     if (ret != 0) return ret;
     size_t len = 0;
     const unsigned char *name = mbedtls_ssl_get_hs_sni(ssl, &len);

@@ -6,7 +6,7 @@
 
 #include "ssl_misc.h"
 
-#define HEADER 4 /* bytes of a handshake message's header */
+#define HEADER 4 /* bytes of a handshake message's header, but for received ones of DTLS: mbedtls_ssl_hs_hdr_len() */
 
 /* ---- Signatures ------------------------------------------------------------------------------------ */
 
@@ -14,16 +14,16 @@
  * The SignatureScheme in a message; 0: it has none. In TLS 1.2, the ServerKeyExchange of ECDHE with a
  * certificate has it behind the curve and the point (RFC 8422 section 5.4).
  */
-static int scheme_of(const mbedtls_ssl_context *ssl, const unsigned char *message, size_t len)
+static int scheme_of(const mbedtls_ssl_context *ssl, const unsigned char *message, size_t len, size_t header)
 {
-    size_t at = HEADER;
-    if (len < HEADER + 2) return 0;
+    size_t at = header;
+    if (len < header + 2) return 0;
     if (message[0] == MBEDTLS_SSL_HS_SERVER_KEY_EXCHANGE) {
         const mbedtls_ssl_ciphersuite_t *suite = ssl->handshake->ciphersuite_info;
         int is_signed = suite != NULL && (suite->key_exchange == MBEDTLS_KEY_EXCHANGE_ECDHE_RSA ||
                                           suite->key_exchange == MBEDTLS_KEY_EXCHANGE_ECDHE_ECDSA);
-        if (!is_signed || len < HEADER + 4) return 0;
-        at += 4 + (size_t) message[HEADER + 3];
+        if (!is_signed || len < header + 4) return 0;
+        at += 4 + (size_t) message[header + 3];
     } else if (message[0] != MBEDTLS_SSL_HS_CERTIFICATE_VERIFY) {
         return 0;
     }
@@ -40,7 +40,7 @@ void note_peer_signature(connection *conn, int state)
     int expected = is_client ? (is_tls13 ? MBEDTLS_SSL_CERTIFICATE_VERIFY : MBEDTLS_SSL_SERVER_KEY_EXCHANGE)
                              : (is_tls13 ? MBEDTLS_SSL_CLIENT_CERTIFICATE_VERIFY : MBEDTLS_SSL_CERTIFICATE_VERIFY);
     if (state != expected) return;
-    int scheme = scheme_of(ssl, ssl->in_msg, ssl->in_hslen);
+    int scheme = scheme_of(ssl, ssl->in_msg, ssl->in_hslen, mbedtls_ssl_hs_hdr_len(ssl));
     if (scheme != 0) conn->facts[FACT_PEER_SIGALG] = scheme;
 }
 
@@ -53,7 +53,7 @@ int __wrap_mbedtls_ssl_finish_handshake_msg(mbedtls_ssl_context *ssl, size_t buf
 static void note_own_signature(const mbedtls_ssl_context *ssl, size_t len)
 {
     if (active == NULL || ssl->handshake == NULL || ssl->out_msgtype != MBEDTLS_SSL_MSG_HANDSHAKE) return;
-    int scheme = scheme_of(ssl, ssl->out_msg, len);
+    int scheme = scheme_of(ssl, ssl->out_msg, len, HEADER);
     if (scheme != 0) active->facts[FACT_OWN_SIGALG] = scheme;
 }
 
@@ -79,41 +79,58 @@ static int is_listed(const int *list, int suite)
     return 0;
 }
 
+/* The list of suites in the ClientHello at hand: its bytes in *len. NULL: it is not where it should be. */
+static const unsigned char *offered_suites(const mbedtls_ssl_context *ssl, size_t *len)
+{
+    const unsigned char *p = ssl->in_msg + mbedtls_ssl_hs_hdr_len(ssl), *end = ssl->in_msg + ssl->in_hslen;
+    int skip = ssl->conf->transport == MBEDTLS_SSL_TRANSPORT_DATAGRAM ? 2 : 1; /* session id; in DTLS, a cookie */
+    if (end - p < 2 + 32 + 1) return NULL;
+    p += 2 + 32; /* version and random */
+    for (; skip > 0; skip--) {
+        if (end - p < 1 || end - p < 1 + p[0]) return NULL;
+        p += 1 + p[0];
+    }
+    if (end - p < 2) return NULL;
+    *len = (size_t) (p[0] << 8 | p[1]);
+    p += 2;
+    return (size_t) (end - p) < *len ? NULL : p;
+}
+
 /*
- * Called while a server's ClientHello is at hand. Keeps the client's suites that we have, too, in its order:
- * some forty bytes, for shared_ciphers().
+ * Called while a server's ClientHello is at hand. Keeps the client's suites and signature schemes that we have,
+ * too, in its order: some fifty bytes, for shared_ciphers().
  */
-int note_suites(connection *conn)
+int note_shared(connection *conn)
 {
     const mbedtls_ssl_context *ssl = &conn->ssl;
-    const unsigned char *p = ssl->in_msg + HEADER, *end = ssl->in_msg + ssl->in_hslen;
-    if (ssl->in_hslen < HEADER + 2 + 32 + 1) return 0;
-    p += 2 + 32; /* version and random */
-    p += 1 + (size_t) *p; /* session id */
-    if (end - p < 2) return 0;
-    size_t len = (size_t) (p[0] << 8 | p[1]);
-    p += 2;
-    if ((size_t) (end - p) < len) return 0;
+    size_t len = 0, suites = 0, schemes = 0;
+    const unsigned char *offered = offered_suites(ssl, &len);
+    for (const int *suite = conn->config->suites; suite != NULL && *suite != 0; suite++) suites++;
+    const uint16_t *received = ssl->handshake->received_sig_algs;
+    while (received[schemes] != MBEDTLS_TLS_SIG_NONE) schemes++;
 
-    size_t count = 0;
-    for (const int *suite = conn->config->suites; suite != NULL && *suite != 0; suite++) count++;
     mbedtls_free(conn->shared);
-    conn->shared_len = 0;
-    conn->shared = mbedtls_calloc(count + 1, sizeof(*conn->shared));
+    conn->shared_suites = conn->shared_schemes = 0;
+    conn->shared = mbedtls_calloc(suites + schemes + 1, sizeof(*conn->shared));
     if (conn->shared == NULL) return MBEDTLS_ERR_SSL_ALLOC_FAILED;
-    for (size_t i = 0; i + 1 < len && conn->shared_len < count; i += 2) {
-        int suite = p[i] << 8 | p[i + 1];
-        if (is_listed(conn->config->suites, suite)) conn->shared[conn->shared_len++] = (uint16_t) suite;
+    for (size_t i = 0; offered != NULL && i + 1 < len && conn->shared_suites < suites; i += 2) {
+        int suite = offered[i] << 8 | offered[i + 1];
+        if (is_listed(conn->config->suites, suite)) conn->shared[conn->shared_suites++] = (uint16_t) suite;
+    }
+    for (size_t i = 0; i < schemes; i++) {
+        if (!mbedtls_ssl_sig_alg_is_offered(ssl, received[i])) continue;
+        conn->shared[conn->shared_suites + conn->shared_schemes++] = received[i];
     }
     return 0;
 }
 
-/* The suites that both ends have, in the client's order: writes `size` of them at most. Returns how many. */
-int EXPORT(connection_shared_suites)(const connection *conn, uint16_t *out, size_t size)
+/* What both ends have, suites or signature schemes, in the client's order: writes `size` at most. Returns how many. */
+int EXPORT(connection_shared)(const connection *conn, int schemes, uint16_t *out, size_t size)
 {
     CHECK_CONNECTION(conn);
-    size_t count = conn->shared_len < size ? conn->shared_len : size;
-    if (count != 0) memcpy(out, conn->shared, count * sizeof(*out));
+    size_t count = schemes ? conn->shared_schemes : conn->shared_suites;
+    if (count > size) count = size;
+    if (count != 0) memcpy(out, conn->shared + (schemes ? conn->shared_suites : 0), count * sizeof(*out));
     return (int) count;
 }
 

@@ -155,8 +155,8 @@ struct connection {
     int32_t facts[FACT_COUNT];
     char *sni; /* server: the host that the client asked for; NULL: none */
     char *alpn_choice; /* server: the protocol to agree on; NULL: the config's list decides */
-    uint16_t *shared; /* server: the client's suites that we have, too */
-    size_t shared_len;
+    uint16_t *shared; /* server: the client's suites that we have, too; behind them the signature schemes */
+    size_t shared_suites, shared_schemes;
     const mbedtls_x509_crt *own; /* the certificate that we sent; NULL: none */
     /* What the peer's certificate must be for; the check is names.c's. */
     int check_name;
@@ -192,8 +192,8 @@ int on_hello(mbedtls_ssl_context *ssl);
 
 /* Keeps the scheme of the peer's signature: after each step, with the state before it. */
 void note_peer_signature(connection *conn, int state);
-/* Keeps the suites that a server and its client have. Returns 0, or a negative code. */
-int note_suites(connection *conn);
+/* Keeps what a server and its client both have. Returns 0, or a negative code. */
+int note_shared(connection *conn);
 
 /* ---- idle.c ---------------------------------------------------------------------------------------- */
 

@@ -17,7 +17,7 @@ import {
   type TLSConfigOptions,
   versionRange,
 } from "./policy.ts";
-import { type Suite, suiteOf, versionName } from "./suites.ts";
+import { isTLS13Suite, needsCertificate, type Suite, suiteOf, TLSVersion, versionName } from "./suites.ts";
 import { type SessionStats, Tally } from "./tally.ts";
 import { TicketKeyRing } from "./tickets.ts";
 
@@ -79,9 +79,10 @@ export class TLSConfig {
 
   /** Throws a `TypeError` if a client that must check the server does not know its name. */
   assertHost(hostname: string | undefined): void {
-    const { checkHostname, psk } = this.options;
+    const { checkHostname, psk, ciphers = [] } = this.options;
     if (hostname?.includes("\0")) throw new TypeError("Cannot use serverHostname: it holds a NUL");
-    if (hostname !== undefined || this.serverSide || checkHostname === false || psk !== undefined) return;
+    if (hostname !== undefined || this.serverSide || checkHostname === false) return;
+    if (psk !== undefined && !ciphers.some(needsCertificate)) return;
     if (this.certReqs === CERT_REQUIRED) {
       throw new TypeError("Cannot check the server: CERT_REQUIRED needs serverHostname");
     }
@@ -96,7 +97,10 @@ export class TLSConfig {
   /** The cipher suites that it may agree on, in its order. */
   suites(): Suite[] {
     const core = this.#core ?? Core.shared();
-    return suitesFor(core, this.options).map((id) => suiteOf(core, id)!);
+    const { minimum, maximum } = versionRange(this.options);
+    return suitesFor(core, this.options).map((id) => suiteOf(core, id)!).filter(({ name }) =>
+      isTLS13Suite(name) ? maximum >= TLSVersion.TLSv1_3 : minimum <= TLSVersion.TLSv1_2
+    );
   }
 
   /** How many handshakes there were, and how they went. */
@@ -139,10 +143,10 @@ export class TLSConfig {
   }
 
   #hashTrust(): string {
-    const { trust, checkHostname, allowCommonName, sigalgs } = this.options;
+    const { trust, checkHostname, allowCommonName, sigalgs, minRsaBits } = this.options;
     const core = this.#core ?? Core.shared();
-    const facts = JSON.stringify([this.serverSide, this.certReqs, checkHostname, allowCommonName, sigalgs]);
-    const parts = [encodeText(facts)];
+    const checks = [this.serverSide, this.certReqs, checkHostname, allowCommonName, sigalgs, minRsaBits];
+    const parts = [encodeText(JSON.stringify(checks))];
     if (this.certReqs !== CERT_NONE) {
       if (trust === undefined) parts.push(encodeText(ROOTS));
       for (const { bytes } of trust ?? []) parts.push(encodeText(`${bytes.length}:`), bytes);

@@ -26,6 +26,7 @@ export const OPTION = {
 /** Sets versions, suites, groups, schemes, ALPN names and the pre-shared key. */
 export function setPolicy(core: Core, handle: number, certReqs: CertReqs, options: PolicyOptions): void {
   const { call } = core;
+  const suites = suitesFor(core, options);
   const { minimum, maximum } = versionRange(options);
   const sigalgs = options.sigalgs === undefined ? defaultSigalgs(core) : sigalgIds(options.sigalgs);
   const bits = (options.allowCommonName ? OPTION.ALLOW_COMMON_NAME : 0) |
@@ -38,12 +39,15 @@ export function setPolicy(core: Core, handle: number, certReqs: CertReqs, option
     "set the TLS policy",
     call.config_set_policy(handle, certReqs, minimum, maximum, fragment, bits),
   );
+  if (options.minRsaBits !== undefined) {
+    core.check("set minRsaBits", call.config_set_min_rsa(handle, options.minRsaBits));
+  }
   if (options.psk !== undefined) setPsk(core, handle, options.psk);
 
   const groups = options.groups === undefined ? [...GROUPS.values()] : groupIds(options.groups);
   const set = (list: Int32Array | Uint16Array, setter: (c: number, at: number, n: number) => number) =>
     core.check("set the TLS policy", core.with([list], (at) => setter(handle, at!, list.length)));
-  set(Int32Array.from(suitesFor(core, options)), call.config_set_suites);
+  set(Int32Array.from(suites), call.config_set_suites);
   set(Uint16Array.from(groups), call.config_set_groups);
   set(Uint16Array.from(sigalgs), call.config_set_sigalgs);
 

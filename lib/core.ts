@@ -32,6 +32,7 @@ export const CORE_EXPORTS = {
   config_set_trust: 2,
   config_set_psk: 5,
   config_set_policy: 6,
+  config_set_min_rsa: 2,
   config_set_suites: 3,
   config_set_groups: 3,
   config_set_sigalgs: 3,

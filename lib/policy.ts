@@ -6,7 +6,7 @@
 
 import { assertBytes, encodeText, typeName } from "./bytes.ts";
 import type { Source } from "./credentials.ts";
-import { TLSVersion } from "./suites.ts";
+import { isTLS13Suite, TLSVersion, versionName } from "./suites.ts";
 import type { TicketEvent } from "./tally.ts";
 import { TicketKeyRing } from "./tickets.ts";
 
@@ -28,12 +28,25 @@ export interface PolicyOptions {
   certReqs?: CertReqs;
   /** One version, or the lowest and highest. @default {TLS 1.2 to TLS 1.3} */
   sslVersion?: TLSVersion | { minimum?: TLSVersion; maximum?: TLSVersion };
-  /** Cipher suites by name, best first, IANA's or mbedTLS's spelling. @default {forward secret ones, by the core's speed} */
+  /**
+   * Cipher suites by name, best first, IANA's or mbedTLS's spelling; suites of one TLS version alone leave no other version.
+   *
+   * Old and small peers may need one that is not in the default. Each of those is weaker: `TLS_RSA_...` and `TLS_ECDH_...`
+   * have no forward secrecy, `..._CBC_...` has a history of padding attacks, `..._CCM_8` a tag of 8 bytes. Name no more of
+   * them than the peer needs, and only for that peer: docs/old_peers.md says what each one risks.
+   *
+   * @default {forward secret ones, by the core's speed, CBC last}
+   */
   ciphers?: readonly string[];
   /** Groups of the key exchange by name, best first: `"x25519"`, `"secp256r1"` ... */
   groups?: readonly string[];
   /** Signature schemes by IANA name, best first. A SHA-1 scheme also admits certificates signed with SHA-1. */
   sigalgs?: readonly string[];
+  /**
+   * The shortest RSA key, in bits, that a certificate of the peer's chain may have. Old devices have 1024, which those who can
+   * pay for it can break: then anyone may be that device. 3072 asks for more than is usual. @default {2048}
+   */
+  minRsaBits?: number;
   /** ALPN protocol names, best first (RFC 7301). */
   alpnProtocols?: readonly string[];
   /** Whether the certificate must be for `serverHostname`. @default {true} */
@@ -41,8 +54,9 @@ export interface PolicyOptions {
   /** Whether the CN may name the host when the certificate has no SAN; RFC 9525 says no. @default {false} */
   allowCommonName?: boolean;
   /**
-   * Bytes of plaintext in a record, 512, 1024, 2048 or 4096: a client agrees on it with the server (RFC 6066 section 4), a
-   * server keeps to it. A client that speaks TLS 1.3 alone cannot ask for it. @default {16384}
+   * Bytes of plaintext in a record, 512, 1024, 2048 or 4096, for a peer without room for more: a client agrees on it with the
+   * server (RFC 6066 section 4), a server keeps to it. A client that speaks TLS 1.3 alone cannot ask for it. Each record costs
+   * 22 bytes or more and its own encryption: 512 is slower, and no safer. @default {16384}
    */
   maxFragmentLength?: 512 | 1024 | 2048 | 4096;
   /** A pre-shared key instead of certificates. */
@@ -87,6 +101,8 @@ export const FRAGMENT_CODES: ReadonlyMap<number | undefined, number> = new Map([
 export const PSK_MAX = 256;
 /** Tickets after a handshake: more bytes than the handshake itself would be of no use. */
 const NUM_TICKETS_MAX = 16;
+/** Bits of an RSA key that `minRsaBits` may ask for: below, a key protects nothing; MBEDTLS_MPI_MAX_SIZE ends above. */
+const RSA_BITS = { least: 1024, most: 8192 } as const;
 
 /** Throws for options that are wrong whatever the core says. */
 export function checkOptions(options: TLSConfigOptions, serverSide: boolean, certReqs: number): void {
@@ -116,6 +132,10 @@ export function checkOptions(options: TLSConfigOptions, serverSide: boolean, cer
     throw new RangeError(
       `Cannot use maxFragmentLength: expected 512, 1024, 2048 or 4096, got ${options.maxFragmentLength}`,
     );
+  }
+  const { minRsaBits = RSA_BITS.least } = options;
+  if (!Number.isInteger(minRsaBits) || minRsaBits < RSA_BITS.least || minRsaBits > RSA_BITS.most) {
+    throw new RangeError(`Cannot use minRsaBits: expected 1024 to 8192, got ${minRsaBits}`);
   }
   if (options.psk !== undefined) {
     const { key, identity } = options.psk;
@@ -152,21 +172,18 @@ function assertNames(option: string, list: unknown, atLeast: number): void {
   }
 }
 
-/** The lowest and highest version. */
+/** The lowest and highest version that both `sslVersion` and `ciphers` allow. */
 export function versionRange(
-  { sslVersion, serverSide, maxFragmentLength }: PolicyOptions,
+  { sslVersion, serverSide, maxFragmentLength, ciphers }: PolicyOptions,
 ): { minimum: number; maximum: number } {
   if (sslVersion !== undefined && typeof sslVersion !== "number" && typeof sslVersion !== "object") {
     throw new TypeError(
       `Cannot use sslVersion: expected one of TLSVersion or a range, got ${typeName(sslVersion)}`,
     );
   }
-  const { minimum = TLSVersion.TLSv1_2, maximum = TLSVersion.TLSv1_3 } = typeof sslVersion === "number"
+  let { minimum = TLSVersion.TLSv1_2, maximum = TLSVersion.TLSv1_3 } = typeof sslVersion === "number"
     ? { minimum: sslVersion, maximum: sslVersion }
     : sslVersion ?? {};
-  if (maxFragmentLength !== undefined && !serverSide && minimum === TLSVersion.TLSv1_3) {
-    throw new TypeError("Cannot use maxFragmentLength: a client needs sslVersion TLS 1.2 for it");
-  }
   const known: number[] = Object.values(TLSVersion);
   if (!known.includes(minimum) || !known.includes(maximum) || minimum > maximum) {
     throw new RangeError(
@@ -174,6 +191,16 @@ export function versionRange(
         Number(maximum).toString(16)
       }`,
     );
+  }
+  // A peer takes a version that is offered at its word, and then finds no suite for it.
+  const given = minimum;
+  if (ciphers?.every(isTLS13Suite)) minimum = TLSVersion.TLSv1_3;
+  if (ciphers?.some(isTLS13Suite) === false) maximum = TLSVersion.TLSv1_2;
+  if (minimum > maximum) {
+    throw new TypeError(`Cannot use ciphers: none of them is for sslVersion ${versionName(given)}`);
+  }
+  if (maxFragmentLength !== undefined && !serverSide && minimum === TLSVersion.TLSv1_3) {
+    throw new TypeError("Cannot use maxFragmentLength: a client needs sslVersion TLS 1.2 for it");
   }
   return { minimum, maximum };
 }

@@ -5,7 +5,7 @@
  */
 
 import { type AlpnCallback, chooseAlpn } from "./alpn_choice.ts";
-import { assertBytes, type Bytes, typeName } from "./bytes.ts";
+import { assertBytes, typeName } from "./bytes.ts";
 import { type CipherInfo, cipherInfo } from "./ciphers.ts";
 import { type Choice, chooserError, type ConfigChooser } from "./client_choice.ts";
 import type { ClientHello } from "./client_hello.ts";
@@ -15,7 +15,7 @@ import type { Source } from "./credentials.ts";
 import type { DuplexLike } from "./duplex.ts";
 import { TLSEngine } from "./engine.ts";
 import { type FileOrData, loadSource } from "./files.ts";
-import { parseAddress } from "./ip_address.ts";
+import { normalizeHostname } from "./hostname.ts";
 import { keyLogFile } from "./key_log.ts";
 import { type MemoryBIO, SSLBio } from "./memory_bio.ts";
 import type { PolicyOptions, TLSConfigOptions } from "./policy.ts";
@@ -89,6 +89,7 @@ const CONTEXT_OPTIONS = [
   "ciphers",
   "groups",
   "sigalgs",
+  "minRsaBits",
   "alpnProtocols",
   "checkHostname",
   "allowCommonName",
@@ -359,25 +360,6 @@ async function loadTrust(caCerts: FileOrData | readonly FileOrData[]): Promise<S
   const list = Array.isArray(caCerts) ? caCerts : [caCerts];
   if (list.length === 0) throw new TypeError("Cannot use caCerts: the list is empty");
   return await Promise.all(list.map((one) => loadSource("caCerts", one)));
-}
-
-const DNS_NAME_MAX = 253; // bytes; RFC 1035 section 2.3.4, without the dot of the root
-
-/** Lower case, in ASCII (IDNA), without the dot of the root and the brackets of an IPv6 address. */
-function normalizeHostname(hostname: string): string {
-  const bare = hostname.replace(/^\[(.*)\]$/, "$1");
-  let address: Bytes | undefined;
-  try {
-    address = parseAddress(bare);
-    if (address !== undefined) return bare;
-    const { hostname: ascii } = new URL(`http://${bare.replace(/\.$/, "")}`);
-    if (ascii !== "" && ascii.length <= DNS_NAME_MAX && !/[/?#@:%]/.test(bare)) return ascii;
-  } catch {
-    // told below
-  }
-  throw new TypeError(
-    `Cannot use serverHostname: ${JSON.stringify(hostname)} is not a host name or IP address`,
-  );
 }
 
 /**

@@ -87,6 +87,16 @@ export function suiteOf(core: Core, id: number): Suite | undefined {
   return suitesOf(core).find((suite) => suite.id === id);
 }
 
+/** Whether a suite is one of TLS 1.3; all others are of TLS 1.2. */
+export function isTLS13Suite(name: string): boolean {
+  return !ianaName(name).includes("_WITH_");
+}
+
+/** Whether a server shows a certificate for a suite of TLS 1.2. */
+export function needsCertificate(name: string): boolean {
+  return !isTLS13Suite(name) && !/^TLS_(ECDHE_)?PSK_/.test(ianaName(name));
+}
+
 /** mbedTLS's name of a suite in IANA's spelling: they differ in the dashes and the "TLS1-3-" of TLS 1.3. */
 function ianaName(name: string): string {
   return name.toUpperCase().replace(/^TLS1-3-/, "TLS-").replaceAll("-", "_");
@@ -107,13 +117,12 @@ const CIPHER_ORDER = [
  * suites that use it.
  */
 export function defaultSuites(core: Core, psk: boolean): number[] {
-  const isTLS13 = (name: string) => !name.includes("_WITH_");
   const keyExchange = psk ? /^TLS_(ECDHE_)?PSK_WITH_/ : /^TLS_ECDHE_(ECDSA|RSA)_WITH_/;
   const ranked = suitesOf(core)
-    .filter(({ name }) => isTLS13(name) || keyExchange.test(name))
+    .filter(({ name }) => isTLS13Suite(name) || keyExchange.test(name))
     .map(({ id, name }) => ({
       id,
-      rank: CIPHER_ORDER.findIndex((cipher) => cipher.test(name)) + (isTLS13(name) ? 0 : 100) +
+      rank: CIPHER_ORDER.findIndex((cipher) => cipher.test(name)) + (isTLS13Suite(name) ? 0 : 100) +
         (/^TLS_PSK_/.test(name) ? 50 : 0),
       known: CIPHER_ORDER.some((cipher) => cipher.test(name)),
     }));

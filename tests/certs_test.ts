@@ -1,5 +1,6 @@
 /** The test certificates are what their README says, by OpenSSL's judgement. */
 import { assert, assertEquals } from "@std/assert";
+import { configs, EnginePair, fixedCore, source, VERSIONS } from "./pair.ts";
 import { certFile, identity, run } from "./peers.ts";
 
 const ROOTS = certFile("roots.pem");
@@ -25,6 +26,8 @@ const VERDICTS: Record<string, number> = {
   rsa: 0,
   p384: 0,
   p521: 0,
+  ecdh: 0,
+  "ecdh-rsa": 0,
   ed25519: 0,
   chain: 0,
   "chain-leaf": 20, // unable to get local issuer certificate
@@ -77,6 +80,20 @@ Deno.test("certs: openssl reads each form of a key, and finds the same key in it
         ...["-passin", "pass:tlsio", "-pubout"],
       ]);
       assertEquals(key.stdout, cert.stdout, `${file}: ${key.stderr}`);
+    }
+  }
+});
+
+Deno.test("certs/book.pem: is an authority that may also serve, as PEM and as DER, in both versions", () => {
+  const core = fixedCore();
+  for (const [chain, key] of [["book.pem", "book.key"], ["book.der", "book.key.der"]] as const) {
+    const book = { chain: source(chain), key: source(key) };
+    for (const [version, sslVersion] of VERSIONS) {
+      using both = configs(core, { sslVersion }, { trust: [book.chain], checkHostname: false }, {
+        credential: book,
+      });
+      using pair = new EnginePair(both.client, both.server).connect();
+      assertEquals([pair.client.version, pair.client.verifyFlags], [version, 0]);
     }
   }
 });

@@ -17,7 +17,7 @@ import {
   type WrapSocketOptions,
   type Writer,
 } from "tlsio";
-import { certFile, handleProtocol, PATIENCE, type PeerInfo, within } from "./peers.ts";
+import { certFile, handleProtocol, identity as filesOf, PATIENCE, type PeerInfo, within } from "./peers.ts";
 
 /** Seconds that a connection may take to shake hands, even one of a crowd on a busy machine, and to say goodbye. */
 const HANDSHAKE_TIMEOUT = 60;
@@ -142,7 +142,7 @@ export async function tlsioServer(options: TlsioServerOptions = {}): Promise<Tls
   const { identity = options.psk === undefined ? "ec" : undefined, handler, ...given } = options;
   const served = new Log<Served>();
   const failures = new Log<{ error: unknown; phase: ConnectionFailure["phase"] }>();
-  const ownKey = identity && { certfile: certFile(`${identity}.pem`), keyfile: certFile(`${identity}.key`) };
+  const files = identity === undefined ? undefined : filesOf(identity);
   const server = await startServer(async (reader, writer) => {
     const socket = writer.transport as SSLSocket;
     const facts = { ...infoOf(socket), group: socket.group() };
@@ -165,7 +165,7 @@ export async function tlsioServer(options: TlsioServerOptions = {}): Promise<Tls
     hostname: "127.0.0.1",
     port: 0,
     backlog: 1024,
-    ssl: { ...ownKey, ...given },
+    ssl: { ...(files && { certfile: files.cert, keyfile: files.key }), ...given },
     sslHandshakeTimeout: HANDSHAKE_TIMEOUT,
     sslShutdownTimeout: SHUTDOWN_TIMEOUT,
     onError: (error, { phase }) => failures.add({ error, phase }),

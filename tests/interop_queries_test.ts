@@ -1,6 +1,14 @@
 /** What a connection says of itself, against what CPython, OpenSSL and Node say of the same one. */
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
-import { getServerCertificate, MemoryBIO, SSLContext, SSLError, type SSLSocket, TLSVersion } from "tlsio";
+import {
+  type ContextOptions,
+  getServerCertificate,
+  MemoryBIO,
+  SSLContext,
+  SSLError,
+  type SSLSocket,
+  TLSVersion,
+} from "tlsio";
 import { encodeText } from "../lib/bytes.ts";
 import { clientOptions, closeInOrder, receive, ROOTS, send, tlsioClient, tlsioServer } from "./interop.ts";
 import {
@@ -406,6 +414,25 @@ print(json.dumps(stats + [server.session_stats()]))`;
     );
     assertEquals([theirClient.connect, theirClient.hits], [4, 2]);
     if (!tickets) assertEquals(number, theirServer.number);
+  }
+});
+
+Deno.test("getCiphers: a context lists what it may agree on, in its order", async () => {
+  const all = SSLContext.getCiphers().map(({ name }) => name);
+  const listed = async (options: ContextOptions) => {
+    using context = await SSLContext.create({ caCerts: ROOTS, ...options });
+    return context.getCiphers();
+  };
+  const ciphers = ["TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA", "TLS_CHACHA20_POLY1305_SHA256"];
+  assertEquals((await listed({ ciphers })).map(({ name }) => name), ciphers);
+  const usual = await listed({});
+  assertEquals(new Set(usual.map(({ protocol }) => protocol)), new Set(["TLSv1.2", "TLSv1.3"]));
+  assert(usual.length < all.length && usual.every(({ name }) => all.includes(name)));
+  for (
+    const [protocol, sslVersion] of Object.entries({ "TLSv1.2": NUMBER["1.2"], "TLSv1.3": NUMBER["1.3"] })
+  ) {
+    const some = await listed({ sslVersion });
+    assertEquals(new Set(some.map((cipher) => cipher.protocol)), new Set([protocol]));
   }
 });
 

@@ -3,6 +3,7 @@ import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert"
 import { delay } from "@std/async";
 import { CERT_NONE, CERT_OPTIONAL, type SSLSession, TicketKeyRing, type WrapSocketOptions } from "tlsio";
 import {
+  cipherFamily,
   closeInOrder,
   ROOTS,
   type Served,
@@ -205,4 +206,22 @@ Deno.test("interop openssl s_client -no_ticket -> tlsio TLSv1.2 sessionCacheSize
   await using server = await tlsioServer({ sessionCacheSize: 0 });
   const { theirs } = await resumeAt(server, server, "1.2", { args: ["-no_ticket"] });
   assertEquals(theirs.resumed, false);
+});
+
+Deno.test("interop openssl s_client -> tlsio TLSv1.2 whose ciphers have changed since: a full handshake, then resumed", async () => {
+  await using dir = await tempDir();
+  using tickets = new TicketKeyRing();
+  const session = `${dir.path}/session`;
+  const before = ["TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"];
+  const after = ["TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", ...before];
+  for (const [ciphers, resumed] of [[before, [false, true]], [after, [false, true]]] as const) {
+    await using server = await tlsioServer({ tickets, ciphers, preferClientOrder: false });
+    const at = { port: server.port, ca: ROOTS, tls: "1.2", sessionOut: session } as const;
+    for (const isResumed of resumed) {
+      const saved = await Deno.stat(session).then(() => ({ sessionIn: session }), () => ({}));
+      const client = await opensslClient({ ...at, ...saved });
+      assertEquals([client.code, client.resumed], [0, isResumed], client.stderr);
+      assertEquals(cipherFamily(client.cipher), cipherFamily(ciphers[0]));
+    }
+  }
 });

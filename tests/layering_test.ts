@@ -4,7 +4,18 @@ import { CORE_EXPORTS } from "../lib/core.ts";
 
 /** The files of lib/ from the bottom up: a file imports from its own layer and from those below. */
 const LAYERS: readonly string[][] = [
-  ["_std", "errors", "os_error", "bytes", "ip_address", "deadline", "md5", "pem", "certificate_addresses"],
+  [
+    "_std",
+    "errors",
+    "os_error",
+    "bytes",
+    "ip_address",
+    "hostname",
+    "deadline",
+    "md5",
+    "pem",
+    "certificate_addresses",
+  ],
   ["duplex", "byte_queue", "tickets", "tally", "engine_state", "core_module"],
   ["core"],
   ["session", "suites", "ciphers", "credentials", "certificate", "peer_certificate"],

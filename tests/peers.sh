@@ -19,6 +19,8 @@ python3                             python3
 node                                nodejs
 chromium                            chromium
 certutil                            libnss3-tools
+selfserv                            libnss3-tools
+tstclnt                             libnss3-tools
 wrk                                 wrk
 tshark                              tshark
 cc                                  gcc

@@ -34,23 +34,25 @@ prompt = no
 CNF
 : >"$tmp/index.txt"
 
-# Extension sections. usage CA | PATHLEN0 | SERVER | CLIENT, then the subject alternative name, if any.
+# Extension sections. usage CA | PATHLEN0 | BOOK | SERVER | AGREE | CLIENT, then the subject alternative name, if any.
+# BOOK is what "openssl req -x509" makes by itself: an authority without a key usage, so it may also serve.
 extensions() {
   echo "[v3]"
   echo "subjectKeyIdentifier = ${KEY_ID:-hash}"
   echo "authorityKeyIdentifier = keyid"
   case $1 in
-    CA) echo "basicConstraints = critical, CA:TRUE" ;;
+    CA | BOOK) echo "basicConstraints = critical, CA:TRUE" ;;
     PATHLEN0) echo "basicConstraints = critical, CA:TRUE, pathlen:0" ;;
     *) echo "basicConstraints = critical, CA:FALSE" ;;
   esac
   case $1 in
     CA | PATHLEN0) echo "keyUsage = critical, keyCertSign, cRLSign" ;;
     SERVER) echo "keyUsage = critical, digitalSignature, keyEncipherment" ;;
+    AGREE) echo "keyUsage = critical, digitalSignature, keyEncipherment, keyAgreement" ;;
     CLIENT) echo "keyUsage = critical, digitalSignature" ;;
   esac
   case $1 in
-    SERVER) echo "extendedKeyUsage = serverAuth" ;;
+    SERVER | AGREE) echo "extendedKeyUsage = serverAuth" ;;
     CLIENT) echo "extendedKeyUsage = clientAuth" ;;
   esac
   [ -z "$2" ] || echo "subjectAltName = $2"
@@ -99,13 +101,18 @@ key ed25519 ed25519 && cert ed25519 root "/O=tlsio tests/CN=localhost" SERVER "$
 key chain P-256 && cert chain intermediate "/O=tlsio tests/CN=localhost" SERVER "$SAN"
 cp chain.pem chain-leaf.pem && cat chain-leaf.pem intermediate.pem >chain.pem
 
+# A server that may speak static ECDH, whose suites' names say with which key its certificate was signed. (NSS also
+# wants the usages of the other suites.)
+key ecdh P-256 && cert ecdh root "/O=tlsio tests/CN=localhost" AGREE "$SAN"
+cp ecdh.key ecdh-rsa.key && cert ecdh-rsa root-rsa "/O=tlsio tests/CN=localhost" AGREE "$SAN"
+
 # Clients.
 key client P-256 && cert client root "/O=tlsio tests/CN=EC client" CLIENT "email:client@example.test"
 key client-rsa rsa2048 && cert client-rsa root-rsa "/O=tlsio tests/CN=RSA client" CLIENT
 
 # Self-signed. The second is the book's: every question of "openssl req" answered with the default.
 key self P-256 && cert self self "/CN=localhost" SERVER "$SAN"
-key book rsa2048 && cert book self "/C=AU" CA
+key book rsa2048 && cert book self "/C=AU" BOOK
 
 # Certificates that a client must reject: by their dates ...
 shared() { cp ec.key "$1.key"; }
@@ -129,7 +136,7 @@ cp pathlen.pem "$tmp/leaf.pem" && cat "$tmp/leaf.pem" pathlen-ca.pem intermediat
 root_id=$(openssl x509 -in root.pem -noout -ext subjectKeyIdentifier | tail -1 | tr -d ' ')
 key impostor-root P-256 && KEY_ID=$root_id cert impostor-root self "/O=tlsio tests/CN=EC root" CA
 key impostor P-256 && cert impostor impostor-root "/O=tlsio tests/CN=localhost" SERVER "$SAN"
-rm pathlen-ca.pem pathlen-ca.key impostor-root.key
+rm pathlen-ca.pem pathlen-ca.key impostor-root.key ecdh-rsa.key
 for name in expired future cn-only ip-in-dns wildcard-suffix wildcard-partial wrong-eku sha1 leaf-issued \
   pathlen; do rm "$name.key"; done
 

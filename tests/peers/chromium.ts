@@ -1,5 +1,6 @@
 /** Chromium, headless, as the browser that a server's user would have. */
-import { PATIENCE, Program, run } from "./process.ts";
+import { nssDatabase, nssTrust } from "./nss.ts";
+import { PATIENCE, Program } from "./process.ts";
 import { tempDir } from "./server.ts";
 
 /** Starting a browser on a busy machine takes seconds. */
@@ -28,11 +29,6 @@ export interface ChromiumResult {
   stderr: string;
 }
 
-async function certutil(db: string, args: string[], stdin = ""): Promise<void> {
-  const { code, stdout, stderr } = await run("certutil", ["-d", `sql:${db}`, ...args], { stdin });
-  if (code !== 0) throw new Error(`Cannot make a certificate database: ${stdout}${stderr}`);
-}
-
 /**
  * Opens a page in a browser with a profile of its own. Trust comes by the certificate database that a user of
  * the machine would have, so that the browser really verifies. Names other than localhost and the tests' own,
@@ -42,14 +38,7 @@ export async function chromium(url: string, options: ChromiumOptions = {}): Prom
   await using home = await tempDir();
   const { ca, budgetMs = 5000, timeoutMs = BROWSER_PATIENCE } = options;
   if (ca !== undefined) {
-    const db = `${home.path}/.pki/nssdb`;
-    await Deno.mkdir(db, { recursive: true });
-    await certutil(db, ["-N", "--empty-password"]);
-    // It takes the first certificate of a file only.
-    const roots = (await Deno.readTextFile(ca)).match(/-----BEGIN[^]*?-----END CERTIFICATE-----/g) ?? [];
-    for (const [i, root] of roots.entries()) {
-      await certutil(db, ["-A", "-a", "-n", `root ${i}`, "-t", "C,,"], root);
-    }
+    await nssTrust(await nssDatabase(`${home.path}/.pki/nssdb`), ca);
   }
   const png = `${home.path}/page.png`;
   await using program = new Program("chromium", [

@@ -70,7 +70,7 @@ export function scriptFile(name: string): string {
 }
 
 /** Certificates whose key has another name. */
-const KEY_OF: Record<string, string> = { "chain-leaf": "chain" };
+const KEY_OF: Record<string, string> = { "chain-leaf": "chain", "ecdh-rsa": "ecdh" };
 for (
   const name of ["expired", "future", "cn-only", "ip-in-dns", "wildcard-suffix", "wildcard-partial"]
     .concat("wrong-eku", "sha1", "leaf-issued", "pathlen")

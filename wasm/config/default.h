@@ -57,14 +57,12 @@ time_t tlsio_time(time_t *now);
 #undef MBEDTLS_SSL_CONTEXT_SERIALIZATION
 #undef MBEDTLS_SSL_COOKIE_C
 
-/* Key exchanges that nothing needs: finite-field DH is slow and its parameters are the peer's to choose badly;
- * static ECDH needs certificates that no authority issues. RSA key exchange and plain PSK stay: old devices
- * speak nothing else. */
+/* Key exchanges that nothing needs: finite-field DH is slow, its parameters are the peer's to choose badly, and
+ * whoever speaks it speaks RSA key exchange or ECDHE, too. RSA key exchange, static ECDH and plain PSK stay: old
+ * devices speak nothing else. lib/suites.ts keeps them out of the defaults. */
 #undef MBEDTLS_DHM_C
 #undef MBEDTLS_KEY_EXCHANGE_DHE_RSA_ENABLED
 #undef MBEDTLS_KEY_EXCHANGE_DHE_PSK_ENABLED
-#undef MBEDTLS_KEY_EXCHANGE_ECDH_RSA_ENABLED
-#undef MBEDTLS_KEY_EXCHANGE_ECDH_ECDSA_ENABLED
 #undef MBEDTLS_ECJPAKE_C
 
 /* OpenSSL takes pre-shared keys of up to 512 bytes, people use 64; mbedTLS's default stops at 48. */

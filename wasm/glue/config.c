@@ -167,6 +167,14 @@ int EXPORT(config_set_policy)(config *c, int verify, int minimum, int maximum, i
     return mbedtls_ssl_conf_max_frag_len(&c->ssl, (unsigned char) fragment);
 }
 
+/* The shortest RSA key that a certificate of the peer may have. After config_set_policy(). */
+int EXPORT(config_set_min_rsa)(config *c, int bits)
+{
+    CHECK_CONFIG(c);
+    c->profile.rsa_min_bitlen = (uint32_t) bits;
+    return 0;
+}
+
 /* The three lists are copied, with the terminating 0 that mbedTLS wants. */
 int EXPORT(config_set_suites)(config *c, const int32_t *suites, size_t count)
 {

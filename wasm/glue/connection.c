@@ -142,6 +142,16 @@ int EXPORT(connection_set_host)(connection *conn, const char *host, int check_na
     return mbedtls_ssl_set_hostname(&conn->ssl, host);
 }
 
+/* A TLS 1.2 session goes on with its own suite, or not at all; one of TLS 1.3 is bound to a hash. */
+static int offers_suite(const config *c, const mbedtls_ssl_session *session)
+{
+    if (session->tls_version != MBEDTLS_SSL_VERSION_TLS1_2) return 1;
+    for (const int *suite = c->suites; suite != NULL && *suite != 0; suite++) {
+        if (*suite == session->ciphersuite) return 1;
+    }
+    return 0;
+}
+
 /* Offers a session that connection_session() of an earlier connection gave. */
 int EXPORT(connection_offer_session)(connection *conn, const unsigned char *saved, size_t len)
 {
@@ -149,6 +159,7 @@ int EXPORT(connection_offer_session)(connection *conn, const unsigned char *save
     mbedtls_ssl_session session;
     mbedtls_ssl_session_init(&session);
     int ret = mbedtls_ssl_session_load(&session, saved, len);
+    if (ret == 0 && !offers_suite(conn->config, &session)) ret = MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
     if (ret == 0) ret = mbedtls_ssl_set_session(&conn->ssl, &session);
     mbedtls_ssl_session_free(&session);
     return ret;
@@ -232,6 +243,7 @@ int EXPORT(connection_handshake)(connection *conn)
         use_alert_keys(&conn->ssl);
         expect_fragment_length(&conn->ssl);
         int state = conn->ssl.state;
+        drop_session_of_other_suite(conn);
         ret = mbedtls_ssl_handshake_step(&conn->ssl);
         if (ret == 0) note_peer_signature(conn, state);
     }

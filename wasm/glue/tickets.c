@@ -14,6 +14,8 @@
  */
 #include "tlsio.h"
 
+#include "ssl_misc.h" /* the handshake's own state: was a session resumed */
+
 #define IV 12
 #define TAG 16
 #define HEADER (TICKET_NAME + IV)
@@ -130,6 +132,7 @@ static int read_state(const config *c, mbedtls_ssl_session *session, const unsig
     if (ret == MBEDTLS_ERR_SSL_ALLOC_FAILED) return ret;
     if (ret != 0) return refuse(TICKET_MALFORMED);
     if (active == NULL || session->tls_version != active->ssl.tls_version) return refuse(TICKET_VERSION);
+    active->ticket_suite = session->ciphersuite;
 
     mbedtls_ms_time_t created;
     ret = mbedtls_ssl_session_get_ticket_creation_time(session, &created);
@@ -179,4 +182,30 @@ int ticket_parse(void *p_config, mbedtls_ssl_session *session, unsigned char *ti
     int ret = read_state(c, session, state, state_len);
     mbedtls_platform_zeroize(state, state_len);
     return ret;
+}
+
+/*
+ * mbedTLS takes a TLS 1.2 ticket before it chooses the suite, and then answers with a suite that need not be the
+ * session's: at that, a client gives up. Such a session is dropped, for a full handshake.
+ */
+void drop_session_of_other_suite(connection *conn)
+{
+    mbedtls_ssl_handshake_params *hs = conn->ssl.handshake;
+    mbedtls_ssl_session *session = conn->ssl.session_negotiate;
+    if (conn->ssl.state != MBEDTLS_SSL_SERVER_HELLO || conn->ssl.conf->endpoint != MBEDTLS_SSL_IS_SERVER ||
+        conn->ssl.tls_version != MBEDTLS_SSL_VERSION_TLS1_2 || hs == NULL || !hs->resume ||
+        session->ciphersuite == conn->ticket_suite) {
+        return;
+    }
+    mbedtls_ssl_session fresh;
+    mbedtls_ssl_session_init(&fresh);
+    fresh.tls_version = session->tls_version;
+    fresh.endpoint = session->endpoint;
+    fresh.ciphersuite = session->ciphersuite;
+    fresh.encrypt_then_mac = session->encrypt_then_mac;
+    fresh.mfl_code = session->mfl_code;
+    mbedtls_ssl_session_free(session); /* wipes it */
+    *session = fresh;
+    hs->resume = 0;
+    hs->new_session_ticket = 1;
 }

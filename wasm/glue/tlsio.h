@@ -166,6 +166,7 @@ struct connection {
     /* The chain that verified, leaf first; the certificates belong to the session and the config. */
     const mbedtls_x509_crt *chain[CHAIN_MAX];
     size_t chain_len;
+    int ticket_suite; /* TLS 1.2 server: that of the session in the client's ticket */
     /* TLS 1.3 server: what the ticket said of a client that sends no certificate when it resumes. */
     unsigned char *ticket_peer;
     size_t ticket_peer_len;
@@ -230,5 +231,7 @@ void expect_clear_alert(mbedtls_ssl_context *ssl);
 
 mbedtls_ssl_ticket_write_t ticket_write;
 mbedtls_ssl_ticket_parse_t ticket_parse;
+/* Between the steps of a server's handshake. */
+void drop_session_of_other_suite(connection *conn);
 
 #endif

@@ -52,4 +52,6 @@ export { TLSEngine, type TLSEngineOptions } from "./lib/engine.ts";
 export type { Cipher, EngineState, HandshakeOutcome, ReadOutcome } from "./lib/engine_state.ts";
 export { ClientHello, type ClientHelloOutcome, readClientHello } from "./lib/client_hello.ts";
 export type { Source } from "./lib/credentials.ts";
+export { PcapWriter, type PcapWriterOptions, type TapOptions } from "./lib/pcap.ts";
+export type { TraceContent, TraceEvent, Tracer } from "./lib/trace.ts";
 export type { Bytes } from "./lib/bytes.ts";

@@ -36,6 +36,7 @@ export {
 } from "./lib/policy.ts";
 export { TLSConfig } from "./lib/config.ts";
 export type { Source } from "./lib/credentials.ts";
+export type { TraceContent, TraceEvent } from "./lib/trace.ts";
 export type { Bytes } from "./lib/bytes.ts";
 export { type Duplex, type DuplexLike, type HasDuplex, type StreamPair, toDuplex } from "./lib/duplex.ts";
 export type { Cipher } from "./lib/engine_state.ts";

@@ -12,6 +12,7 @@ import { type Cipher, type EngineState, type HandshakeOutcome, moved } from "./e
 import { alertForCode, alertOf, CODE, errorFromCode, SSLError, verifyError } from "./errors.ts";
 import { SSLSession } from "./session.ts";
 import { groupName, sigalgName, type Suite, suiteOf, TLSVersion, versionName } from "./suites.ts";
+import { type TraceEvent, type Tracer, tracer } from "./trace.ts";
 import type { Wire } from "./wire.ts";
 
 /** The flags before a certificate has been looked at. */
@@ -24,6 +25,7 @@ export abstract class BaseEngine {
   #config: TLSConfig;
   #connection: Connection;
   readonly #hostname: string | undefined;
+  readonly #tracer: Tracer | undefined;
   #state: EngineState = "handshake";
   #error: SSLError | undefined;
   #offered: SSLSession | undefined;
@@ -37,10 +39,16 @@ export abstract class BaseEngine {
   onSession: ((session: SSLSession) => void) | undefined;
 
   /** For the engines that add a way in and out. */
-  constructor(config: TLSConfig, hostname: string | undefined, savedSession: SSLSession | undefined) {
+  constructor(
+    config: TLSConfig,
+    hostname: string | undefined,
+    savedSession: SSLSession | undefined,
+    trace?: (event: TraceEvent) => void,
+  ) {
     this.#config = config;
     this.#hostname = hostname;
-    this.#connection = new Connection(config);
+    this.#tracer = trace && tracer(trace, () => this.#state);
+    this.#connection = new Connection(config, this.#tracer);
     config.tally.begin();
     try {
       if (!config.serverSide) this.#prepareClient(savedSession);
@@ -64,7 +72,7 @@ export abstract class BaseEngine {
   useConfig(config: TLSConfig): void {
     this.assertUsable("use another config");
     if (!config.serverSide) throw new TypeError("Cannot use config: it is a client's");
-    const connection = new Connection(config);
+    const connection = new Connection(config, this.#tracer);
     this.#connection.free();
     [this.#config, this.#connection] = [config, connection];
     config.tally.begin();

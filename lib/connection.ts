@@ -8,6 +8,7 @@ import type { TLSConfig } from "./config.ts";
 import { type Core, IO_SIZE } from "./core.ts";
 import { CODE, errorFromCode } from "./errors.ts";
 import { SSLSession } from "./session.ts";
+import type { Tracer } from "./trace.ts";
 import { Wire } from "./wire.ts";
 
 /** Frees the connections of engines that nobody disposed of. */
@@ -78,11 +79,11 @@ export class Connection {
   #handle: number;
   readonly #release: () => void;
 
-  /** Makes a connection of `config`. */
-  constructor(config: TLSConfig) {
+  /** Makes a connection of `config`; `trace` is told of its records and messages. */
+  constructor(config: TLSConfig, trace?: Tracer) {
     const { core, handle: configHandle } = config.acquire();
     this.core = core;
-    this.wire = new Wire(config.options.keyLog);
+    this.wire = new Wire(config.options.keyLog, trace);
     const handle = core.call.connection_new(configHandle);
     if (handle === 0) {
       config.release();
@@ -90,6 +91,7 @@ export class Connection {
     }
     this.#handle = handle;
     core.connect(handle, this.wire);
+    if (trace !== undefined) core.call.connection_trace(handle);
     this.#release = () => {
       core.disconnect(handle);
       config.release();

@@ -9,6 +9,7 @@
 import { type Bytes, decodeText, EMPTY } from "./bytes.ts";
 import { coreModule } from "./core_module.js";
 import { CODE, codeText, errorFromCode, SSLError } from "./errors.ts";
+import type { Tracer } from "./trace.ts";
 
 /** Every function that the module exports, with its number of parameters. A test compares it with the module. */
 export const CORE_EXPORTS = {
@@ -43,6 +44,7 @@ export const CORE_EXPORTS = {
   config_cached: 2,
   connection_new: 1,
   connection_free: 1,
+  connection_trace: 1,
   connection_set_host: 3,
   connection_offer_session: 3,
   connection_handshake: 1,
@@ -77,6 +79,7 @@ export const CORE_IMPORTS = {
   entropy: 2,
   clock_ms: 0,
   key_log: 5,
+  trace: 6,
 } as const;
 
 /** A function of numbers for each name of a table. */
@@ -95,6 +98,8 @@ export interface ConnectionIO {
   pull(memory: Bytes, at: number, length: number): number;
   /** Takes one secret of the handshake. */
   keyLog(type: number, secret: Bytes, clientRandom: Bytes): void;
+  /** Is told of each record and message that passes, once `connection_trace` was called. */
+  trace?: Tracer | undefined;
 }
 
 /** What a {@linkcode Core} takes from its host. Tests and benches give their own, to be exact. */
@@ -167,6 +172,10 @@ export class Core {
           this.memory.slice(at!, at! + length!),
           this.memory.slice(clientRandom!, clientRandom! + 32),
         );
+        return 0;
+      },
+      trace: (handle, received, type, code, length, encrypted) => {
+        this.#connections.get(handle!)!.trace?.(received!, type!, code!, length!, encrypted!);
         return 0;
       },
     };

@@ -21,6 +21,7 @@ import type { TLSConfig } from "./config.ts";
 import type { ReadOutcome } from "./engine_state.ts";
 import { CODE, SSLError } from "./errors.ts";
 import type { SSLSession } from "./session.ts";
+import type { TraceEvent } from "./trace.ts";
 
 /** Options of one engine. */
 export interface TLSEngineOptions {
@@ -30,6 +31,8 @@ export interface TLSEngineOptions {
   savedSession?: SSLSession | undefined;
   /** Take the end of the stream for the peer's close_notify, as HTTP/1.0 servers need. @default {false} */
   suppressRaggedEofs?: boolean;
+  /** Is told of each record and message as it passes. It is called inside the engine, which it must not use. */
+  trace?: ((event: TraceEvent) => void) | undefined;
 }
 
 /** Records that may wait to be taken before write() takes no more: enough for several per flush. */
@@ -51,7 +54,7 @@ export class TLSEngine extends BaseEngine {
    * @param options The host and the session to resume.
    */
   constructor(config: TLSConfig, options: TLSEngineOptions = {}) {
-    super(config, options.serverHostname, options.savedSession);
+    super(config, options.serverHostname, options.savedSession, options.trace);
     this.#suppressRaggedEofs = options.suppressRaggedEofs ?? false;
   }
 

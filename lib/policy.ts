@@ -35,7 +35,7 @@ export interface PolicyOptions {
    * have no forward secrecy, `..._CBC_...` has a history of padding attacks, `..._CCM_8` a tag of 8 bytes. Name no more of
    * them than the peer needs, and only for that peer: docs/old_peers.md says what each one risks.
    *
-   * @default {forward secret ones, by the core's speed, CBC last}
+   * @default {forward secret AEAD ones, by the core's speed; with `psk`, those that use it}
    */
   ciphers?: readonly string[];
   /** Groups of the key exchange by name, best first: `"x25519"`, `"secp256r1"` ... */
@@ -74,7 +74,7 @@ export interface PolicyOptions {
   /**
    * Server, TLS 1.2: let the client's order of suites decide, as it always does in TLS 1.3: one without AES instructions asks
    * for ChaCha20-Poly1305 first, others for AES-GCM. `false`: ours decides, which is that of {@linkcode ciphers} or of the
-   * core's speed, ChaCha20-Poly1305 before AES-GCM before CBC. @default {true}
+   * core's speed, ChaCha20-Poly1305 before AES-GCM. @default {true}
    */
   preferClientOrder?: boolean;
   /** Takes each secret as a line of an NSS key log: who has it can read the traffic. */

@@ -15,6 +15,7 @@ import { NonBlocking, type TryOutcome } from "./nonblocking.ts";
 import { SSLObject } from "./object.ts";
 import { DRAIN_MAX, type Pump, takeOver } from "./pump.ts";
 import type { SSLSession } from "./session.ts";
+import type { TraceEvent } from "./trace.ts";
 import { Turns } from "./turns.ts";
 import { readableOf, writableOf } from "./web_streams.ts";
 
@@ -41,6 +42,8 @@ export interface SocketOptions {
   initialData?: Uint8Array;
   /** Take the end of the stream for the peer's close_notify: its data may then be cut short. @default {false} */
   suppressRaggedEofs?: boolean;
+  /** Is told of each record and message as it passes, to see the handshake. It must not use the socket. */
+  trace?: (event: TraceEvent) => void;
 }
 
 /** What `SSLContext` makes of them. */
@@ -76,6 +79,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
       serverHostname: options.serverHostname,
       savedSession: options.savedSession,
       suppressRaggedEofs: options.suppressRaggedEofs ?? false,
+      trace: options.trace,
     });
     engine.onSession = options.onSession;
     super(engine);

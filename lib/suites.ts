@@ -102,7 +102,7 @@ function ianaName(name: string): string {
   return name.toUpperCase().replace(/^TLS1-3-/, "TLS-").replaceAll("-", "_");
 }
 
-/** Ciphers in our order: the core is fastest on ChaCha20-Poly1305. CBC comes last, for old embedded peers. */
+/** Ciphers in our order: the core is fastest on ChaCha20-Poly1305. CBC is there for pre-shared keys alone. */
 const CIPHER_ORDER = [
   /CHACHA20/,
   /AES_128_GCM/,
@@ -113,13 +113,13 @@ const CIPHER_ORDER = [
 ];
 
 /**
- * The suites of a config that names none: forward secret, no NULL, no truncated tag. With a pre-shared key, only the
- * suites that use it.
+ * The suites of a config that names none: forward secret, authenticated encryption (AEAD), no truncated tag. With a
+ * pre-shared key, only the suites that use it, those with CBC, too: TLS 1.2 peers have few others.
  */
 export function defaultSuites(core: Core, psk: boolean): number[] {
   const keyExchange = psk ? /^TLS_(ECDHE_)?PSK_WITH_/ : /^TLS_ECDHE_(ECDSA|RSA)_WITH_/;
   const ranked = suitesOf(core)
-    .filter(({ name }) => isTLS13Suite(name) || keyExchange.test(name))
+    .filter(({ name }) => isTLS13Suite(name) || (keyExchange.test(name) && (psk || !/_CBC_/.test(name))))
     .map(({ id, name }) => ({
       id,
       rank: CIPHER_ORDER.findIndex((cipher) => cipher.test(name)) + (isTLS13Suite(name) ? 0 : 100) +

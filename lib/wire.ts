@@ -4,6 +4,7 @@ import { giveBytes, takeBytes } from "./byte_pool.ts";
 import { type Bytes, concat, EMPTY } from "./bytes.ts";
 import type { ConnectionIO } from "./core.ts";
 import { CODE } from "./errors.ts";
+import type { Tracer } from "./trace.ts";
 
 /** NSS key log labels, by mbedtls_ssl_key_export_type. */
 const KEY_LOG_LABELS = [
@@ -29,7 +30,7 @@ export class Wire implements ConnectionIO {
   #output: Bytes = EMPTY;
   readonly #keyLog: ((line: string) => void) | undefined;
 
-  constructor(keyLog: ((line: string) => void) | undefined) {
+  constructor(keyLog: ((line: string) => void) | undefined, readonly trace?: Tracer) {
     this.#keyLog = keyLog;
   }
 

@@ -16,7 +16,20 @@ Deno.test("tlsio --help names every command, and each command's --help its flags
   assertEquals({ code, stderr }, { code: 0, stderr: "" });
   const flags: Record<string, string[]> = {
     serve: ["demo", "host", "port", "cert", "key", "password", "client-ca", "profile", "workers", "quiet"],
-    connect: ["servername", "ca", "cert", "key", "alpn", "tls", "timeout", "request", "no-check", "json"],
+    connect: [
+      "servername",
+      "ca",
+      "cert",
+      "key",
+      "alpn",
+      "tls",
+      "timeout",
+      "request",
+      "no-check",
+      "pcap",
+      "pcap-secrets",
+      "json",
+    ],
     cert: ["host", "ca", "self-signed", "key-type", "days", "subject", "out", "force"],
   };
   await Promise.all(

@@ -181,6 +181,8 @@ export interface PairOptions extends TLSEngineOptions {
   deliver?: Delivery;
   /** Bytes of plaintext that one read takes at most. @default {20000} */
   readSize?: number;
+  /** As `trace`, which is the client's. */
+  serverTrace?: TLSEngineOptions["trace"];
 }
 
 /** A client and a server, and what lies between them. */
@@ -200,11 +202,11 @@ export class EnginePair implements Disposable {
 
   /** The engines' options are the client's, but for `suppressRaggedEofs`: both have that. */
   constructor(client: TLSConfig, server: TLSConfig, options: PairOptions = {}) {
-    const { deliver = whole, readSize = 20000, suppressRaggedEofs = false, ...rest } = options;
+    const { deliver = whole, readSize = 20000, suppressRaggedEofs = false, serverTrace, ...rest } = options;
     this.deliver = deliver;
     this.#buffer = new Uint8Array(readSize);
     this.client = new TLSEngine(client, { serverHostname: "localhost", suppressRaggedEofs, ...rest });
-    this.server = new TLSEngine(server, { suppressRaggedEofs });
+    this.server = new TLSEngine(server, { suppressRaggedEofs, trace: serverTrace });
   }
 
   /** Moves bytes until there are none to move. The handshake may then be done, or stuck, or have failed. */

@@ -19,15 +19,15 @@ const TYPES = `
   KeyType ListenOptions MemorySessionStoreOptions NameAttribute OpenConnectionOptions OpenOptions
   OpenUnixConnectionOptions PeerCertificate PolicyOptions SSLErrorInit SSLErrorKind ServeOptions
   ServerCertificateOptions ServerStats SessionFacts SessionStats SessionStore SocketOptions Source StartServerOptions StartTlsOptions StartUnixServerOptions
-  Stored StreamOptions StreamPair Suite TLSConfigOptions TLSNumber TicketEvent TicketKeyRingOptions TicketRefusal TryOutcome WorkerOptions
+  Stored StreamOptions StreamPair Suite TLSConfigOptions TLSNumber TicketEvent TicketKeyRingOptions TicketRefusal TraceContent TraceEvent TryOutcome WorkerOptions
   WorkerStats WrapSocketOptions Writer`;
 
 /** Names that `./engine` exports, with its types. */
 const ENGINE_VALUES = `
-  BaseEngine CERT_NONE CERT_OPTIONAL CERT_REQUIRED CORE_EXPORTS CORE_IMPORTS ClientHello Core TLSConfig TLSEngine readClientHello`;
+  BaseEngine CERT_NONE CERT_OPTIONAL CERT_REQUIRED CORE_EXPORTS CORE_IMPORTS ClientHello Core PcapWriter TLSConfig TLSEngine readClientHello`;
 const ENGINE_TYPES = `
-  Bytes CertReqs Cipher ClientHelloOutcome ConnectionIO CoreExports CoreOptions CoreTable EngineState HandshakeOutcome PolicyOptions
-  ReadOutcome Source TLSConfigOptions TLSEngineOptions`;
+  Bytes CertReqs Cipher ClientHelloOutcome ConnectionIO CoreExports CoreOptions CoreTable EngineState HandshakeOutcome PcapWriterOptions PolicyOptions
+  ReadOutcome Source TLSConfigOptions TLSEngineOptions TapOptions TraceContent TraceEvent Tracer`;
 
 /** Names that `./http` exports, with its types. */
 const HTTP_VALUES = "HttpServer serve";
@@ -57,6 +57,7 @@ const MEMBERS: Record<string, string> = {
     handshakeDone hasRecords maxWrite ownCertificate peerCertificates pending read receive receiveEof refuse run serverName session sessionReused setState sharedSigalgs sharedSuites signatureSchemes state
     takeRecords takeUnread updateKey useConfig verifiedChain verifyFlags verifyMessage version wantsRecords wire write`,
   TicketKeyRing: ".from .share .shared generation keys load rotate size toBytes watch",
+  PcapWriter: "tap toBytes truncated",
   Core:
     `.shared alloc allocated check collect connect defaultTrust disconnect free int32s memory retired sha256 text verifyText
     version with`,

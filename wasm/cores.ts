@@ -96,6 +96,8 @@ const LINK = [
   "-Wl,--wrap=mbedtls_ssl_write_handshake_msg_ext", // see wasm/glue/handshake.c
   "-Wl,--wrap=mbedtls_ssl_finish_handshake_msg",
   "-Wl,--wrap=mbedtls_ssl_parse_alpn_ext",
+  "-Wl,--wrap=mbedtls_ssl_write_record", // see wasm/glue/trace.c
+  "-Wl,--wrap=mbedtls_ssl_handle_message_type",
   "-lc-printscan-no-floating-point",
 ];
 

@@ -5,6 +5,7 @@ import { CERT_NONE, CERT_OPTIONAL } from "../policy.ts";
 import { type ContextOptions, SSLContext } from "../ssl.ts";
 import { TLSVersion } from "../suites.ts";
 import { type CertificateFacts, validity } from "./certificates.ts";
+import { CaptureFile } from "./capture_file.ts";
 import { columns, defineCommand, inFlags, items, oneOf, UsageError } from "./flags.ts";
 import { probe, type Report, type Target } from "./probe.ts";
 import { milliseconds, outputStyle, type Style } from "./terminal.ts";
@@ -30,6 +31,8 @@ export const connect = defineCommand({
     "timeout": { value: "<seconds>", help: `for connecting, and for a handshake (default ${TIMEOUT})` },
     "request": { help: "send GET / and show the status line of the answer" },
     "no-check": { help: "do not check the certificate" },
+    "pcap": { value: "<file>", help: "write what passes to a capture file that Wireshark opens (pcapng)" },
+    "pcap-secrets": { help: "with the keys in it: who has the file can read the traffic" },
     "json": { help: "print JSON; times are in milliseconds" },
   },
   notes: `
@@ -44,9 +47,17 @@ name, or not checked; 1 when it is not, or when the connection failed.`,
     if (values.request && alpn.length > 0 && !alpn.includes("http/1.1")) {
       throw new UsageError("--request needs http/1.1 among the protocols of --alpn");
     }
+    if (values["pcap-secrets"] && values.pcap === undefined) {
+      throw new UsageError("--pcap-secrets needs --pcap");
+    }
     const tls = values.tls && oneOf("tls", values.tls, Object.keys(VERSIONS) as (keyof typeof VERSIONS)[]);
     const address = parseOperand(operand!);
+    const secrets = values["pcap-secrets"] ?? false;
+    await using capture = values.pcap === undefined
+      ? undefined
+      : await CaptureFile.create(values.pcap, secrets);
     const target: Target = {
+      ...(capture && { tap: (conn) => capture.pcap.tap(conn) }),
       ...address,
       servername: values.servername ?? address.host,
       timeout: seconds(values.timeout ?? String(TIMEOUT)),
@@ -59,6 +70,7 @@ name, or not checked; 1 when it is not, or when the connection failed.`,
       ...(values.cert && values.key && { certfile: values.cert, keyfile: values.key }),
       ...(alpn.length > 0 && { alpnProtocols: alpn }),
       ...(tls && { sslVersion: VERSIONS[tls] }),
+      ...(capture && secrets && { keyLog: capture.pcap.keyLog }),
     };
     using context = await SSLContext.create(options).catch((error) => {
       throw inFlags(error, { caCerts: "--ca", certfile: "--cert", keyfile: "--key" });

@@ -22,6 +22,8 @@ export interface Target {
   readonly check: boolean;
   /** Whether to send `GET /`. */
   readonly request: boolean;
+  /** Comes between each connection and us. */
+  readonly tap?: (conn: Deno.TcpConn) => Duplex;
 }
 
 /** What came of the second connection. */
@@ -130,12 +132,12 @@ async function connect(address: string, port: number, timeout: number): Promise<
 }
 
 function startTls(
-  { servername, timeout }: Target,
+  { servername, timeout, tap = (conn) => conn }: Target,
   context: SSLContext,
-  conn: Duplex,
+  conn: Deno.TcpConn,
   session?: SSLSession,
 ): Promise<SSLSocket> {
-  return context.wrapSocket(conn, {
+  return context.wrapSocket(tap(conn), {
     serverHostname: servername,
     timeout,
     shutdownTimeout: CLOSE_WAIT,

@@ -103,6 +103,72 @@ export async function tsharkHttp(
   return stdout.split("\n").filter((line) => line !== "").map((line) => line.split(";"));
 }
 
+/** What `tshark` finds in a capture of TLS on TCP, packet by packet. */
+export interface TsharkPacket {
+  readonly sourcePort: number;
+  /** SYN 2, FIN 1, RST 4, PSH 8, ACK 16. */
+  readonly flags: number;
+  /** Complaints about sequence numbers and checksums. */
+  readonly problems: string[];
+  /** The content types of its records, decrypted where there is a key. */
+  readonly contentTypes: number[];
+  /** Bytes of each record, without its header. */
+  readonly recordLengths: number[];
+  readonly handshakeTypes: number[];
+  /** Bytes of each handshake message, without its header. */
+  readonly handshakeLengths: number[];
+  readonly alerts: number[];
+  /** The paths of requests and the status codes of responses. */
+  readonly http: string[];
+}
+
+const PACKET_FIELDS = [
+  "tcp.srcport",
+  "tcp.flags",
+  "tcp.checksum.status",
+  "ip.checksum.status",
+  "tcp.analysis.flags",
+  "tls.record.content_type",
+  "tls.record.length",
+  "tls.handshake.type",
+  "tls.handshake.length",
+  "tls.alert_message.desc",
+  "http.request.uri",
+  "http.response.code",
+] as const;
+
+/** Reads a capture file once from its begin to its end, checksums checked. */
+export async function tsharkPackets(file: string): Promise<TsharkPacket[]> {
+  const fields = PACKET_FIELDS.flatMap((name) => ["-e", name]);
+  const prefs = ["tcp.check_checksum", "ip.check_checksum"].flatMap((name) => ["-o", `${name}:TRUE`]);
+  const args = ["-r", file, ...prefs, "-T", "fields", "-E", "separator=;", ...fields];
+  const { code, stdout, stderr } = await run("tshark", args);
+  if (code !== 0) throw new Error(`Cannot read a capture with tshark: ${stderr}`);
+  return stdout.trimEnd().split("\n").map((line) => {
+    const columns = line.split(";");
+    const list = (name: (typeof PACKET_FIELDS)[number]) => {
+      const column = columns[PACKET_FIELDS.indexOf(name)]!;
+      return column === "" ? [] : column.split(",");
+    };
+    const numbers = (name: (typeof PACKET_FIELDS)[number]) => list(name).map(Number);
+    const bad = ["tcp.checksum.status", "ip.checksum.status"] as const;
+    return {
+      sourcePort: numbers("tcp.srcport")[0]!,
+      flags: numbers("tcp.flags")[0]!,
+      problems: [
+        ...bad.filter((name) => numbers(name).some((status) => status !== 1)), // 1: good
+        ...list("tcp.analysis.flags"),
+      ],
+      contentTypes: numbers("tls.record.content_type"),
+      recordLengths: numbers("tls.record.length"),
+      handshakeTypes: numbers("tls.handshake.type"),
+      handshakeLengths: numbers("tls.handshake.length"),
+      alerts: numbers("tls.alert_message.desc"),
+      http: [...list("http.request.uri"), ...list("http.response.code")],
+    };
+  });
+}
+
 /** A capture file of TCP segments between a client and port 443. Wireshark checks no checksums. */
 function capture(...segments: Segment[]): Uint8Array {
   const RAW_IP = 101; // a link type

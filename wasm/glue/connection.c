@@ -25,11 +25,15 @@ static int on_send(void *p_conn, const unsigned char *record, size_t len)
         int payload = mbedtls_ssl_get_max_out_record_payload(ssl);
         if (payload > 0 && (size_t) payload < len - HEADER) most = (size_t) payload;
     }
-    if (most == len) return bio_send(conn, record, len);
+    if (most == len) {
+        if (conn->traced) trace_record(conn, 0, record);
+        return bio_send(conn, record, len);
+    }
     for (size_t at = HEADER; at < len; at += most) {
         size_t part = len - at < most ? len - at : most;
         const unsigned char header[HEADER] = { record[0], record[1], record[2], (unsigned char) (part >> 8),
                                                (unsigned char) part };
+        if (conn->traced) trace_record(conn, 0, header);
         int ret = bio_send(conn, header, HEADER);
         if (ret >= 0) ret = bio_send(conn, record + at, part);
         if (ret < 0) return ret;
@@ -41,7 +45,10 @@ static int on_recv(void *p_conn, unsigned char *bytes, size_t len)
 {
     connection *conn = p_conn;
     int ret = bio_recv(conn, bytes, len);
-    if (ret > 0 && bytes + ret == conn->ssl.in_hdr + HEADER) expect_clear_alert(&conn->ssl);
+    if (ret > 0 && bytes + ret == conn->ssl.in_hdr + HEADER) {
+        expect_clear_alert(&conn->ssl);
+        if (conn->traced) trace_record(conn, 1, conn->ssl.in_hdr);
+    }
     if (ret == 0) conn->at_end = 1;
     return ret;
 }

@@ -44,6 +44,11 @@ IMPORT(clock_ms) double clock_ms(void);
 /* Hands out one secret of a handshake, for a key log. `type` is mbedtls_ssl_key_export_type. */
 IMPORT(key_log) void key_log(connection *conn, int type, const unsigned char *secret, size_t len,
                              const unsigned char client_random[32]);
+/*
+ * Tells that a record (`type` 0, `code` its content type) or a message (`type` the content type, `code` a handshake type,
+ * or the level and description of an alert) has passed; `len` is that of a record with its header, of a message with its.
+ */
+IMPORT(trace) void trace(connection *conn, int received, int type, int code, size_t len, int encrypted);
 
 /* ---- platform.c ------------------------------------------------------------------------------------ */
 
@@ -175,6 +180,7 @@ struct connection {
     int key_updates;   /* received since the last data */
     int empty_records; /* likewise */
     int at_end;        /* the stream has ended */
+    int traced;        /* call trace() */
     /* The counter of received records, while the connection has no buffers: mbedTLS keeps it there. */
     unsigned char in_ctr[MBEDTLS_SSL_SEQUENCE_NUMBER_LEN];
 };
@@ -226,6 +232,11 @@ int key_is_worn(const connection *conn);
 void use_alert_keys(mbedtls_ssl_context *ssl);
 /* Makes an alert that a client sends in the clear readable for us; called for each record header that has come. */
 void expect_clear_alert(mbedtls_ssl_context *ssl);
+
+/* ---- trace.c --------------------------------------------------------------------------------------- */
+
+/* Tells of a record whose header has been written or read; for a connection that is traced. */
+void trace_record(connection *conn, int received, const unsigned char *header);
 
 /* ---- tickets.c ------------------------------------------------------------------------------------- */
 

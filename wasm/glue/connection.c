@@ -249,10 +249,8 @@ int EXPORT(connection_handshake)(connection *conn)
         if (conn->ssl.state == MBEDTLS_SSL_HANDSHAKE_WRAPUP && conn->ssl.handshake != NULL) note_handshake(conn);
         use_alert_keys(&conn->ssl);
         expect_fragment_length(&conn->ssl);
-        int state = conn->ssl.state;
         drop_session_of_other_suite(conn);
         ret = mbedtls_ssl_handshake_step(&conn->ssl);
-        if (ret == 0) note_peer_signature(conn, state);
     }
     if (ret == 0) end_handshake(conn);
     return end(conn, ret);

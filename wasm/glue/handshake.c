@@ -6,17 +6,15 @@
 
 #include "ssl_misc.h"
 
-#define HEADER 4 /* bytes of a handshake message's header, but for received ones of DTLS: mbedtls_ssl_hs_hdr_len() */
-
 /* ---- Signatures ------------------------------------------------------------------------------------ */
 
 /*
  * The SignatureScheme in a message; 0: it has none. In TLS 1.2, the ServerKeyExchange of ECDHE with a
  * certificate has it behind the curve and the point (RFC 8422 section 5.4).
  */
-static int scheme_of(const mbedtls_ssl_context *ssl, const unsigned char *message, size_t len, size_t header)
+static int scheme_of(const mbedtls_ssl_context *ssl, const unsigned char *message, size_t len)
 {
-    size_t at = header;
+    size_t header = mbedtls_ssl_hs_hdr_len(ssl), at = header; /* DTLS has a longer one */
     if (len < header + 2) return 0;
     if (message[0] == MBEDTLS_SSL_HS_SERVER_KEY_EXCHANGE) {
         const mbedtls_ssl_ciphersuite_t *suite = ssl->handshake->ciphersuite_info;
@@ -30,43 +28,12 @@ static int scheme_of(const mbedtls_ssl_context *ssl, const unsigned char *messag
     return at + 2 <= len ? message[at] << 8 | message[at + 1] : 0;
 }
 
-/* Called after a step of the handshake that began in `state` and read the peer's message. */
-void note_peer_signature(connection *conn, int state)
+void note_signature(connection *conn, int received)
 {
     const mbedtls_ssl_context *ssl = &conn->ssl;
-    if (ssl->handshake == NULL || ssl->in_msgtype != MBEDTLS_SSL_MSG_HANDSHAKE) return;
-    int is_client = ssl->conf->endpoint == MBEDTLS_SSL_IS_CLIENT;
-    int is_tls13 = ssl->tls_version == MBEDTLS_SSL_VERSION_TLS1_3;
-    int expected = is_client ? (is_tls13 ? MBEDTLS_SSL_CERTIFICATE_VERIFY : MBEDTLS_SSL_SERVER_KEY_EXCHANGE)
-                             : (is_tls13 ? MBEDTLS_SSL_CLIENT_CERTIFICATE_VERIFY : MBEDTLS_SSL_CERTIFICATE_VERIFY);
-    if (state != expected) return;
-    int scheme = scheme_of(ssl, ssl->in_msg, ssl->in_hslen, mbedtls_ssl_hs_hdr_len(ssl));
-    if (scheme != 0) conn->facts[FACT_PEER_SIGALG] = scheme;
-}
-
-/* The linker sends mbedTLS's calls of these two here (--wrap): each is made with a whole message of ours. */
-int __real_mbedtls_ssl_write_handshake_msg_ext(mbedtls_ssl_context *ssl, int update_checksum, int force_flush);
-int __wrap_mbedtls_ssl_write_handshake_msg_ext(mbedtls_ssl_context *ssl, int update_checksum, int force_flush);
-int __real_mbedtls_ssl_finish_handshake_msg(mbedtls_ssl_context *ssl, size_t buf_len, size_t msg_len);
-int __wrap_mbedtls_ssl_finish_handshake_msg(mbedtls_ssl_context *ssl, size_t buf_len, size_t msg_len);
-
-static void note_own_signature(const mbedtls_ssl_context *ssl, size_t len)
-{
-    if (active == NULL || ssl->handshake == NULL || ssl->out_msgtype != MBEDTLS_SSL_MSG_HANDSHAKE) return;
-    int scheme = scheme_of(ssl, ssl->out_msg, len, HEADER);
-    if (scheme != 0) active->facts[FACT_OWN_SIGALG] = scheme;
-}
-
-int __wrap_mbedtls_ssl_write_handshake_msg_ext(mbedtls_ssl_context *ssl, int update_checksum, int force_flush)
-{
-    note_own_signature(ssl, ssl->out_msglen);
-    return __real_mbedtls_ssl_write_handshake_msg_ext(ssl, update_checksum, force_flush);
-}
-
-int __wrap_mbedtls_ssl_finish_handshake_msg(mbedtls_ssl_context *ssl, size_t buf_len, size_t msg_len)
-{
-    note_own_signature(ssl, HEADER + msg_len);
-    return __real_mbedtls_ssl_finish_handshake_msg(ssl, buf_len, msg_len);
+    if (ssl->handshake == NULL) return;
+    int scheme = received ? scheme_of(ssl, ssl->in_msg, ssl->in_hslen) : scheme_of(ssl, ssl->out_msg, ssl->out_msglen);
+    if (scheme != 0) conn->facts[received ? FACT_PEER_SIGALG : FACT_OWN_SIGALG] = scheme;
 }
 
 /* ---- What both ends could have agreed on ----------------------------------------------------------- */

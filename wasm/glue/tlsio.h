@@ -197,8 +197,8 @@ int on_hello(mbedtls_ssl_context *ssl);
 
 /* ---- handshake.c ----------------------------------------------------------------------------------- */
 
-/* Keeps the scheme of the peer's signature: after each step, with the state before it. */
-void note_peer_signature(connection *conn, int state);
+/* Keeps the scheme of a signature: called for each handshake message that is sent, or has been received whole. */
+void note_signature(connection *conn, int received);
 /* Keeps what a server and its client both have. Returns 0, or a negative code. */
 int note_shared(connection *conn);
 

@@ -4,6 +4,7 @@ import { type AlpnCallback, type AlpnOffer, MemoryBIO, SSLContext, SSLError } fr
 import { tlsioServer } from "./interop.ts";
 import { ROOTS } from "./interop.ts";
 import { run } from "./peers.ts";
+import { configs, EnginePair, fixedCore } from "./pair.ts";
 import { assertKind, assertTalk, closeBoth, pair, SERVER, SHORT, test, VERSIONS } from "./sockets.ts";
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -145,4 +146,23 @@ test("alpnCallback: refuses what is no function, a client, a list beside it, and
     TypeError,
     "alpnCallback needs a socket",
   );
+});
+
+test("alpnCallback: the choice is freed with the connection, and cannot be made in the middle of a handshake", async () => {
+  const core = fixedCore();
+  using both = configs(core);
+  {
+    using warm = new EnginePair(both.client, both.server).connect();
+    assertEquals(warm.server.alpnProtocol, undefined);
+  }
+  const before = core.allocated;
+  {
+    using pair = new EnginePair(both.client, both.server);
+    pair.server.chooseAlpn("first");
+    pair.server.chooseAlpn("second");
+    pair.connect();
+    assertThrows(() => pair.server.chooseAlpn("third"), SSLError, "Cannot choose the ALPN protocol");
+  }
+  assertEquals(core.allocated, before);
+  await Promise.resolve();
 });

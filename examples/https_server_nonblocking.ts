@@ -1,6 +1,5 @@
 /**
- * The book's polling server: one loop does its own work, here a heartbeat, and in between what each client allows at
- * the moment. Nothing in it waits for a client, not even for a handshake.
+ * The book's polling server: one loop does its own work and, in between, what each client allows. It waits for no client.
  *
  * ```sh
  * deno run --allow-net --allow-read examples/https_server_nonblocking.ts localhost 8443 server.pem server.key
@@ -9,64 +8,52 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { SSLContext, type SSLSocket } from "../mod.ts";
 
-type Waits = "read" | "write";
-type Client = { tls: SSLSocket; answering: Generator<Waits, void>; waits: Waits; ends: number };
-
 const [hostname = "localhost", port = "8443", certfile = "server.pem", keyfile = "server.key"] = Deno.args;
-const buffer = new Uint8Array(512);
+const readTemperature = () => (20 + 5 * Math.sin(Date.now() / 60_000)).toFixed(1);
 
 /** Answers one client. Yields what it waits for, instead of waiting. */
-function* answer(tls: SSLSocket): Generator<Waits, void> {
-  let request = "";
-  while (!request.includes("\r\n\r\n")) {
-    const got = tls.tryRead(buffer); // first of all the handshake
-    if (got.state === "eof" || request.length > 4096) return;
-    if (got.state === "ok") request += new TextDecoder().decode(buffer.subarray(0, got.bytes));
-    else yield "read";
-  }
-  const page = `<h1>${(20 + 5 * Math.sin(Date.now() / 60_000)).toFixed(1)} &deg;C</h1>\n`;
-  const head = `HTTP/1.1 200 OK\r\nContent-Length: ${page.length}\r\nConnection: close\r\n\r\n`;
-  for (let unsent = new TextEncoder().encode(head + page); unsent.length > 0;) {
-    const sent = tls.tryWrite(unsent);
-    if (sent.state === "ok") unsent = unsent.subarray(sent.bytes);
-    else yield "write";
-  }
-}
-
-/** Lets a client go on as far as it can. Returns whether it is done. */
-function proceed(client: Client): boolean {
+function* answer(tls: SSLSocket) {
   try {
-    if (Date.now() > client.ends) throw new Error("it took too long");
-    const { done = false, value } = client.answering.next();
-    if (!done) client.waits = value as Waits;
-    else client.tls.close(); // in the background
-    return done;
+    for (let request = "", ends = Date.now() + 10_000; Date.now() < ends && request.length < 4096;) {
+      if (request.includes("\r\n\r\n")) {
+        const text = `HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<h1>${readTemperature()} &deg;C</h1>\n`;
+        const { state } = tls.tryWrite(new TextEncoder().encode(text)); // all or nothing: it fits in a record
+        if (state === "ok") return void tls.close(); // in the background
+        yield tls.ready("write", 0.05);
+      } else {
+        const buffer = new Uint8Array(512);
+        const got = tls.tryRead(buffer); // first of all the handshake
+        if (got.state === "eof") return tls.abort();
+        if (got.state === "ok") request += new TextDecoder().decode(buffer.subarray(0, got.bytes));
+        else yield tls.ready("read", 0.05);
+      }
+    }
+    throw new Error("it took too long, or said too much");
   } catch (error) {
     console.log(`A client failed: ${error}`);
-    client.tls.abort();
-    return true;
+    tls.abort();
   }
 }
 
 const context = await SSLContext.create({ serverSide: true, certfile, keyfile });
 const listener = Deno.listen({ hostname, port: Number(port), tcpBacklog: 5 });
 console.log(`Listening on https://${hostname}:${listener.addr.port}/`);
-
-const clients = new Set<Client>();
+const clients = new Map<ReturnType<typeof answer>, Promise<unknown>>(); // with what each waits for
 (async () => {
   for await (const conn of listener) {
     const tls = await context.wrapSocket(conn, { doHandshake: false, shutdownTimeout: 1 });
     tls.setBlocking(false);
-    clients.add({ tls, answering: answer(tls), waits: "read", ends: Date.now() + 10_000 });
+    clients.set(answer(tls), Promise.resolve());
   }
 })();
 
-for (let beats = 0, next = 0;;) {
-  if (Date.now() >= next) { // the work of its own
-    console.log(`Heartbeat ${++beats}, clients: ${clients.size}`);
-    next = Date.now() + 1000;
+for (let beats = 1, next = Date.now();;) {
+  if (Date.now() >= next) console.log(`Heartbeat ${beats++}, clients: ${clients.size}`); // the work of its own
+  while (Date.now() >= next) next += 1000;
+  for (const client of clients.keys()) {
+    const { done, value } = client.next(); // as far as it can go now
+    if (done) clients.delete(client);
+    else clients.set(client, value);
   }
-  for (const client of clients) if (proceed(client)) clients.delete(client);
-  // The poll: until a client can go on, and no longer than 50 ms.
-  await Promise.race([delay(50), ...[...clients].map(({ tls, waits }) => tls.ready(waits, 0.05))]);
+  await Promise.race([delay(50), ...clients.values()]); // the poll
 }

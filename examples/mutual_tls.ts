@@ -6,14 +6,8 @@
  * deno run --allow-net examples/mutual_tls.ts localhost 8443
  * ```
  */
-import {
-  CERT_REQUIRED,
-  createCertificate,
-  type Credential,
-  openConnection,
-  type PeerCertificate,
-  startServer,
-} from "../mod.ts";
+import { CERT_REQUIRED, createCertificate, type Credential, type PeerCertificate } from "../mod.ts";
+import { openConnection, startServer } from "../mod.ts";
 
 const [hostname = "localhost", port = "8443"] = Deno.args;
 

@@ -1,6 +1,6 @@
 /**
- * Pycom's session resume: the first run saves the session to a file, the next ones resume it. A resumed handshake
- * sends no certificates and takes a fraction of the work.
+ * Pycom's session resume: the first run saves the session to a file and prints what it saved, the next ones resume it. A
+ * resumed handshake sends no certificates and takes a fraction of the work.
  *
  * ```sh
  * deno run --allow-net --allow-read --allow-write=session.bin examples/session_resume.ts localhost 8443 ca.pem
@@ -39,5 +39,13 @@ await tls.write(new TextEncoder().encode(`GET / HTTP/1.1\r\nHost: ${hostname}\r\
 await tls.read(new Uint8Array(1024));
 
 const session = saveSession(tls);
-if (session !== undefined) await Deno.writeFile(FILE, session.toBytes(), { mode: 0o600 });
-console.log(session === undefined ? "The server does not resume" : `Saved ${FILE}: run it again`);
+if (session === undefined) {
+  console.log("The server does not resume");
+} else {
+  const bytes = session.toBytes();
+  await Deno.writeFile(FILE, bytes, { mode: 0o600 });
+  const { serverHostname, version, created, verifyFlags } = session.facts;
+  console.log(`Saved ${FILE}: ${bytes.length} bytes; run it again`);
+  console.log(`  ${version} with ${serverHostname} at ${new Date(created).toISOString()}`);
+  console.log(`  certificate: ${verifyFlags === 0 ? "valid" : `flags ${verifyFlags}`}`); // as it was checked then
+}

@@ -1,283 +1,8 @@
-/** Every program of `examples/`, started as its head comment says, with the permissions that it names and no more. */
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import {
-  certFile,
-  curl,
-  listening,
-  opensslClient,
-  opensslServer,
-  PATIENCE,
-  Program,
-  run,
-  type Server,
-  tempDir,
-  within,
-} from "./peers.ts";
-
-const ROOT = new URL("../", import.meta.url);
-const EXAMPLES = new URL("examples/", ROOT);
-const DENO = Deno.execPath();
-
-/** Long enough for a first run, in which Deno also compiles the program. In milliseconds. */
-const START = 60_000;
-const ENV = {
-  NO_COLOR: "1",
-  PATH: `${DENO.slice(0, DENO.lastIndexOf("/"))}:${Deno.env.get("PATH")}`, // for programs that start "deno"
-};
-
-/** A command of a head comment, the first or a later one, with another port, and localhost for example.com. */
-async function commandOf(example: string, port = 0, nth = 0): Promise<string[]> {
-  const source = await Deno.readTextFile(new URL(example, EXAMPLES));
-  const commands = [...source.matchAll(/^ \* deno run ((?:--\S+ )*)examples\/(\S+)((?: \S+)*)$/gm)];
-  const [, flags = "", file, args = ""] = commands[nth] ?? [];
-  assertEquals(file, example, "a command of the head comment is missing, or names another file");
-  return [
-    "run",
-    "--no-prompt",
-    ...words(flags),
-    new URL(example, EXAMPLES).href,
-    ...words(args).map((arg) => /^\d+$/.test(arg) ? String(port) : arg === "example.com" ? "localhost" : arg),
-  ];
-}
-
-function words(text: string): string[] {
-  return text.split(" ").filter((word) => word !== "");
-}
-
-/** A running example; messages call it by its own name. */
-class Example extends Program {
-  override readonly name: string;
-
-  constructor(example: string, args: readonly string[], cwd: string) {
-    super("env", [DENO, ...args], { cwd, env: ENV }); // env becomes the program itself: same process id
-    this.name = example;
-  }
-}
-
-let credentials: Promise<Record<string, string>> | undefined;
-
-/** `ca.pem`, `server.pem` and `server.key`, made as README.md says. */
-async function makeCredentials(): Promise<Record<string, string>> {
-  await using dir = await tempDir();
-  const readme = await Deno.readTextFile(new URL("README.md", EXAMPLES));
-  const [, args] = readme.match(/^deno run -A cli\.ts (cert .*)$/m)!;
-  const made = await run("env", [DENO, "run", "-A", new URL("cli.ts", ROOT).href, ...words(args!)], {
-    cwd: dir.path,
-    env: ENV,
-    timeoutMs: START,
-  });
-  assertEquals(made.code, 0, made.stderr);
-  const files: Record<string, string> = {};
-  for (const name of ["ca.pem", "server.pem", "server.key"]) {
-    files[name] = await Deno.readTextFile(`${dir.path}/${name}`);
-  }
-  return files;
-}
-
-/** A folder with the files that the examples expect, to start them in. */
-class Folder implements AsyncDisposable {
-  readonly path: string;
-  readonly #dir: AsyncDisposable;
-
-  private constructor(dir: { path: string } & AsyncDisposable) {
-    this.path = dir.path;
-    this.#dir = dir;
-  }
-
-  static async create(): Promise<Folder> {
-    const files = await (credentials ??= makeCredentials());
-    const folder = new Folder(await tempDir());
-    for (const [name, text] of Object.entries(files)) await Deno.writeTextFile(folder.file(name), text);
-    return folder;
-  }
-
-  file(name: string): string {
-    return `${this.path}/${name}`;
-  }
-
-  get ca(): string {
-    return this.file("ca.pem");
-  }
-
-  get identity(): { cert: string; key: string } {
-    return { cert: this.file("server.pem"), key: this.file("server.key") };
-  }
-
-  /** Starts an example that is a server, on a port of its own choice. */
-  async serve(example: string): Promise<Server & { url: string }> {
-    const program = new Example(example, await commandOf(example), this.path);
-    const server = await listening(program, /^Listening on \S*localhost:(\d+)\/?$/m);
-    return { ...server, url: `https://localhost:${server.port}/` };
-  }
-
-  /** Runs an example to its end; asserts that it ends well. Returns what it printed. */
-  async run(example: string, port?: number): Promise<string> {
-    await using program = new Example(example, await commandOf(example, port), this.path);
-    await program.closeStdin();
-    assertEquals(await program.exit(START), 0, program.output());
-    assertEquals(program.stderr, "", program.output());
-    return program.stdout;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#dir[Symbol.asyncDispose]();
-  }
-}
-
-/** The lines of `text` that match. */
-function grep(text: string, pattern: RegExp): string[] {
-  return text.split("\n").filter((line) => pattern.test(line));
-}
-
-/** Sends plain text to a TLS server and returns when it has hung up. */
-async function sendPlainText(port: number): Promise<void> {
-  using conn = await Deno.connect({ hostname: "localhost", port });
-  await conn.write(new TextEncoder().encode("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"));
-  const buffer = new Uint8Array(1024);
-  const hungUp = async () => {
-    while (await conn.read(buffer).catch(() => null) !== null);
-  };
-  await within(hungUp(), PATIENCE, "wait for the server to hang up");
-}
-
-/** Asserts that curl, which verifies the server, gets a page with a temperature. */
-async function assertTemperature(url: string, ca: string, args: readonly string[] = []): Promise<void> {
-  const page = await curl(url, ca, ["-i", ...args]);
-  assertEquals(page.code, 0, page.stderr);
-  assertMatch(page.stdout, /^HTTP\/1\.1 200 OK\r\n/);
-  assertMatch(page.stdout, /<h1>\d\d\.\d &deg;C<\/h1>/);
-}
-
-Deno.test("examples/https_client.ts prints the page of examples/https_server.ts", async () => {
-  await using folder = await Folder.create();
-  await using server = await folder.serve("https_server.ts");
-  const text = await folder.run("https_client.ts", server.port);
-  assertMatch(text, /^TLSv1\.3, TLS_\w+\n\nHTTP\/1\.1 200 OK\r\n/);
-  assertMatch(text, /<h1>\d\d\.\d &deg;C<\/h1>/);
-});
-
-Deno.test("examples/https_client.ts prints the page of openssl s_server, and trusts nobody else", async () => {
-  await using folder = await Folder.create();
-  await using server = await opensslServer({ ...folder.identity, mode: "www" });
-  assertStringIncludes(await folder.run("https_client.ts", server.port), "s_server");
-
-  await using other = await opensslServer({ cert: certFile("ec.pem"), key: certFile("ec.key"), mode: "www" });
-  const command = await commandOf("https_client.ts", other.port);
-  await using program = new Example("https_client.ts", command, folder.path);
-  assertEquals(await program.exit(START), 1);
-  assertStringIncludes(program.stderr, "SSLCertVerificationError");
-});
-
-for (
-  const example of [
-    "https_client.ts",
-    "asyncio_client.ts",
-    "session_resume.ts",
-    "deferred_handshake.ts",
-    "tls_in_tls.ts",
-  ]
-) {
-  Deno.test(`examples/${example} trusts whom Deno trusts when it is given no authority`, async () => {
-    await using folder = await Folder.create();
-    await using server = await opensslServer({ ...folder.identity, mode: "www" });
-    await using program = new Example(example, await commandOf(example, server.port, 1), folder.path);
-    assertEquals(await program.exit(START), 1, program.output());
-    assertStringIncludes(program.stderr, "SSLCertVerificationError");
-  });
-}
-
-Deno.test("examples/https_server.ts serves curl and survives a bad client", async () => {
-  await using folder = await Folder.create();
-  await using server = await folder.serve("https_server.ts");
-  await assertTemperature(server.url, folder.ca);
-  await sendPlainText(server.port);
-  const { code } = await curl(server.url, certFile("root.pem")); // trusts somebody else
-  assertEquals(code, 60);
-  (await Deno.connect({ hostname: "localhost", port: server.port })).close();
-  await assertTemperature(server.url, folder.ca, ["--tls-max", "1.2"]);
-  assertEquals(
-    grep(server.program.stdout, /^A client failed: SSL\w*Error: /).length,
-    3,
-    server.program.output(),
-  );
-  assert(server.program.running);
-});
-
-Deno.test("examples/https_server.ts gives up a client that says nothing, and serves the next", async () => {
-  await using folder = await Folder.create();
-  const caCerts = [await Deno.readTextFile(folder.ca)];
-  const silences: Record<string, (port: number) => Promise<Deno.Conn>> = {
-    "complete TLS handshake": (port) => Deno.connect({ hostname: "localhost", port }),
-    async read(port) {
-      const conn = await Deno.connectTls({ hostname: "localhost", port, caCerts });
-      await within(conn.handshake(), PATIENCE, "shake hands");
-      return conn;
-    },
-  };
-  await Promise.all(
-    Object.entries(silences).map(async ([action, connect]) => {
-      await using server = await folder.serve("https_server.ts");
-      using _silent = await connect(server.port);
-      await assertTemperature(server.url, folder.ca);
-      const told = new RegExp(
-        `^A client failed: SSLError: Cannot ${action}: timed out after 5 seconds$`,
-        "m",
-      );
-      assertMatch(server.program.stdout, told);
-    }),
-  );
-});
-
-for (const example of ["https_server_nonblocking.ts", "asyncio_server.ts"]) {
-  Deno.test(`examples/${example} serves curl and keeps its heartbeat beside bad clients`, async () => {
-    await using folder = await Folder.create();
-    await using server = await folder.serve(example);
-    using _silent = await Deno.connect({ hostname: "localhost", port: server.port });
-    await sendPlainText(server.port);
-    await assertTemperature(server.url, folder.ca);
-    const urls = Array.from({ length: 8 }, () => server.url);
-    await Promise.all(urls.map((url) => assertTemperature(url, folder.ca, ["--tlsv1.3"])));
-    const { program } = server;
-    const beats = grep(program.stdout, /^Heartbeat \d+, clients: /).length;
-    await program.waitFor(new RegExp(`^Heartbeat ${beats + 2}, clients: `, "m"));
-    assertEquals(grep(program.stdout, /^A client failed.*: SSL\w*Error: /).length, 1, program.output());
-  });
-}
-
-Deno.test("examples/asyncio_client.ts fetches pages of examples/asyncio_server.ts one by one and at once", async () => {
-  await using folder = await Folder.create();
-  await using server = await folder.serve("asyncio_server.ts");
-  const text = await folder.run("asyncio_client.ts", server.port);
-  assertMatch(text, /^One after the other: 3 pages in \d+ ms$/m);
-  assertMatch(text, /^All at once: 3 pages in \d+ ms$/m);
-  for (const path of ["/", "/temperature", "/humidity"]) {
-    assertEquals(grep(text, new RegExp(`^  ${path}: HTTP/1.1 200 OK, \\d+ characters$`)).length, 2, text);
-  }
-});
-
-Deno.test("examples/session_resume.ts resumes with openssl s_server and examples/serve_http.ts from its second run", async () => {
-  for (const peer of ["openssl", "serve_http.ts"]) {
-    await using folder = await Folder.create();
-    await using server = peer === "openssl"
-      ? await opensslServer({ ...folder.identity, mode: "www" })
-      : await folder.serve(peer);
-    for (const reused of [false, true, true]) {
-      const text = await folder.run("session_resume.ts", server.port);
-      assertMatch(text, new RegExp(`^Reused: ${reused}, handshake: [\\d.]+ ms, TLSv1.3$`, "m"), peer);
-      assertMatch(text, /^Saved session\.bin: run it again$/m);
-    }
-    assertEquals((await Deno.stat(folder.file("session.bin"))).mode! & 0o777, 0o600);
-  }
-});
-
-Deno.test("examples/deferred_handshake.ts shakes hands on first use, and step by step", async () => {
-  await using folder = await Folder.create();
-  await using server = await folder.serve("https_server.ts");
-  const text = await folder.run("deferred_handshake.ts", server.port);
-  assertMatch(text, /^By itself: no handshake yet\nBy itself: TLSv1\.3, HTTP\/1\.1 200 OK$/m);
-  assertMatch(text, /^Step by step: want-read$/m);
-  assertMatch(text, /^Step by step: TLSv1\.3, HTTP\/1\.1 200 OK$/m);
-});
+/** The programs of `examples/` that are not the book's, started as their head comments say, with the permissions named there alone. */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { startServer } from "tlsio";
+import { commandOf, Example, EXAMPLES, Folder, grep, START } from "./examples.ts";
+import { curl, opensslClient, opensslServer, PATIENCE, run, within } from "./peers.ts";
 
 Deno.test("examples/mutual_tls.ts lets in only whom its authority has signed", async () => {
   await using folder = await Folder.create();
@@ -330,6 +55,85 @@ Deno.test("examples/starttls_server.ts takes no command that came in plain text 
   assertMatch(text, /^220 localhost is here\r\n220 Go ahead\r\n/);
   assertEquals(text.includes("250"), false, text);
   await server.program.waitFor(/^A client failed in its handler: SSLError: /m);
+});
+
+Deno.test("examples/starttls_server.ts takes a mail of CPython's smtplib, and its password inside TLS only", async () => {
+  await using folder = await Folder.create();
+  await using server = await folder.serve("starttls_server.ts");
+  const script = `
+import smtplib, ssl, sys
+smtp = smtplib.SMTP("localhost", int(sys.argv[1]), timeout=${PATIENCE / 1000})
+smtp.ehlo()
+print(smtp.docmd("AUTH", "PLAIN AGFubmEAZGVtbw=="), smtp.docmd("MAIL FROM:<anna@example.com>"))
+smtp.starttls(context=ssl.create_default_context(cafile=sys.argv[2]))
+smtp.ehlo()
+try:
+    smtp.login("anna", "wrong")
+except smtplib.SMTPAuthenticationError as error:
+    print(error.smtp_code)
+print(smtp.login("anna", "demo"))
+print(smtp.sendmail("anna@example.com", ["bob@example.com"], "Subject: Hello\\n\\nIt is 21.5 C."))
+print(smtp.quit())
+`;
+  const python = await run("python3", ["-c", script, String(server.port), folder.ca]);
+  assertEquals(
+    python.stdout,
+    "(538, b'TLS first') (530, b'Say who you are')\n535\n(235, b'Welcome')\n{}\n(221, b'Bye')\n",
+    python.stderr,
+  );
+  await server.program.waitFor(/^A mail of 36 bytes over TLSv1\.3$/m);
+});
+
+Deno.test("examples/starttls_client.ts leaves a mail with examples/starttls_server.ts, and shows no password", async () => {
+  await using folder = await Folder.create();
+  await using server = await folder.serve("starttls_server.ts");
+  const text = await folder.run("starttls_client.ts", server.port);
+  assertMatch(text, /^C: STARTTLS\nS: 220 Go ahead\n-- TLSv1\.3\nC: EHLO localhost\n/m);
+  assertMatch(text, /^C: AUTH PLAIN \.\.\.\nS: 235 Welcome$/m);
+  assertMatch(text, /^C: QUIT\nS: 221 Bye$/m);
+  assertEquals(text.includes(btoa("\0anna\0demo")), false);
+  await server.program.waitFor(/^A mail of \d+ bytes over TLSv1\.3$/m);
+});
+
+Deno.test("examples/starttls_client.ts says nothing to a server that offers no TLS", async () => {
+  await using folder = await Folder.create();
+  let heard = "";
+  await using server = await startServer(async (reader, writer) => {
+    writer.write("220 localhost\r\n");
+    heard += new TextDecoder().decode(await reader.readline());
+    writer.write("250-localhost\r\n250 AUTH PLAIN\r\n");
+    for await (const line of reader) heard += new TextDecoder().decode(line);
+  }, { hostname: "localhost", port: 0 });
+  const { port } = server.addr as Deno.NetAddr;
+  const command = await commandOf("starttls_client.ts", port);
+  await using program = new Example("starttls_client.ts", command, folder.path);
+  assertEquals(await program.exit(START), 1, program.output());
+  assertMatch(program.stderr, /Error: The server offers no TLS/);
+  assertEquals(heard, "EHLO localhost\r\n");
+});
+
+Deno.test("examples/psk.ts: who knows the key gets in without a certificate, another does not", async () => {
+  await using folder = await Folder.create();
+  const text = await folder.run("psk.ts");
+  assertMatch(
+    text,
+    /^With the key:\n {2}client: 21\.5 C over TLSv1\.3, certificate: none\nWith another key:\n/,
+  );
+  assertMatch(text, /^ {2}client: SSLError: .* peer sent alert decrypt_error \(51\)$/m);
+  assertEquals(grep(text, /^ {2}server: SSLError: /).length, 1, text);
+});
+
+Deno.test("examples/websocket.ts speaks TLS inside a WebSocket", async () => {
+  await using folder = await Folder.create();
+  assertEquals(await folder.run("websocket.ts"), "TLSv1.3 inside ws: HELLO\n");
+});
+
+Deno.test("examples/memory_engines.ts shakes hands, talks and says goodbye without a network", async () => {
+  await using folder = await Folder.create();
+  const text = await folder.run("memory_engines.ts");
+  assertMatch(text, /^client sends \d+ bytes\nserver sends \d+ bytes\nclient sends \d+ bytes\n/);
+  assertMatch(text, /^TLSv1\.3, TLS_\w+, x25519\n/m);
+  assertMatch(text, /^server reads "hello"\nclient sends \d+ bytes\nserver reads eof\n$/m);
 });
 
 Deno.test("examples/tls_in_tls.ts reads the page of examples/https_server.ts through its proxy", async () => {
@@ -406,16 +210,10 @@ Deno.test("examples/shared_tickets.ts resumes at the server with the same keys o
   );
 });
 
-Deno.test("examples/pem_to_der.ts makes the bytes that openssl makes", async () => {
-  await using folder = await Folder.create();
-  const text = await folder.run("pem_to_der.ts");
-  const openssl = await run("openssl", ["x509", "-in", folder.identity.cert, "-outform", "DER"]);
-  assertEquals(await Deno.readFile(folder.file("server.der")), openssl.bytes);
-  assertEquals(text, `server.der: CERTIFICATE, ${openssl.bytes.length} bytes\n`);
-});
-
-Deno.test("examples/ has nothing that is not tested here and described in its README.md", async () => {
-  const tests = await Deno.readTextFile(new URL(import.meta.url));
+Deno.test("examples/ has nothing that is not tested and described in its README.md", async () => {
+  const files = ["examples_test.ts", "examples_book_test.ts"];
+  const texts = await Promise.all(files.map((file) => Deno.readTextFile(new URL(file, import.meta.url))));
+  const tests = texts.join("");
   const readme = await Deno.readTextFile(new URL("README.md", EXAMPLES));
   const described = [...readme.matchAll(/^\| \[(\S+)\]\((\S+)\) +\|/gm)].map(([, name, link]) => {
     assertEquals(link, name);
@@ -431,4 +229,13 @@ Deno.test("examples/ has nothing that is not tested here and described in its RE
     );
   }
   assertEquals(described.sort(), examples.sort());
+});
+
+Deno.test("examples/: each is shorter than 60 lines, and begins with what it is", async () => {
+  for await (const { name } of Deno.readDir(EXAMPLES)) {
+    if (name === "README.md") continue;
+    const source = await Deno.readTextFile(new URL(name, EXAMPLES));
+    assert(source.trimEnd().split("\n").length < 60, name);
+    assertMatch(source, /^\/\*\*\n \* [A-Z`][^]*?[.:] /, name);
+  }
 });

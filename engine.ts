@@ -34,6 +34,7 @@ export {
   Core,
   CORE_EXPORTS,
   CORE_IMPORTS,
+  type CoreCallbacks,
   type CoreExports,
   type CoreOptions,
   type CoreTable,
@@ -43,9 +44,19 @@ export {
   CERT_OPTIONAL,
   CERT_REQUIRED,
   type CertReqs,
+  type OwnCredential,
   type PolicyOptions,
+  type PskCallback,
+  type SignHash,
   type TLSConfigOptions,
 } from "./lib/policy.ts";
+export type {
+  ConnectionState,
+  OnUnknownPeer,
+  PeerPolicyOptions,
+  VerifyCallback,
+  VerifyConnection,
+} from "./lib/peer_policy.ts";
 export { TLSConfig } from "./lib/config.ts";
 export { BaseEngine } from "./lib/base_engine.ts";
 export { TLSEngine, type TLSEngineOptions } from "./lib/engine.ts";

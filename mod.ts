@@ -31,13 +31,26 @@ export {
   CERT_OPTIONAL,
   CERT_REQUIRED,
   type CertReqs,
+  type OwnCredential,
   type PolicyOptions,
+  type PskCallback,
+  type SignHash,
   type TLSConfigOptions,
 } from "./lib/policy.ts";
+export {
+  type ConnectionState,
+  type OnUnknownPeer,
+  type PeerPolicyOptions,
+  publicKeyPin,
+  type VerifyCallback,
+  type VerifyConnection,
+} from "./lib/peer_policy.ts";
 export { TLSConfig } from "./lib/config.ts";
 export type { Source } from "./lib/credentials.ts";
 export type { TraceContent, TraceEvent } from "./lib/trace.ts";
 export type { Bytes } from "./lib/bytes.ts";
+export { Certificate, type CertificateFiles } from "./lib/own_certificate.ts";
+export type { ClientInfo } from "./lib/client_choice.ts";
 export { type Duplex, type DuplexLike, type HasDuplex, type StreamPair, toDuplex } from "./lib/duplex.ts";
 export type { Cipher } from "./lib/engine_state.ts";
 export {
@@ -83,15 +96,9 @@ export { type SocketOptions, SSLSocket } from "./lib/socket.ts";
 export { type ChannelBindingType, type EphemeralKeyInfo, SSLObject } from "./lib/object.ts";
 export { MemoryBIO, SSLBio } from "./lib/memory_bio.ts";
 export type { TryOutcome } from "./lib/nonblocking.ts";
+export type { ContextOptions, GetCertificate, GetConfigForClient } from "./lib/context_options.ts";
 export { createDefaultContext, Purpose } from "./lib/default_context.ts";
-export {
-  type ContextOptions,
-  type GetConfigForClient,
-  saveSession,
-  SSLContext,
-  wrapSocket,
-  type WrapSocketOptions,
-} from "./lib/ssl.ts";
+export { saveSession, SSLContext, wrapSocket, type WrapSocketOptions } from "./lib/ssl.ts";
 export {
   IncompleteReadError,
   LimitOverrunError,

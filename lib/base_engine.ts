@@ -7,9 +7,18 @@
 
 import { type Bytes, EMPTY, encodeText } from "./bytes.ts";
 import type { TLSConfig } from "./config.ts";
-import { Connection, type Facts } from "./connection.ts";
+import { Connection, type Facts, PAUSED } from "./connection.ts";
 import { type Cipher, type EngineState, type HandshakeOutcome, moved } from "./engine_state.ts";
-import { alertForCode, alertOf, CODE, errorFromCode, SSLError, verifyError } from "./errors.ts";
+import {
+  alertForCode,
+  alertOf,
+  CODE,
+  errorFromCode,
+  SSLCertVerificationError,
+  SSLError,
+  verifyError,
+} from "./errors.ts";
+import { type ConnectionState, pinOf } from "./peer_policy.ts";
 import { SSLSession } from "./session.ts";
 import { groupName, sigalgName, type Suite, suiteOf, TLSVersion, versionName } from "./suites.ts";
 import { type TraceEvent, type Tracer, tracer } from "./trace.ts";
@@ -19,6 +28,8 @@ import type { Wire } from "./wire.ts";
 const NOT_VERIFIED = 0xffffffff;
 const NEED_RECORDS = { state: "need-records" } as const;
 const DONE = { state: "done" } as const;
+const VERIFY = { state: "verify" } as const;
+const BAD_CERTIFICATE = 42; // an AlertDescription
 
 /** One end of one connection, without a way in and out for its records. */
 export abstract class BaseEngine {
@@ -30,13 +41,15 @@ export abstract class BaseEngine {
   #error: SSLError | undefined;
   #offered: SSLSession | undefined;
   #session: SSLSession | undefined;
-  #facts: Facts | undefined; // from the end of the handshake on
+  #facts: Facts | undefined; // from the end of the handshake on, or from when the peer has proved who it is
   #serverName: string | undefined; // likewise
   /**
    * Client: is told of each session as it comes, to be set before the handshake: in TLS 1.2 after the handshake, in
    * TLS 1.3 with the data, as many as the server gives tickets.
    */
   onSession: ((session: SSLSession) => void) | undefined;
+  #handshakeDone = false;
+  #judging = false; // the handshake waits for accept() or refuse()
 
   /** For the engines that add a way in and out. */
   constructor(
@@ -74,8 +87,8 @@ export abstract class BaseEngine {
     if (!config.serverSide) throw new TypeError("Cannot use config: it is a client's");
     const connection = new Connection(config, this.#tracer);
     this.#connection.free();
+    if (config.tally !== this.#config.tally) config.tally.begin();
     [this.#config, this.#connection] = [config, connection];
-    config.tally.begin();
   }
 
   /** Server, before the handshake: agrees on this ALPN protocol, which the client must have named. */
@@ -84,7 +97,10 @@ export abstract class BaseEngine {
     this.#connection.chooseAlpn(protocol);
   }
 
-  /** Server: ends the handshake before it has begun, with an alert. Throws `error`, as each later call does. */
+  /**
+   * Ends the handshake with an alert: a server's before it has begun, or one that waits with `"verify"`. Throws `error`, as each
+   * later call does.
+   */
   refuse(error: SSLError, alert: number | undefined): never {
     this.#error = error;
     this.setState("failed");
@@ -98,19 +114,79 @@ export abstract class BaseEngine {
       this.assertUsable("complete TLS handshake");
       return DONE;
     }
-    for (;;) {
+    while (!this.#judging) {
       const code = this.run((connection) => connection.handshake());
       if (code === 0) {
         this.setState("open");
-        this.#facts = this.#connection.facts();
-        this.#serverName = this.#connection.sni();
-        this.#config.tally.end(this.#facts, this.version!, this.#serverName);
-        if (this.#facts.version === TLSVersion.TLSv1_2) this.#tellSession(); // in TLS 1.3 tickets are yet to come
+        this.#learn();
+        this.#handshakeDone = true;
+        this.#config.tally.end(this.#facts!, this.version!, this.#serverName);
+        if (this.#facts!.version === TLSVersion.TLSv1_2) this.#tellSession(); // in TLS 1.3 tickets are yet to come
         return DONE;
+      }
+      if (code === PAUSED) {
+        this.#learn();
+        this.#checkPins();
+        const { onUnknownPeer, verifyConnection } = this.#config.options;
+        this.#judging = onUnknownPeer !== undefined || verifyConnection !== undefined;
+        continue;
       }
       if (code !== CODE.WANT_READ) throw this.fail(this.#handshakeAction(), code);
       if (this.wire.starved) return NEED_RECORDS;
     }
+    return VERIFY;
+  }
+
+  #learn(): void {
+    this.#facts = this.#connection.facts();
+    this.#serverName = this.#connection.sni();
+  }
+
+  /** Goes on with a handshake that waits with `"verify"`; `handshake()` then does. */
+  accept(): void {
+    this.assertUsable("accept the peer");
+    this.#judging = false;
+  }
+
+  /** The peer must have one of the pinned keys. A session is resumed only under the same pins. */
+  #checkPins(): void {
+    const { pins } = this.#config.options;
+    if (pins === undefined || this.sessionReused) return;
+    const { core } = this.#connection;
+    const leaf = this.peerCertificates().slice(0, 1);
+    const chain = this.verifyFlags === 0 ? this.verifiedChain() : leaf;
+    if (chain.some((der) => pins.includes(pinOf(core, der)))) return; // public: no need to compare in constant time
+    const state = leaf.length === 0 ? "it sent no certificate" : `its key is ${pinOf(core, leaf[0]!)}`;
+    this.refuse(this.distrust(`the peer has none of the pinned keys: ${state}`), BAD_CERTIFICATE);
+  }
+
+  /** The error of a handshake whose peer is refused by `reason`. */
+  distrust(reason: string, cause?: unknown): SSLError {
+    const text = `Cannot ${this.#handshakeAction()}: ${reason}`;
+    return new SSLCertVerificationError(text, {
+      kind: "verify",
+      verifyFlags: this.verifyFlags,
+      verifyMessage: this.verifyMessage || reason,
+      cause,
+    });
+  }
+
+  /** What is known while the handshake waits with `"verify"`, for who judges the peer. */
+  connectionState(remoteAddr: Deno.Addr | undefined): ConnectionState {
+    const peerCertificates = this.peerCertificates();
+    const [leaf] = peerCertificates;
+    return {
+      serverHostname: this.serverName,
+      version: this.version!,
+      alpnProtocol: this.alpnProtocol,
+      sessionReused: this.sessionReused,
+      peerCertificates,
+      verifiedChain: this.verifiedChain(),
+      verifyFlags: this.verifyFlags,
+      verifyMessage: this.verifyMessage,
+      pin: leaf && pinOf(this.#connection.core, leaf),
+      remoteAddr,
+    };
   }
 
   // ---- What is known of the connection ----------------------------------------------------------------
@@ -127,7 +203,7 @@ export abstract class BaseEngine {
 
   /** Whether the handshake is over. */
   get handshakeDone(): boolean {
-    return this.#facts !== undefined;
+    return this.#handshakeDone;
   }
 
   /** Why the engine failed. */
@@ -229,12 +305,12 @@ export abstract class BaseEngine {
   }
 
   #saveSession(): SSLSession | undefined {
-    if (this.#config.serverSide || this.#facts === undefined || this.#connection.core.retired) {
+    if (this.#config.serverSide || !this.#handshakeDone || this.#connection.core.retired) {
       return undefined;
     }
     const state = this.#connection.session();
     if (state.length === 0) return undefined;
-    const isTLS13 = this.#facts.version === TLSVersion.TLSv1_3;
+    const isTLS13 = this.#facts!.version === TLSVersion.TLSv1_3;
     const { lifetime, ticket, id } = this.#connection.sessionFacts();
     return new SSLSession({
       serverHostname: this.#hostname ?? "",
@@ -348,9 +424,11 @@ export abstract class BaseEngine {
     const { verifyFlags, alert, alertSent } = this.#connection.facts();
     // A certificate that is valid but for another purpose is a BAD_CERTIFICATE with flags.
     const isUnfit = code === CODE.BAD_CERTIFICATE && verifyFlags !== 0 && verifyFlags !== NOT_VERIFIED;
-    this.#error = code === CODE.CERT_VERIFY_FAILED || isUnfit
-      ? verifyError(action, code, verifyFlags, this.#describe(verifyFlags), this.#hostname)
-      : errorFromCode(action, code, code === CODE.FATAL_ALERT ? alertOf(alert) : undefined);
+    const refusal = this.#handshakeDone ? undefined : this.wire.callbacks?.error(action, code);
+    this.#error = refusal ??
+      (code === CODE.CERT_VERIFY_FAILED || isUnfit
+        ? verifyError(action, code, verifyFlags, this.#describe(verifyFlags), this.#hostname)
+        : errorFromCode(action, code, code === CODE.FATAL_ALERT ? alertOf(alert) : undefined));
     this.setState("failed");
     const answer = alertForCode(code);
     if (answer !== undefined && alertSent === -1) this.#connection.alert(answer);

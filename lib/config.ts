@@ -5,16 +5,20 @@
  */
 
 import { type Bytes, concat, EMPTY, encodeText } from "./bytes.ts";
-import { setCredential, setPolicy, setTrust, suitesFor } from "./configure.ts";
+import { addCredential, addCrls, setPolicy, setTrust, suitesFor } from "./configure.ts";
 import { Core } from "./core.ts";
 import { CODE, SSLError } from "./errors.ts";
 import { readCertificate } from "./peer_certificate.ts";
+import { functionId, peerPolicyFacts } from "./peer_policy.ts";
 import {
   CERT_NONE,
   CERT_REQUIRED,
   type CertReqs,
   checkOptions,
+  credentialsOf,
+  type OwnCredential,
   type TLSConfigOptions,
+  usesPsk,
   versionRange,
 } from "./policy.ts";
 import { isTLS13Suite, needsCertificate, type Suite, suiteOf, TLSVersion, versionName } from "./suites.ts";
@@ -26,6 +30,9 @@ const ROOTS = "mozilla";
 const NUM_TICKETS = 2;
 /** Seconds that a server without tickets keeps a session: as long as a ticket would live. */
 const CACHE_LIFETIME = 43200;
+
+/** Certificates that a config is kept for: some 20 KB each, and a shared front end of that many hosts is a large one. */
+export const DERIVED_MAX = 1000;
 
 /** A config in one core, with the engines that use it. */
 interface Built {
@@ -51,13 +58,13 @@ export class TLSConfig {
   readonly certReqs: CertReqs;
   /** A hash of what a session must share to be resumed: whom we trust, how strictly, and who we are. Hexadecimal. */
   readonly trustId: string;
-  /** @internal For engines: what it counts of its handshakes. */
-  readonly tally: Tally;
   readonly #core: Core | undefined;
   readonly #ring: TicketKeyRing | undefined;
+  #tally: Tally; // shared with those that differ by the certificate alone
   #built: Built | undefined;
   #engines = 0;
   #disposed = false;
+  readonly #derived = new Map<object, TLSConfig>(); // by certificate, the one that was used last at the end
 
   /**
    * Builds a config.
@@ -73,16 +80,16 @@ export class TLSConfig {
     checkOptions(options, this.serverSide, this.certReqs);
     if (this.serverSide && options.tickets !== false) this.#ring = options.tickets ?? TicketKeyRing.shared();
     this.trustId = this.#hashTrust();
-    this.tally = new Tally(options.onTicket);
+    this.#tally = new Tally(options.onTicket);
     this.#build();
   }
 
   /** Throws a `TypeError` if a client that must check the server does not know its name. */
   assertHost(hostname: string | undefined): void {
-    const { checkHostname, psk, ciphers = [] } = this.options;
+    const { checkHostname, ciphers = [] } = this.options;
     if (hostname?.includes("\0")) throw new TypeError("Cannot use serverHostname: it holds a NUL");
     if (hostname !== undefined || this.serverSide || checkHostname === false) return;
-    if (psk !== undefined && !ciphers.some(needsCertificate)) return;
+    if (usesPsk(this.options) && !ciphers.some(needsCertificate)) return;
     if (this.certReqs === CERT_REQUIRED) {
       throw new TypeError("Cannot check the server: CERT_REQUIRED needs serverHostname");
     }
@@ -105,10 +112,19 @@ export class TLSConfig {
 
   /** How many handshakes there were, and how they went. */
   stats(): SessionStats {
+    const all = [this, ...this.#derived.values()];
+    const sum = (full: number) => all.reduce((total, config) => total + config.#cached(full), 0);
+    return this.#tally.stats(this.serverSide, sum(0), sum(1));
+  }
+
+  #cached(full: number): number {
     const built = this.#built;
-    const cached = (full: number) =>
-      built === undefined || built.core.retired ? 0 : built.core.call.config_cached(built.handle, full);
-    return this.tally.stats(this.serverSide, cached(0), cached(1));
+    return built === undefined || built.core.retired ? 0 : built.core.call.config_cached(built.handle, full);
+  }
+
+  /** @internal For engines: what it counts of its handshakes. */
+  get tally(): Tally {
+    return this.#tally;
   }
 
   /** The handle of this config in its core, for a new engine; {@linkcode TLSConfig.release} gives it back. */
@@ -129,10 +145,38 @@ export class TLSConfig {
     if (this.#disposed && this.#engines === 0) this.#free();
   }
 
+  /**
+   * Gives `use` the same policy with another certificate. That config is made once for each of the {@linkcode DERIVED_MAX}
+   * certificates that were used last; its engines keep it.
+   */
+  withCertificate(
+    certificate: { readonly credentials: readonly OwnCredential[] },
+    use: (config: TLSConfig) => void,
+  ): void {
+    const known = this.#derived.get(certificate);
+    const config = known ??
+      new TLSConfig({ ...this.options, credential: certificate.credentials }, this.#core);
+    config.#tally = this.#tally;
+    try {
+      use(config);
+    } finally {
+      this.#derived.delete(certificate);
+      if (this.#disposed) config[Symbol.dispose](); // of a context that has just been replaced: its last handshakes
+      else this.#derived.set(certificate, config);
+      if (this.#derived.size > DERIVED_MAX) {
+        const [oldest, unused] = this.#derived.entries().next().value!;
+        this.#derived.delete(oldest);
+        unused[Symbol.dispose]();
+      }
+    }
+  }
+
   /** Frees the config once the last connection that uses it has closed. */
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
+    for (const config of this.#derived.values()) config[Symbol.dispose]();
+    this.#derived.clear();
     if (this.#engines === 0) this.#free();
   }
 
@@ -145,16 +189,23 @@ export class TLSConfig {
   #hashTrust(): string {
     const { trust, checkHostname, allowCommonName, sigalgs, minRsaBits } = this.options;
     const core = this.#core ?? Core.shared();
-    const checks = [this.serverSide, this.certReqs, checkHostname, allowCommonName, sigalgs, minRsaBits];
-    const parts = [encodeText(JSON.stringify(checks))];
+    const checks: unknown[] = [
+      this.serverSide,
+      this.certReqs,
+      checkHostname,
+      allowCommonName,
+      sigalgs,
+      minRsaBits,
+    ];
+    const parts = [encodeText(JSON.stringify(checks.concat(peerPolicyFacts(core, this.options) ?? [])))];
     if (this.certReqs !== CERT_NONE) {
       if (trust === undefined) parts.push(encodeText(ROOTS));
       for (const { bytes } of trust ?? []) parts.push(encodeText(`${bytes.length}:`), bytes);
     }
-    if (this.options.credential !== undefined) {
-      parts.push(encodeText(identityOf(core, this.options.credential.chain.bytes)));
-    }
-    const { psk } = this.options;
+    const names = credentialsOf(this.options).map(({ chain }) => identityOf(core, chain.bytes));
+    for (const name of new Set(names.sort())) parts.push(encodeText(name)); // one host's RSA and ECDSA have the same
+    const { psk, pskCallback } = this.options;
+    if (pskCallback !== undefined) parts.push(encodeText(`psk ${functionId(pskCallback)}`));
     if (psk !== undefined) {
       const identity = typeof psk.identity === "string" ? encodeText(psk.identity) : psk.identity;
       parts.push(encodeText(`psk ${identity.length}:`), identity as Bytes);
@@ -175,7 +226,8 @@ export class TLSConfig {
     try {
       trust = this.certReqs === CERT_NONE ? 0 : setTrust(core, handle, this.options.trust);
       setPolicy(core, handle, this.certReqs, this.options);
-      if (this.options.credential !== undefined) setCredential(core, handle, this.options.credential);
+      credentialsOf(this.options).forEach((own, number) => addCredential(core, handle, own, number));
+      if (this.options.crls !== undefined) addCrls(core, handle, this.options.crls);
     } catch (error) {
       freeBuilt({ core, handle, trust, generation: 0 });
       throw error;

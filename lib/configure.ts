@@ -4,12 +4,16 @@
 
 import { concat, encodeText } from "./bytes.ts";
 import type { Core } from "./core.ts";
-import { credentialError, loadRoots, loadTrust, parseLength } from "./credentials.ts";
+import { credentialError, crlError, loadRoots, loadTrust, parseLength, type Source } from "./credentials.ts";
+import { judgesPeer } from "./peer_policy.ts";
 import {
+  CERT_OPTIONAL,
   type CertReqs,
   FRAGMENT_CODES,
+  type OwnCredential,
   type PolicyOptions,
   type TLSConfigOptions,
+  usesPsk,
   versionRange,
 } from "./policy.ts";
 import { defaultSuites, groupIds, GROUPS, sigalgIds, SIGALGS, suiteIds, usesSha1 } from "./suites.ts";
@@ -21,10 +25,14 @@ export const OPTION = {
   SHA1: 4,
   KEY_LOG: 8,
   CLIENT_ORDER: 16,
+  JUDGE: 32,
+  VERIFY_EACH: 64,
+  CRL_LEAF: 128,
+  CRL_CHAIN: 256,
 } as const;
 
 /** Sets versions, suites, groups, schemes, ALPN names and the pre-shared key. */
-export function setPolicy(core: Core, handle: number, certReqs: CertReqs, options: PolicyOptions): void {
+export function setPolicy(core: Core, handle: number, certReqs: CertReqs, options: TLSConfigOptions): void {
   const { call } = core;
   const suites = suitesFor(core, options);
   const { minimum, maximum } = versionRange(options);
@@ -33,16 +41,21 @@ export function setPolicy(core: Core, handle: number, certReqs: CertReqs, option
     (options.renegotiation ? OPTION.RENEGOTIATION : 0) |
     (usesSha1(sigalgs) ? OPTION.SHA1 : 0) |
     (options.keyLog ? OPTION.KEY_LOG : 0) |
-    (options.preferClientOrder ?? true ? OPTION.CLIENT_ORDER : 0);
+    (options.preferClientOrder ?? true ? OPTION.CLIENT_ORDER : 0) |
+    (judgesPeer(options) ? OPTION.JUDGE : 0) |
+    (options.verifyCallback ? OPTION.VERIFY_EACH : 0) |
+    (options.crls ? options.crlCheck === "chain" ? OPTION.CRL_CHAIN : OPTION.CRL_LEAF : 0);
+  const authmode = options.onUnknownPeer ? CERT_OPTIONAL : certReqs; // the engine asks, and refuses
   const fragment = FRAGMENT_CODES.get(options.maxFragmentLength)!;
   core.check(
     "set the TLS policy",
-    call.config_set_policy(handle, certReqs, minimum, maximum, fragment, bits),
+    call.config_set_policy(handle, authmode, minimum, maximum, fragment, bits),
   );
   if (options.minRsaBits !== undefined) {
     core.check("set minRsaBits", call.config_set_min_rsa(handle, options.minRsaBits));
   }
   if (options.psk !== undefined) setPsk(core, handle, options.psk);
+  if (options.pskCallback !== undefined) core.check("set pskCallback", call.config_ask_psk(handle));
 
   const groups = options.groups === undefined ? [...GROUPS.values()] : groupIds(options.groups);
   const set = (list: Int32Array | Uint16Array, setter: (c: number, at: number, n: number) => number) =>
@@ -60,8 +73,9 @@ export function setPolicy(core: Core, handle: number, certReqs: CertReqs, option
 }
 
 /** The numbers of the suites that `options` allow, in order. */
-export function suitesFor(core: Core, { ciphers, psk }: PolicyOptions): number[] {
-  return ciphers === undefined ? defaultSuites(core, psk !== undefined) : suiteIds(core, ciphers);
+export function suitesFor(core: Core, options: PolicyOptions): number[] {
+  const { ciphers } = options;
+  return ciphers === undefined ? defaultSuites(core, usesPsk(options)) : suiteIds(core, ciphers);
 }
 
 function setPsk(core: Core, handle: number, { identity, key }: NonNullable<PolicyOptions["psk"]>): void {
@@ -71,12 +85,14 @@ function setPsk(core: Core, handle: number, { identity, key }: NonNullable<Polic
   core.check("set psk", core.with([key, name], set));
 }
 
-/** Gives the config our certificate chain with its key. */
-export function setCredential(
+/** Adds one of our certificate chains, with its key or with the number of who signs. */
+export function addCredential(
   core: Core,
   handle: number,
-  { chain, key, password = "" }: NonNullable<TLSConfigOptions["credential"]>,
+  { chain, key, password = "" }: OwnCredential,
+  signer: number,
 ): void {
+  if (key === undefined) return addSigner(core, handle, chain, signer);
   const secret = encodeText(password);
   const inputs = [chain.bytes, key.bytes, secret, new Int32Array(1)];
   core.with(inputs, (chainAt, keyAt, secretAt, where) => {
@@ -92,6 +108,31 @@ export function setCredential(
     );
     if (code !== 0) throw credentialError(code, core.int32s(where!, 1)[0]!, chain, key);
   });
+}
+
+/** Throws unless the core can use each of them. */
+export function checkCredentials(core: Core, credentials: readonly OwnCredential[]): void {
+  const handle = core.call.config_new(1);
+  try {
+    credentials.forEach((own, number) => addCredential(core, handle, own, number));
+  } finally {
+    core.call.config_free(handle);
+  }
+}
+
+function addSigner(core: Core, handle: number, chain: Source, signer: number): void {
+  core.with([chain.bytes, new Int32Array(1)], (at, where) => {
+    const code = core.call.config_add_signer(handle, at!, parseLength(chain.bytes), signer, where!);
+    if (code !== 0) throw credentialError(code, core.int32s(where!, 1)[0]!, chain, chain);
+  });
+}
+
+/** Adds revocation lists; the trust is set. */
+export function addCrls(core: Core, handle: number, crls: readonly Source[]): void {
+  for (const { name, bytes } of crls) {
+    const code = core.with([bytes], (at) => core.call.config_add_crl(handle, at!, parseLength(bytes)));
+    if (code !== 0) throw crlError(name, bytes, code);
+  }
 }
 
 /** Returns the handle to free with the config; 0 when the trust is shared. */

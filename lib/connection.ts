@@ -70,6 +70,9 @@ export const FACT_ORDER = [
   "PEER_SIGALG",
 ] as const;
 
+/** What `handshake()` returns once, of a config that judges its peers: HANDSHAKE_PAUSED of wasm/glue/tlsio.h. */
+export const PAUSED = 1;
+
 /** One connection. Its methods return the core's codes; the handle must not be used after `free()`. */
 export class Connection {
   /** The core it lives in. */
@@ -83,7 +86,7 @@ export class Connection {
   constructor(config: TLSConfig, trace?: Tracer) {
     const { core, handle: configHandle } = config.acquire();
     this.core = core;
-    this.wire = new Wire(config.options.keyLog, trace);
+    this.wire = new Wire(config.options, trace);
     const handle = core.call.connection_new(configHandle);
     if (handle === 0) {
       config.release();
@@ -128,7 +131,7 @@ export class Connection {
     );
   }
 
-  /** One call of mbedTLS. 0: the handshake is over. */
+  /** Goes on with the handshake. 0: it is over; {@linkcode PAUSED}: the peer has proved who it is. */
   handshake(): number {
     this.#start();
     return this.core.call.connection_handshake(this.#handle);

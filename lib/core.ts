@@ -30,6 +30,9 @@ export const CORE_EXPORTS = {
   config_new: 1,
   config_free: 1,
   config_add_credential: 8,
+  config_add_signer: 5,
+  config_add_crl: 3,
+  config_ask_psk: 1,
   config_set_trust: 2,
   config_set_psk: 5,
   config_set_policy: 6,
@@ -68,6 +71,7 @@ export const CORE_EXPORTS = {
   certificate_fields: 4,
   certificate_subject: 4,
   certificate_binding: 3,
+  certificate_public_key: 4,
   issue_key: 3,
   issue_certificate: 13,
 } as const;
@@ -79,6 +83,9 @@ export const CORE_IMPORTS = {
   entropy: 2,
   clock_ms: 0,
   key_log: 5,
+  verify_certificate: 4,
+  psk_key: 5,
+  sign_hash: 7,
   trace: 6,
 } as const;
 
@@ -100,6 +107,18 @@ export interface ConnectionIO {
   keyLog(type: number, secret: Bytes, clientRandom: Bytes): void;
   /** Is told of each record and message that passes, once `connection_trace` was called. */
   trace?: Tracer | undefined;
+  /** The program's functions; none: the config has none. */
+  readonly callbacks?: CoreCallbacks | undefined;
+}
+
+/** What the core asks the program of one connection. None may throw. */
+export interface CoreCallbacks {
+  /** Judges a certificate, DER, of the peer's chain; 0 goes on, a negative code ends the handshake. */
+  verify(certificate: Bytes, depth: number): number;
+  /** The pre-shared key of an identity; `undefined`: there is none. */
+  psk(identity: Bytes): Bytes | undefined;
+  /** Has the key of credential number `signer` sign a hash: at most `max` bytes; `undefined`: it did not. */
+  sign(signer: number, scheme: number, hash: Bytes, max: number): Bytes | undefined;
 }
 
 /** What a {@linkcode Core} takes from its host. Tests and benches give their own, to be exact. */
@@ -120,6 +139,16 @@ export class Core {
   static shared(): Core {
     if (Core.#shared === undefined || Core.#shared.retired) Core.#shared = new Core();
     return Core.#shared;
+  }
+
+  static #second: Core | undefined;
+
+  /** The shared instance, or, for what a callback of that one asks, another. */
+  static idle(): Core {
+    const shared = Core.shared();
+    if (!shared.#running) return shared;
+    if (Core.#second === undefined || Core.#second.retired) Core.#second = new Core();
+    return Core.#second;
   }
 
   /** The module's functions. A trap in one retires the core and throws an `SSLError`. */
@@ -178,7 +207,28 @@ export class Core {
         this.#connections.get(handle!)!.trace?.(received!, type!, code!, length!, encrypted!);
         return 0;
       },
+      verify_certificate: (handle, at, length, depth) =>
+        this.#connections.get(handle!)!.callbacks!.verify(this.memory.slice(at!, at! + length!), depth!),
+      psk_key: (handle, at, length, out, size) => {
+        const key = this.#connections.get(handle!)!.callbacks!.psk(this.memory.slice(at!, at! + length!));
+        return this.#put(key, out!, size!);
+      },
+      sign_hash: (handle, signer, scheme, at, length, out, size) => {
+        const hash = this.memory.slice(at!, at! + length!);
+        return this.#put(
+          this.#connections.get(handle!)!.callbacks!.sign(signer!, scheme!, hash, size!),
+          out!,
+          size!,
+        );
+      },
     };
+  }
+
+  /** Puts a callback's answer at `memory[at]`. Returns its length; 0: there is none, or it does not fit. */
+  #put(answer: Bytes | undefined, at: number, size: number): number {
+    if (answer === undefined || answer.length > size) return 0;
+    this.memory.set(answer, at);
+    return answer.length;
   }
 
   /** Wraps each export: no call after a trap, none from inside a callback. */
@@ -330,7 +380,8 @@ export class Core {
       this.call.core_verify_text(this.io, IO_SIZE, flags),
     );
     const lines = decodeText(this.memory.subarray(this.io, this.io + length)).trim().split("\n");
-    return lines.map((line) => line.replace(/\.$/, "")).join("; "); // some of them end with a full stop
+    // Some of them end with a full stop. The "other reason" is the verify callback's, which in our core looks for CRLs.
+    return lines.map((line) => line.replace(/\.$/, "").replace(/^Other reason .*/, NO_CRL)).join("; ");
   }
 
   /** A handle to trusted certificates, made once by `make` and shared by all that use the default roots. */
@@ -338,6 +389,8 @@ export class Core {
     return this.#defaultTrust ||= make();
   }
 }
+
+const NO_CRL = "There is no CRL of the certificate's issuer";
 
 /** `crypto.getRandomValues()` for any length: it takes at most 65536 bytes a call. */
 function getRandomBytes(bytes: Bytes): void {

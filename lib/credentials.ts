@@ -43,6 +43,13 @@ function noCertificate(bytes: Bytes, code: number): string {
     : codeText(code);
 }
 
+export function crlError(name: string, bytes: Bytes, code: number): SSLError {
+  const state = isPem(bytes) && !decodePem(bytes).includes("-----BEGIN X509 CRL-----")
+    ? "the PEM holds no CRL"
+    : codeText(code);
+  return new SSLError(`Cannot load ${name}: ${state}`, { kind: "config", code });
+}
+
 function decodePem(bytes: Bytes): string {
   return new TextDecoder("latin1").decode(bytes);
 }

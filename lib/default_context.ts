@@ -6,7 +6,8 @@
 
 import { typeName } from "./bytes.ts";
 import { keyLogFromEnv } from "./key_log.ts";
-import { type ContextOptions, SSLContext } from "./ssl.ts";
+import type { ContextOptions } from "./context_options.ts";
+import { SSLContext } from "./ssl.ts";
 
 /** What a context is for: CPython's `ssl.Purpose`. */
 export const Purpose = {

@@ -6,8 +6,14 @@ export type ReadOutcome =
   | { readonly state: "need-records" }
   | { readonly state: "eof" };
 
-/** What a step of the handshake came to. */
-export type HandshakeOutcome = { readonly state: "done" } | { readonly state: "need-records" };
+/**
+ * What a step of the handshake came to. `"verify"`: the peer has proved who it is, and waits for `accept()` or `refuse()`; only
+ * where the config has `verifyConnection` or `onUnknownPeer`, which who drives the engine must ask.
+ */
+export type HandshakeOutcome =
+  | { readonly state: "done" }
+  | { readonly state: "need-records" }
+  | { readonly state: "verify" };
 
 /** The cipher suite in use, as CPython's `cipher()`. */
 export interface Cipher {

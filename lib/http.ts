@@ -191,7 +191,7 @@ export class HttpServer implements AsyncDisposable {
     const starting = Server.start((duplex) => host.serve(duplex), () => listen({ ...rest, port }), {
       ...rest,
       sslShutdownTimeout: limits.lingerTimeout,
-      ...(ssl && { ssl: ssl instanceof SSLContext ? ssl : withAlpn(ssl) }),
+      ...(ssl && { ssl: withAlpn(ssl) }),
       ...(onConnectionError && { onError: onConnectionError }),
     });
     const server = await starting.catch((error) => {
@@ -211,6 +211,16 @@ export class HttpServer implements AsyncDisposable {
   /** What it has counted so far. */
   get stats(): HttpServerStats {
     return { ...this.#server.stats, requests: this.#host.requests };
+  }
+
+  /**
+   * Goes on with another context, such as one with a renewed certificate, without dropping a connection: see
+   * `Server.setContext()`.
+   *
+   * @param ssl A server's context, or the options of one; options that are wrong change nothing.
+   */
+  setContext(ssl: NonNullable<HttpServeOptions["ssl"]>): Promise<void> {
+    return this.#server.setContext(withAlpn(ssl));
   }
 
   /** Waits until the server is closed and every connection is done. */
@@ -284,7 +294,8 @@ function assertCount(name: string, value: unknown, least: number): void {
   }
 }
 
-function withAlpn(options: Exclude<HttpServeOptions["ssl"], SSLContext | undefined>): typeof options {
+function withAlpn(options: NonNullable<HttpServeOptions["ssl"]>): typeof options {
+  if (options instanceof SSLContext) return options;
   return { ...options, alpnProtocols: options.alpnProtocols ?? ["http/1.1", "http/1.0"] };
 }
 

@@ -19,7 +19,8 @@ import {
 } from "./server.ts";
 import type { SSLSession } from "./session.ts";
 import { SSLSocket } from "./socket.ts";
-import { contextPart, SSLContext, wrapSocket, type WrapSocketOptions } from "./ssl.ts";
+import { contextPart } from "./context_options.ts";
+import { SSLContext, wrapSocket, type WrapSocketOptions } from "./ssl.ts";
 import { openStreams, type StreamOptions, type StreamReader, type StreamWriter } from "./streams.ts";
 import { assertSharing, type WorkerOptions, WorkerServer } from "./workers.ts";
 

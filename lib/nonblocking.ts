@@ -1,8 +1,8 @@
 /** The synchronous calls of a socket in non-blocking mode, as MicroPython's and CPython's polling programs make them. */
 
 import { type Bytes, EMPTY } from "./bytes.ts";
-import type { ClientChoice } from "./client_choice.ts";
 import type { Pump } from "./pump.ts";
+import type { Stage } from "./stage.ts";
 
 /** What a non-blocking call came to. `want-read` and `want-write` name what the TLS layer waits for. */
 export type TryOutcome<T> =
@@ -19,16 +19,23 @@ export class NonBlocking {
   readonly #pump: Pump;
   readonly #ends: number; // of the handshake, by performance.now()
   readonly #timedOut: () => Error;
-  readonly #choice: ClientChoice | undefined;
+  readonly #choice: Stage | undefined;
+  readonly #check: Stage | undefined;
   /** What the next call of a kind waits for: MicroPython's `poll_mask`. */
   #wanted: { read?: Wanted | undefined; write?: Wanted | undefined } = {};
 
   /** `handshakeTimeout` is in seconds from now; `timedOut` makes the error of a handshake that took longer. */
-  constructor(pump: Pump, handshakeTimeout: number, timedOut: () => Error, choice?: ClientChoice) {
+  constructor(
+    pump: Pump,
+    handshakeTimeout: number,
+    timedOut: () => Error,
+    { choice, check }: { choice: Stage | undefined; check: Stage | undefined },
+  ) {
     this.#pump = pump;
     this.#ends = performance.now() + handshakeTimeout * 1000;
     this.#timedOut = timedOut;
     this.#choice = choice;
+    this.#check = check;
   }
 
   /** Goes on with the handshake. */
@@ -64,16 +71,19 @@ export class NonBlocking {
     this.#pump.assertUsable();
     if (engine.handshakeDone) return undefined;
     if (performance.now() >= this.#ends) throw this.#pump.fail(this.#timedOut());
-    if (this.#choice?.done === false) {
-      this.#choice.run().catch(() => {}); // the call to come says it
-      this.#wanted = { read: WANT_READ, write: WANT_READ };
-      return WANT_READ;
-    }
+    if (this.#choice?.done === false) return this.#await(this.#choice);
     const { state } = this.#pump.step(() => engine.handshake());
     this.#pump.flushLater();
+    if (state === "verify") return this.#await(this.#check!);
     const wanted = state === "done" ? undefined : this.#want();
     this.#wanted = { read: wanted, write: wanted };
     return wanted;
+  }
+
+  #await(stage: Stage): Wanted {
+    stage.run().catch(() => {}); // the call to come says it
+    this.#wanted = {}; // it is ready when the stage has ended
+    return WANT_READ;
   }
 
   /** What the TLS layer waits for: to send what it has, else to receive. */
@@ -97,7 +107,7 @@ export class NonBlocking {
   #isReady(direction: "read" | "write"): boolean {
     const { engine, failure, flushing } = this.#pump;
     if (failure !== undefined) return true; // the call to come says it
-    if (this.#choice?.running) return false;
+    if (this.#choice?.running || this.#check?.running) return false;
     const always = direction === "read" ? WANT_READ : WANT_WRITE;
     const wanted = this.#wanted[direction] ?? (engine.handshakeDone ? always : undefined);
     if (wanted === undefined) return true; // the call to come starts the handshake

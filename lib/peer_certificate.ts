@@ -85,7 +85,7 @@ interface Field {
  */
 export function peerCertificate(der: Uint8Array): PeerCertificate {
   assertBytes("der", der);
-  return readCertificate(Core.shared(), der);
+  return readCertificate(Core.idle(), der);
 }
 
 /** The first certificate of `chain`, DER or PEM. */

@@ -6,6 +6,7 @@
 
 import { assertBytes, encodeText, typeName } from "./bytes.ts";
 import type { Source } from "./credentials.ts";
+import { checkPeerPolicy, type PeerPolicyOptions } from "./peer_policy.ts";
 import { isTLS13Suite, TLSVersion, versionName } from "./suites.ts";
 import type { TicketEvent } from "./tally.ts";
 import { TicketKeyRing } from "./tickets.ts";
@@ -20,8 +21,25 @@ export const CERT_REQUIRED = 2;
 /** {@linkcode CERT_NONE}, {@linkcode CERT_OPTIONAL} or {@linkcode CERT_REQUIRED}. */
 export type CertReqs = 0 | 1 | 2;
 
+/**
+ * Finds the pre-shared key of an identity; `undefined`: it is unknown. It runs inside the core: it cannot wait. In TLS 1.3 it
+ * is asked for session tickets that do not open, too: they are identities that nobody has.
+ */
+export type PskCallback = (identity: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer> | undefined;
+
+/**
+ * Signs a hash with a key that tlsio never sees: one of a secure element, a key store, another process. It runs inside the
+ * core: it cannot wait. What it throws ends the handshake. Suites with RSA key exchange fail: they need a key that decrypts.
+ *
+ * @param hash The hash, made by the hash function of the scheme.
+ * @param scheme The IANA name: `"ecdsa_secp256r1_sha256"`, `"rsa_pss_rsae_sha256"` (its salt as long as the hash),
+ *   `"rsa_pkcs1_sha256"`. In TLS 1.2 the name of an ECDSA scheme says which hash it is, not which curve.
+ * @returns The signature: of ECDSA in DER.
+ */
+export type SignHash = (hash: Uint8Array<ArrayBuffer>, scheme: string) => Uint8Array<ArrayBuffer>;
+
 /** What both a config and the contexts above it take as it is. */
-export interface PolicyOptions {
+export interface PolicyOptions extends PeerPolicyOptions {
   /** Whether we are the server. @default {false} */
   serverSide?: boolean;
   /** What to ask of the peer's certificate. @default {CERT_REQUIRED for a client, CERT_NONE for a server} */
@@ -61,6 +79,11 @@ export interface PolicyOptions {
   maxFragmentLength?: 512 | 1024 | 2048 | 4096;
   /** A pre-shared key instead of certificates. */
   psk?: { identity: string | Uint8Array; key: Uint8Array };
+  /**
+   * Server: several pre-shared keys, found by their identities. Who has resumed a session was authenticated when it began: a
+   * key that is withdrawn goes on working for as long as a ticket lives, unless `tickets` is `false`.
+   */
+  pskCallback?: PskCallback;
   /** Server: the keys of session tickets; `false`: none. Client: `false` asks for none. @default {one ring for the process} */
   tickets?: TicketKeyRing | false;
   /** Server, TLS 1.3: how many tickets a client gets after a handshake, 0 to 16; each can be used once. @default {2} */
@@ -83,10 +106,39 @@ export interface PolicyOptions {
 
 /** Options of a {@linkcode TLSConfig}: {@linkcode PolicyOptions} and bytes. */
 export interface TLSConfigOptions extends PolicyOptions {
-  /** Our certificate chain with its key. */
-  credential?: { chain: Source; key: Source; password?: string | undefined };
+  /** Our certificate chain with its key; a server's several, of which it shows the first that the client can verify. */
+  credential?: OwnCredential | readonly OwnCredential[];
   /** Trusted certificates; none: a client trusts the Mozilla roots that Deno ships. */
   trust?: readonly Source[];
+  /** Certificate revocation lists. */
+  crls?: readonly Source[];
+}
+
+/** A certificate chain, and its key or who signs with that. */
+export interface OwnCredential {
+  /** The certificates, leaf first. */
+  readonly chain: Source;
+  /** The key. */
+  readonly key?: Source;
+  /** Opens an encrypted key. */
+  readonly password?: string | undefined;
+  /** Signs in place of a key. */
+  readonly sign?: SignHash;
+}
+
+/** All our certificates. */
+export function credentialsOf({ credential = [] }: TLSConfigOptions): readonly OwnCredential[] {
+  return Array.isArray(credential) ? credential : [credential as OwnCredential];
+}
+
+/** Who signs, by the number of the credential. */
+export function signersOf(options: TLSConfigOptions): (SignHash | undefined)[] {
+  return credentialsOf(options).map(({ sign }) => sign);
+}
+
+/** Whether pre-shared keys take the place of certificates. */
+export function usesPsk({ psk, pskCallback }: PolicyOptions): boolean {
+  return psk !== undefined || pskCallback !== undefined;
 }
 
 /** The fragment lengths with the codes of RFC 6066. */
@@ -111,10 +163,18 @@ export function checkOptions(options: TLSConfigOptions, serverSide: boolean, cer
       `Cannot use certReqs: expected CERT_NONE, CERT_OPTIONAL or CERT_REQUIRED, got ${certReqs}`,
     );
   }
-  if (serverSide && options.credential === undefined && options.psk === undefined) {
+  const own = credentialsOf(options);
+  if (serverSide && own.length === 0 && !usesPsk(options)) {
     throw new TypeError("Cannot create a TLS server: it needs certfile and keyfile, or psk");
   }
-  if (serverSide && certReqs !== CERT_NONE && options.trust === undefined) {
+  if (!serverSide && own.length > 1) {
+    throw new TypeError(
+      "Cannot use certificates: a client has one, mbedTLS chooses among those of a server alone",
+    );
+  }
+  const isNone = certReqs === CERT_NONE;
+  checkPeerPolicy(options, { serverSide, isNone, isRequired: certReqs === CERT_REQUIRED });
+  if (serverSide && !isNone && options.trust === undefined) {
     throw new TypeError("Cannot check client certificates: caCerts is missing");
   }
   for (const option of ["ciphers", "groups", "sigalgs", "alpnProtocols"] as const) {
@@ -144,6 +204,15 @@ export function checkOptions(options: TLSConfigOptions, serverSide: boolean, cer
     if (key.length < 1 || key.length > PSK_MAX) {
       throw new RangeError(`Cannot use psk: a key has 1 to ${PSK_MAX} bytes, got ${key.length}`);
     }
+  }
+  if (options.pskCallback !== undefined) {
+    if (typeof options.pskCallback !== "function") {
+      throw new TypeError(
+        `Cannot use pskCallback: expected a function, got ${typeName(options.pskCallback)}`,
+      );
+    }
+    if (!serverSide) throw new TypeError("Cannot use pskCallback: it is for servers, a client has psk");
+    if (options.psk !== undefined) throw new TypeError("Cannot use pskCallback: psk is given, too");
   }
   for (const option of ["keyLog", "onTicket"] as const) {
     const callback: unknown = options[option];

@@ -11,7 +11,8 @@ import { inTime } from "./deadline.ts";
 import type { Duplex } from "./duplex.ts";
 import { SSLError } from "./errors.ts";
 import { SSLSocket } from "./socket.ts";
-import { type ContextOptions, SSLContext } from "./ssl.ts";
+import type { ContextOptions } from "./context_options.ts";
+import { SSLContext } from "./ssl.ts";
 
 /** Seconds for a handshake; asyncio's SSL_HANDSHAKE_TIMEOUT, nginx's client_header_timeout. */
 export const HANDSHAKE_TIMEOUT = 60;
@@ -84,7 +85,9 @@ export class Server implements AsyncDisposable {
   readonly #listener: Deno.Listener;
   readonly #handler: ConnectionHandler;
   readonly #options: ServeOptions;
-  readonly #context: SSLContext | undefined;
+  #context: SSLContext | undefined;
+  #ownsContext: boolean;
+  #swapping: Promise<void> | undefined;
   readonly #stats: ServerStats;
   readonly #clients = new Set<Duplex>();
   readonly #dropped = new WeakSet<Duplex>(); // by us: what their handlers make of it is no failure
@@ -96,12 +99,13 @@ export class Server implements AsyncDisposable {
     handler: ConnectionHandler,
     listener: Deno.Listener,
     options: ServeOptions,
-    context?: SSLContext,
+    context: SSLContext | undefined,
   ) {
     this.#handler = handler;
     this.#listener = listener;
     this.#options = options;
     this.#context = context;
+    this.#ownsContext = context !== options.ssl;
     this.addr = listener.addr;
     this.#stats = { accepted: 0, refused: 0, handshaking: 0, open: 0, handshakeFailures: 0, failures: {} };
     this.stats = this.#stats;
@@ -123,18 +127,40 @@ export class Server implements AsyncDisposable {
   ): Promise<Server> {
     const { ssl } = options;
     checkOptions(options);
-    const own = ssl === undefined || ssl instanceof SSLContext
-      ? undefined
-      : await SSLContext.create({ ...ssl, serverSide: true });
+    const context = ssl && await contextOf(ssl);
     try {
-      if (ssl instanceof SSLContext && !ssl.serverSide) {
-        throw new TypeError("Cannot use ssl: the context is a client's");
-      }
-      return new Server(handler, listen(), { ...options, ...(own && { ssl: own }) }, own);
+      return new Server(handler, listen(), options, context);
     } catch (error) {
-      own?.[Symbol.dispose]();
+      if (context !== ssl) context?.[Symbol.dispose]();
       throw error;
     }
+  }
+
+  /**
+   * Goes on with another context: Node's `setSecureContext`, for certificates that were renewed. Connections that are accepted
+   * from then on have it; those that are there, also in their handshake, go on as they began. Sessions are resumed by
+   * the new context where what they depend on is the same: the names in the certificates, whom it trusts, the ring of tickets.
+   *
+   * @param ssl A server's context, or the options of one; options that are wrong change nothing.
+   */
+  setContext(ssl: NonNullable<ServeOptions["ssl"]>): Promise<void> {
+    const before = this.#swapping;
+    const making = this.#context === undefined
+      ? Promise.reject(new TypeError("Cannot use ssl: the server was started without"))
+      : contextOf(ssl);
+    making.catch(() => {}); // told below, when it is its turn
+    return this.#swapping = (async () => {
+      await before?.catch(() => {});
+      const next = await making;
+      const isOwn = next !== ssl;
+      if (!this.#serving) {
+        if (isOwn) next[Symbol.dispose]();
+        throw new TypeError("Cannot use ssl: the server is closed");
+      }
+      if (this.#ownsContext) this.#context![Symbol.dispose](); // freed when its last connection has closed
+      this.#context = next;
+      this.#ownsContext = isOwn;
+    })();
   }
 
   async #acceptAll(): Promise<void> {
@@ -190,14 +216,14 @@ export class Server implements AsyncDisposable {
   }
 
   async #handshake(conn: Deno.Conn, remoteAddr: Deno.Addr): Promise<Duplex | undefined> {
-    const { ssl, sslHandshakeTimeout, sslShutdownTimeout } = this.#options;
-    if (ssl === undefined) {
+    const { sslHandshakeTimeout, sslShutdownTimeout } = this.#options;
+    if (this.#context === undefined) {
       (conn as Duplex).setNoDelay?.(true);
       return conn;
     }
     this.#stats.handshaking++;
     try {
-      return await (ssl as SSLContext).wrapSocket(conn, {
+      return await this.#context.wrapSocket(conn, {
         timeout: sslHandshakeTimeout ?? HANDSHAKE_TIMEOUT,
         shutdownTimeout: sslShutdownTimeout ?? SHUTDOWN_TIMEOUT,
       });
@@ -246,7 +272,7 @@ export class Server implements AsyncDisposable {
     if (!this.#serving) return;
     this.#serving = false;
     this.#listener.close();
-    this.#context?.[Symbol.dispose]();
+    if (this.#ownsContext) this.#context?.[Symbol.dispose]();
   }
 
   /** Closes the open connections, each with its close_notify. */
@@ -260,7 +286,7 @@ export class Server implements AsyncDisposable {
 
   /** Drops the connections whose handshake is under way. */
   abortHandshakes(): void {
-    if (this.#options.ssl === undefined) return;
+    if (this.#context === undefined) return;
     for (const client of this.#clients) if (!(client instanceof SSLSocket)) tryClose(client);
   }
 
@@ -289,6 +315,13 @@ export class Server implements AsyncDisposable {
       return inTime(this.waitClosed(), ABORT_GRACE).catch(() => {});
     });
   }
+}
+
+/** The context itself, or a new one. */
+async function contextOf(ssl: NonNullable<ServeOptions["ssl"]>): Promise<SSLContext> {
+  if (!(ssl instanceof SSLContext)) return await SSLContext.create({ ...ssl, serverSide: true });
+  if (!ssl.serverSide) throw new TypeError("Cannot use ssl: the context is a client's");
+  return ssl;
 }
 
 function checkOptions(options: ServeOptions): void {

@@ -12,6 +12,8 @@ import { type Duplex, type DuplexLike, withBytesFirst } from "./duplex.ts";
 import { TLSEngine } from "./engine.ts";
 import { CODE, SSLError } from "./errors.ts";
 import { NonBlocking, type TryOutcome } from "./nonblocking.ts";
+import { PeerCheck } from "./peer_check.ts";
+import { judgesPeer } from "./peer_policy.ts";
 import { SSLObject } from "./object.ts";
 import { DRAIN_MAX, type Pump, takeOver } from "./pump.ts";
 import type { SSLSession } from "./session.ts";
@@ -58,6 +60,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   readonly #pump: Pump;
   readonly #engine: TLSEngine;
   readonly #choice: ClientChoice | undefined;
+  readonly #check: PeerCheck | undefined;
   readonly #handshakeTimeout: number;
   readonly #shutdownTimeout: number;
   readonly #signal: AbortSignal | undefined;
@@ -86,6 +89,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     this.#engine = engine;
     this.#pump = takeOver(conn, engine);
     this.#choice = options.choose && new ClientChoice(this.#pump, options.choose);
+    if (judgesPeer(config.options) || options.choose) this.#check = new PeerCheck(this.#pump);
     this.#handshakeTimeout = timeout;
     this.#shutdownTimeout = shutdownTimeout;
     this.#signal = options.signal;
@@ -130,6 +134,10 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
       const { state } = this.#pump.step(() => this.#engine.handshake());
       // The last flight may wait for a peer that waits for us to read: it is not waited for.
       if (state === "done") return this.#pump.flushSoon();
+      if (state === "verify") {
+        await this.#check!.run();
+        continue;
+      }
       await this.#pump.flush();
       await this.#pump.fill();
       this.#pump.assertUsable();
@@ -256,7 +264,10 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     if (blocking) this.#nonBlocking = undefined;
     else {
       const late = () => this.#late();
-      this.#nonBlocking ??= new NonBlocking(this.#pump, this.#handshakeTimeout, late, this.#choice);
+      this.#nonBlocking ??= new NonBlocking(this.#pump, this.#handshakeTimeout, late, {
+        choice: this.#choice,
+        check: this.#check,
+      });
     }
   }
 

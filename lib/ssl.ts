@@ -4,115 +4,31 @@
  * @module
  */
 
-import { type AlpnCallback, chooseAlpn } from "./alpn_choice.ts";
+import { chooseAlpn } from "./alpn_choice.ts";
 import { assertBytes, typeName } from "./bytes.ts";
 import { type CipherInfo, cipherInfo } from "./ciphers.ts";
-import { type Choice, chooserError, type ConfigChooser } from "./client_choice.ts";
+import type { ChosenConfig, ClientInfo, ConfigChooser } from "./client_choice.ts";
 import type { ClientHello } from "./client_hello.ts";
 import { TLSConfig } from "./config.ts";
+import { type Asks, both, type ContextOptions, contextPart, readOptions } from "./context_options.ts";
 import { Core } from "./core.ts";
-import type { Source } from "./credentials.ts";
 import type { DuplexLike } from "./duplex.ts";
 import { TLSEngine } from "./engine.ts";
-import { type FileOrData, loadSource } from "./files.ts";
 import { normalizeHostname } from "./hostname.ts";
-import { keyLogFile } from "./key_log.ts";
 import { type MemoryBIO, SSLBio } from "./memory_bio.ts";
-import type { PolicyOptions, TLSConfigOptions } from "./policy.ts";
-import { resolveProfile } from "./profile.ts";
+import { Certificate } from "./own_certificate.ts";
 import { SSLSession } from "./session.ts";
-import { assertStore, Resumption, type SessionStore } from "./session_store.ts";
+import { Resumption } from "./session_store.ts";
 import { type SocketOptions, SSLSocket } from "./socket.ts";
+import { callbackError } from "./stage.ts";
 import { suitesOf } from "./suites.ts";
 import type { SessionStats } from "./tally.ts";
-
-/** Options of an {@linkcode SSLContext}. */
-export interface ContextOptions extends PolicyOptions {
-  /** Our certificate, with the chain up to the root: a path, PEM text, or bytes (PEM or DER). */
-  certfile?: FileOrData;
-  /** Our private key: a path, PEM text, or bytes (PEM or DER). */
-  keyfile?: FileOrData;
-  /** Opens an encrypted `keyfile`. */
-  password?: string;
-  /** Whom to trust: one or several of a path, PEM text, or bytes. @default {the Mozilla roots that Deno ships} */
-  caCerts?: FileOrData | readonly FileOrData[];
-  /** Which core and which defaults. @default {"default"} */
-  profile?: string;
-  /** Adds the secrets of each handshake to this file, in NSS's format: who has it can read the traffic. */
-  keylogFilename?: string | URL;
-  /** Client: keeps the sessions, so that connections resume by themselves. @default {none} */
-  sessionStore?: SessionStore;
-  /** Server: chooses another context for a client by what it offers: its certificate by the name, or its policy. */
-  getConfigForClient?: GetConfigForClient;
-  /** Server: chooses the application protocol for a client, in place of `alpnProtocols`. */
-  alpnCallback?: AlpnCallback;
-}
-
-/**
- * Chooses by the ClientHello the context for one connection; `undefined`: the context that asks. It may wait, for no longer
- * than the handshake may take. The context's own `getConfigForClient` is not asked.
- *
- * What it throws ends the handshake. The client is told `internal_error`, or the `alert` of an `SSLError`.
- *
- * @example The certificate of the name that the client asks for
- * ```ts
- * import { createCertificate, type GetConfigForClient, SSLContext } from "tlsio";
- * import { assertEquals } from "@std/assert";
- *
- * const { certificate, key } = createCertificate({ subject: "CN=a.test", hosts: ["a.test"] });
- * const own = { serverSide: true, certfile: certificate, keyfile: key };
- * using a = await SSLContext.create(own);
- * const sites = new Map([["a.test", a]]);
- * const getConfigForClient: GetConfigForClient = ({ serverName }) => sites.get(serverName ?? "");
- * using server = await SSLContext.create({ ...own, getConfigForClient });
- * assertEquals(server.serverSide, true);
- * ```
- */
-export type GetConfigForClient = (
-  hello: ClientHello,
-) => SSLContext | TLSConfig | undefined | Promise<SSLContext | TLSConfig | undefined>;
 
 /** Options of {@linkcode wrapSocket}: of the context and of the connection. */
 export interface WrapSocketOptions extends ContextOptions, SocketOptions {
   /** Use this context; the options of a context may then not be given. */
   context?: SSLContext;
 }
-
-const CONTEXT_OPTIONS = [
-  "serverSide",
-  "certfile",
-  "keyfile",
-  "password",
-  "certReqs",
-  "caCerts",
-  "sslVersion",
-  "ciphers",
-  "groups",
-  "sigalgs",
-  "minRsaBits",
-  "alpnProtocols",
-  "checkHostname",
-  "allowCommonName",
-  "maxFragmentLength",
-  "psk",
-  "tickets",
-  "numTickets",
-  "onTicket",
-  "sessionCacheSize",
-  "renegotiation",
-  "preferClientOrder",
-  "keyLog",
-  "keylogFilename",
-  "sessionStore",
-  "profile",
-  "getConfigForClient",
-  "alpnCallback",
-] as const satisfies readonly (keyof ContextOptions)[];
-
-/** Whom a context asks, besides its config. */
-type Asks = {
-  readonly [name in "getConfigForClient" | "alpnCallback" | "sessionStore"]: ContextOptions[name];
-};
 
 /**
  * Certificates, trust and policy, read once for many connections. Connections of one server context resume each
@@ -137,35 +53,40 @@ export class SSLContext implements Disposable {
     this.#asks = asks;
   }
 
-  /** Asks for the context, then that one for the protocol; `undefined`: there is nobody to ask. */
+  /** Asks for the context, then that one for the rest; `undefined`: there is nobody to ask. */
   get #choose(): ConfigChooser | undefined {
-    if (this.#asks.getConfigForClient === undefined && this.#asks.alpnCallback === undefined) {
-      return undefined;
-    }
-    return async (hello) => {
-      const chosen = await this.#chooseConfig(hello) ?? this;
-      return chosen instanceof TLSConfig ? { config: chosen } : await chosen.#chooseProtocol(hello);
+    if (this.#asked === undefined) return undefined;
+    return async (hello, info) => {
+      const chosen = await this.#chooseConfig(hello, info) ?? this;
+      return chosen instanceof TLSConfig ? { config: chosen } : await chosen.#chooseMore(hello, info);
     };
   }
 
-  async #chooseConfig(hello: ClientHello): Promise<SSLContext | TLSConfig | undefined> {
-    try {
-      const chosen = await this.#asks.getConfigForClient?.(hello);
-      if (chosen === undefined || chosen instanceof TLSConfig || chosen instanceof SSLContext) return chosen;
-      throw new TypeError(`expected an SSLContext, a TLSConfig or undefined, got ${typeName(chosen)}`);
-    } catch (cause) {
-      throw chooserError("getConfigForClient", cause);
-    }
+  /** The name of a callback that must be asked before the handshake. */
+  get #asked(): string | undefined {
+    const { sessionStore: _, ...choosers } = this.#asks;
+    return Object.entries(choosers).find(([, choose]) => choose !== undefined)?.[0];
   }
 
-  async #chooseProtocol(hello: ClientHello): Promise<Choice> {
-    const { alpnCallback } = this.#asks;
-    try {
-      const alpnProtocol = alpnCallback && await chooseAlpn(alpnCallback, hello);
-      return { config: this.#config, alpnProtocol };
-    } catch (cause) {
-      throw chooserError("alpnCallback", cause);
-    }
+  async #chooseConfig(hello: ClientHello, info: ClientInfo): Promise<SSLContext | TLSConfig | undefined> {
+    const { getConfigForClient } = this.#asks;
+    return getConfigForClient && await asking("getConfigForClient", async () => {
+      const chosen = await getConfigForClient(hello, info);
+      if (chosen === undefined || chosen instanceof TLSConfig || chosen instanceof SSLContext) return chosen;
+      throw new TypeError(`expected an SSLContext, a TLSConfig or undefined, got ${typeName(chosen)}`);
+    });
+  }
+
+  async #chooseMore(hello: ClientHello, info: ClientInfo): Promise<ChosenConfig> {
+    const { getCertificate, alpnCallback } = this.#asks;
+    const certificate = getCertificate && await asking("getCertificate", async () => {
+      const certificate = await getCertificate(hello, info);
+      if (certificate === undefined || certificate instanceof Certificate) return certificate;
+      throw new TypeError(`expected a Certificate or undefined, got ${typeName(certificate)}`);
+    });
+    const alpnProtocol = alpnCallback &&
+      await asking("alpnCallback", () => chooseAlpn(alpnCallback, hello));
+    return { config: this.#config, certificate, alpnProtocol };
   }
 
   /**
@@ -179,40 +100,8 @@ export class SSLContext implements Disposable {
    * @throws {SSLError} `kind: "config"`: a certificate or key that does not parse, or does not match.
    */
   static async create(options: ContextOptions = {}): Promise<SSLContext> {
-    const { profile, certfile, keyfile, password, caCerts, ...others } = options;
-    const { getConfigForClient, alpnCallback, keylogFilename, sessionStore, ...given } = others;
-    const policy: TLSConfigOptions = { ...resolveProfile(profile).policy, ...given };
-    if ((certfile === undefined) !== (keyfile === undefined)) {
-      throw new TypeError(
-        `Cannot use ${certfile ? "certfile" : "keyfile"}: the other of certfile and keyfile is missing`,
-      );
-    }
-    if (certfile !== undefined) {
-      const [chain, key] = await Promise.all([
-        loadSource("certfile", certfile),
-        loadSource("keyfile", keyfile),
-      ]);
-      policy.credential = { chain, key, password };
-    }
-    if (caCerts !== undefined) policy.trust = await loadTrust(caCerts);
-    checkChooser("getConfigForClient", getConfigForClient, policy);
-    checkChooser("alpnCallback", alpnCallback, policy);
-    if (alpnCallback !== undefined && policy.alpnProtocols !== undefined) {
-      throw new TypeError("Cannot use alpnCallback: alpnProtocols is given, too");
-    }
-    if (sessionStore !== undefined) {
-      assertStore(sessionStore);
-      if (policy.serverSide) throw new TypeError("Cannot use sessionStore: it is for clients");
-    }
-    if (keylogFilename !== undefined) {
-      const { keyLog } = policy;
-      const write = keyLogFile("keylogFilename", keylogFilename);
-      policy.keyLog = keyLog === undefined ? write : (line) => {
-        write(line);
-        keyLog(line);
-      };
-    }
-    return new SSLContext(new TLSConfig(policy), { getConfigForClient, alpnCallback, sessionStore });
+    const { policy, asks } = await readOptions(options);
+    return new SSLContext(new TLSConfig(policy), asks);
   }
 
   /** Whether its connections are a server's. */
@@ -273,8 +162,7 @@ export class SSLContext implements Disposable {
     outgoing: MemoryBIO,
     options: Pick<SocketOptions, "serverHostname" | "savedSession" | "onSession" | "suppressRaggedEofs"> = {},
   ): SSLBio {
-    const { getConfigForClient, alpnCallback } = this.#asks;
-    const asked = getConfigForClient ? "getConfigForClient" : alpnCallback && "alpnCallback";
+    const asked = this.#asked;
     if (asked !== undefined) throw new TypeError(`Cannot wrapBio(): ${asked} needs a socket`);
     const { serverHostname, savedSession, onSession, suppressRaggedEofs = false } = this.#check(options);
     const engine = new TLSEngine(this.#config, { serverHostname, savedSession, suppressRaggedEofs });
@@ -341,25 +229,13 @@ export class SSLContext implements Disposable {
   }
 }
 
-function both<T>(first: (value: T) => void, second: ((value: T) => void) | undefined): (value: T) => void {
-  return second === undefined ? first : (value) => {
-    first(value);
-    second(value);
-  };
-}
-
-function checkChooser(name: string, choose: unknown, { serverSide }: TLSConfigOptions): void {
-  if (choose === undefined) return;
-  if (typeof choose !== "function") {
-    throw new TypeError(`Cannot use ${name}: expected a function, got ${typeName(choose)}`);
+/** Runs a callback; what it throws is the handshake's, and names it. */
+async function asking<T>(callback: string, ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (cause) {
+    throw callbackError(callback, cause);
   }
-  if (!serverSide) throw new TypeError(`Cannot use ${name}: it is for servers`);
-}
-
-async function loadTrust(caCerts: FileOrData | readonly FileOrData[]): Promise<Source[]> {
-  const list = Array.isArray(caCerts) ? caCerts : [caCerts];
-  if (list.length === 0) throw new TypeError("Cannot use caCerts: the list is empty");
-  return await Promise.all(list.map((one) => loadSource("caCerts", one)));
 }
 
 /**
@@ -399,12 +275,6 @@ export async function wrapSocket(conn: DuplexLike, options: WrapSocketOptions = 
   }
   using own = await SSLContext.create(given);
   return await own.wrapSocket(conn, rest);
-}
-
-/** The options of a context among those of {@linkcode wrapSocket}. */
-export function contextPart(options: WrapSocketOptions): ContextOptions {
-  const given = CONTEXT_OPTIONS.filter((name) => options[name] !== undefined);
-  return Object.fromEntries(given.map((name) => [name, options[name]]));
 }
 
 /**

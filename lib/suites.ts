@@ -56,6 +56,12 @@ const LEGACY_SIGALGS: ReadonlyMap<string, number> = new Map([
   ["rsa_pkcs1_sha1", 0x0201],
 ]);
 
+/** The IANA name of a signature scheme. */
+export function schemeName(id: number): string {
+  const all = [...SIGALGS, ...LEGACY_SIGALGS];
+  return all.find(([, known]) => known === id)?.[0] ?? `0x${id.toString(16).padStart(4, "0")}`;
+}
+
 /** A cipher suite of the core. */
 export interface Suite {
   /** IANA number. */

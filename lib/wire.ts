@@ -3,6 +3,8 @@
 import { giveBytes, takeBytes } from "./byte_pool.ts";
 import { type Bytes, concat, EMPTY } from "./bytes.ts";
 import type { ConnectionIO } from "./core.ts";
+import { Callbacks } from "./callbacks.ts";
+import type { TLSConfigOptions } from "./policy.ts";
 import { CODE } from "./errors.ts";
 import type { Tracer } from "./trace.ts";
 
@@ -28,10 +30,13 @@ export class Wire implements ConnectionIO {
   /** Bytes to send. */
   outputLength = 0;
   #output: Bytes = EMPTY;
+  /** The program's functions that the core calls. */
+  readonly callbacks: Callbacks | undefined;
   readonly #keyLog: ((line: string) => void) | undefined;
 
-  constructor(keyLog: ((line: string) => void) | undefined, readonly trace?: Tracer) {
-    this.#keyLog = keyLog;
+  constructor(options: TLSConfigOptions = {}, readonly trace?: Tracer) {
+    this.#keyLog = options.keyLog;
+    this.callbacks = Callbacks.of(options);
   }
 
   /** Adds received bytes. They are kept by reference while nothing else waits. */

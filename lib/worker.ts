@@ -9,13 +9,17 @@
 
 import type { HttpHandler, HttpServeOptions } from "./http.ts";
 import type { ClientConnected, StartServerOptions } from "./net.ts";
-import type { ConnectionFailure, ServerStats } from "./server.ts";
+import type { ConnectionFailure, Server, ServerStats } from "./server.ts";
 import { TicketKeyRing } from "./tickets.ts";
 import { typeName } from "./bytes.ts";
+import { wipe } from "./worker_context.ts";
 import { type Command, errorData, locks, type Report, type Start } from "./worker_messages.ts";
 
 /** What both kinds of server have. */
-type Running = AsyncDisposable & { readonly addr: Deno.Addr; readonly stats: ServerStats };
+type Running =
+  & AsyncDisposable
+  & Pick<Server, "setContext">
+  & { readonly addr: Deno.Addr; readonly stats: ServerStats };
 type Tell = (report: Report) => void;
 
 globalThis.addEventListener("message", (event) => begin((event as MessageEvent<Start>).data), { once: true });
@@ -27,13 +31,16 @@ function begin(start: Start): void {
   start.keys.fill(0);
   TicketKeyRing.share(ring); // with contexts that the handler's module makes, too
 
+  const loaded = Promise.withResolvers<boolean>(); // whether the module brings its own context
   let closing = false;
   let starting: Promise<Running> | undefined;
   let running: Running | undefined;
   const run = async () => {
-    const serve = await load(start, tell);
+    const { serve, hasContext } = await load(start, tell);
     if (closing) return;
-    running = await (starting = serve());
+    starting = serve();
+    loaded.resolve(hasContext);
+    running = await starting;
     tell({ type: "listening", addr: running.addr as Deno.NetAddr });
   };
   const close = async () => {
@@ -42,6 +49,15 @@ function begin(start: Start): void {
     await server?.[Symbol.asyncDispose]();
     ring[Symbol.dispose]();
     tell({ type: "closed", stats: running?.stats });
+  };
+
+  const setContext = async (ssl: Record<string, unknown>) => {
+    try {
+      if (await loaded.promise) throw new TypeError("Cannot use ssl: the handler's module exports its own");
+      await (await starting!).setContext(ssl);
+    } finally {
+      wipe({ ssl });
+    }
   };
 
   const onUncaught = (error: unknown) =>
@@ -57,6 +73,11 @@ function begin(start: Start): void {
       case "stats":
         tell({ type: "stats", id: data.id, stats: running?.stats });
         break;
+      case "context":
+        setContext(data.ssl).then(() => undefined, errorData).then((error) =>
+          tell({ type: "context", id: data.id, error })
+        );
+        break;
       case "close":
         close();
     }
@@ -68,8 +89,11 @@ function begin(start: Start): void {
   });
 }
 
-/** Loads what the server needs; what it returns starts it. */
-async function load({ kind, module, options, report }: Start, tell: Tell): Promise<() => Promise<Running>> {
+/** Loads what the server needs; `serve` starts it. */
+async function load(
+  { kind, module, options, report }: Start,
+  tell: Tell,
+): Promise<{ serve: () => Promise<Running>; hasContext: boolean }> {
   const { handler, own } = await importHandler(module);
   const { hostname, port, backlog } = options;
   const where = { hostname, port, reusePort: true, ...(backlog !== undefined && { backlog }) };
@@ -84,14 +108,14 @@ async function load({ kind, module, options, report }: Start, tell: Tell): Promi
     : await import("./net.ts").then(({ startServer }) => () =>
       startServer(handler as ClientConnected, all as StartServerOptions)
     );
-  const { keyfile } = (options.ssl ?? {}) as { keyfile?: unknown };
-  return async () => {
+  const serve = async () => {
     try {
       return await start();
     } finally {
-      if (keyfile instanceof Uint8Array) keyfile.fill(0); // the context has its own copy
+      wipe(options); // the context has its own copy
     }
   };
+  return { serve, hasContext: "ssl" in own };
 }
 
 async function importHandler(module: string): Promise<{ handler: unknown; own: object }> {

@@ -19,6 +19,7 @@ import {
 
 const START_TIMEOUT = 60; // seconds to load the handler's module and listen; a module may come from a slow network
 const STATS_TIMEOUT = 1; // seconds for an answer; longer: its JavaScript is busy
+const CONTEXT_TIMEOUT = 60; // seconds: it may still be starting
 const LAST_WORDS = 0.05; // seconds; a Worker's end can be known before its last messages are here
 
 /** What every worker of a server is made from. */
@@ -51,6 +52,7 @@ export class WorkerLink {
   readonly #ended = Promise.withResolvers<unknown>();
   readonly #watching = new AbortController();
   readonly #answers = new Map<number, () => void>();
+  readonly #refusals = new Map<number, Error>();
   readonly #timer: ReturnType<typeof setTimeout>;
   #asked = 0;
   #crash: unknown;
@@ -121,6 +123,10 @@ export class WorkerLink {
         this.stats = report.stats;
         this.#answers.get(report.id)?.();
         break;
+      case "context":
+        if (report.error !== undefined) this.#refusals.set(report.id, errorFrom(report.error));
+        this.#answers.get(report.id)?.();
+        break;
       case "closed":
         this.stats = report.stats;
         this.#worker.terminate();
@@ -147,6 +153,27 @@ export class WorkerLink {
     this.#tell({ type: "stats", id });
     await inTime(promise, STATS_TIMEOUT).catch(() => {});
     this.#answers.delete(id);
+  }
+
+  /** Has it go on with another context; throws what it says. One that has ended needs none. */
+  async setContext(ssl: unknown): Promise<void> {
+    if (this.#isOver) return;
+    const id = this.#asked++;
+    const transfer: ArrayBuffer[] = [];
+    const copy = copyForWorker("ssl", ssl, transfer) as Record<string, unknown>;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#answers.set(id, resolve);
+    this.#tell({ type: "context", id, ssl: copy }, transfer);
+    const late = () =>
+      new Error(`Cannot change a worker's context: no answer after ${CONTEXT_TIMEOUT} seconds`);
+    try {
+      await inTime(promise, CONTEXT_TIMEOUT, late);
+    } finally {
+      this.#answers.delete(id);
+    }
+    const error = this.#refusals.get(id);
+    this.#refusals.delete(id);
+    if (error !== undefined) throw error;
   }
 
   /** Asks it to accept no more, to finish what is under way, and to end. */

@@ -33,6 +33,7 @@ export interface Start {
 export type Command =
   | { readonly type: "keys"; readonly keys: Bytes }
   | { readonly type: "stats"; readonly id: number }
+  | { readonly type: "context"; readonly id: number; readonly ssl: Record<string, unknown> }
   | { readonly type: "close" };
 
 /** What a Worker tells. */
@@ -43,6 +44,7 @@ export type Report =
   | { readonly type: "failure"; readonly error: ErrorData; readonly failure: ConnectionFailure }
   | { readonly type: "uncaught"; readonly error: ErrorData; readonly stats: ServerStats | undefined }
   | { readonly type: "stats"; readonly id: number; readonly stats: ServerStats | undefined }
+  | { readonly type: "context"; readonly id: number; readonly error: ErrorData | undefined }
   | { readonly type: "closed"; readonly stats: ServerStats | undefined };
 
 /** Web Locks, which Deno 2.9 has, but not its types. */

@@ -16,14 +16,12 @@
 
 import { delay } from "./_std/async.js";
 import { assertSize } from "./byte_queue.ts";
-import { assertSeconds, type Bytes, typeName } from "./bytes.ts";
+import { assertSeconds, typeName } from "./bytes.ts";
 import { inTime } from "./deadline.ts";
-import { loadSource } from "./files.ts";
 import type { ListenOptions } from "./net.ts";
 import type { ServeOptions, ServerStats } from "./server.ts";
-import { type ContextOptions, SSLContext } from "./ssl.ts";
-import { TicketKeyRing } from "./tickets.ts";
-import { cannotCross, copyForWorker, type ServerKind } from "./worker_messages.ts";
+import { contextFor, wipe } from "./worker_context.ts";
+import { copyForWorker, type ServerKind } from "./worker_messages.ts";
 import { type Blueprint, WorkerLink } from "./worker_link.ts";
 
 /** Workers of one server: more than the processors of most machines; each has a core of some MB. */
@@ -74,7 +72,8 @@ export class WorkerServer<Stats extends ServerStats = ServerStats> implements As
    * does not wait for it learns of that as of any rejection that nobody handles: it ends the process.
    */
   readonly finished: Promise<void>;
-  readonly #blueprint: Blueprint;
+  #blueprint: Blueprint;
+  #swapping: Promise<void> | undefined;
   readonly #control: Control;
   readonly #links: Set<WorkerLink>;
   readonly #watch: Disposable;
@@ -162,6 +161,34 @@ export class WorkerServer<Stats extends ServerStats = ServerStats> implements As
       await inTime(Promise.all(links.map((link) => link.ended)), END_GRACE).catch(() => {});
       wipe(blueprint.options);
       throw error;
+    }
+  }
+
+  /**
+   * Has every worker go on with another context: see `Server.setContext()`. A worker that is started later has it, too.
+   *
+   * @param ssl The options of a context. What the handler's module exports as `options.ssl` goes over it, and cannot be replaced.
+   * @throws {TypeError} An option that cannot cross to a Worker, or another ring of tickets.
+   */
+  setContext(ssl: NonNullable<ServeOptions["ssl"]>): Promise<void> {
+    const before = this.#swapping?.catch(() => {});
+    return this.#swapping = (async () => {
+      await before;
+      await this.#setContext(ssl);
+    })();
+  }
+
+  async #setContext(ssl: NonNullable<ServeOptions["ssl"]>): Promise<void> {
+    if (this.#closing !== undefined) throw new TypeError("Cannot use ssl: the server is closed");
+    const { options: before, ring: keys } = this.#blueprint;
+    if (before.ssl === undefined) throw new TypeError("Cannot use ssl: the server was started without");
+    const { ring, ...context } = await contextFor(ssl, keys);
+    if (ring !== keys) throw new TypeError("Cannot use tickets: the workers keep the ring that they have");
+    this.#blueprint = { ...this.#blueprint, options: { ...before, ...context } };
+    try {
+      await Promise.all([...this.#links].map((link) => link.setContext(context.ssl)));
+    } finally {
+      wipe(before);
     }
   }
 
@@ -302,35 +329,6 @@ export function assertSharing(): void {
       'Cannot share a port: start Deno with --unstable-net, or with "unstable": ["net"] in deno.json',
     );
   }
-}
-
-/** What the workers need for TLS: the files read once, so that all have the same; the ring of tickets on its own. */
-async function contextFor(
-  ssl: ServeOptions["ssl"],
-): Promise<{ ring: TicketKeyRing; ssl?: Omit<ContextOptions, "serverSide"> }> {
-  if (ssl === undefined) return { ring: TicketKeyRing.shared() };
-  if (ssl instanceof SSLContext) throw cannotCross("ssl", "an SSLContext");
-  const { tickets, certfile, keyfile, caCerts, ...rest } = ssl;
-  copyForWorker("ssl", rest, []);
-  (await SSLContext.create({ ...ssl, serverSide: true }))[Symbol.dispose](); // options that are wrong fail here
-  const load = async (name: string, value: unknown): Promise<Bytes> => (await loadSource(name, value)).bytes;
-  const trust = caCerts === undefined ? [] : Array.isArray(caCerts) ? caCerts : [caCerts];
-  return {
-    ring: tickets instanceof TicketKeyRing ? tickets : TicketKeyRing.shared(),
-    ssl: {
-      ...rest,
-      ...(tickets === false && { tickets }),
-      ...(certfile !== undefined && { certfile: await load("certfile", certfile) }),
-      ...(keyfile !== undefined && { keyfile: await load("keyfile", keyfile) }),
-      ...(caCerts !== undefined && { caCerts: await Promise.all(trust.map((one) => load("caCerts", one))) }),
-    },
-  };
-}
-
-/** Wipes our copy of the key. */
-function wipe({ ssl }: Blueprint["options"]): void {
-  const { keyfile } = (ssl ?? {}) as { keyfile?: unknown };
-  if (keyfile instanceof Uint8Array) keyfile.fill(0);
 }
 
 const NONE: ServerStats = {

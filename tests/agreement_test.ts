@@ -2,7 +2,7 @@
 import { assertEquals } from "@std/assert";
 import { OPTION } from "../lib/configure.ts";
 import { PSK_MAX } from "../lib/policy.ts";
-import { FACT_ORDER } from "../lib/connection.ts";
+import { FACT_ORDER, PAUSED } from "../lib/connection.ts";
 import { KEYS_MAX } from "../lib/tickets.ts";
 
 const read = (path: string) => Deno.readTextFileSync(new URL(path, import.meta.url));
@@ -30,4 +30,8 @@ Deno.test("KEYS_MAX is as many ticket keys as the glue holds", () => {
 
 Deno.test("PSK_MAX is what mbedTLS is built for", () => {
   assertEquals(PSK_MAX, define(config, "MBEDTLS_PSK_MAX_LEN"));
+});
+
+Deno.test("PAUSED is what connection_handshake() returns for a pause", () => {
+  assertEquals(PAUSED, define(header, "HANDSHAKE_PAUSED"));
 });

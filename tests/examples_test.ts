@@ -13,6 +13,24 @@ Deno.test("examples/mutual_tls.ts lets in only whom its authority has signed", a
   assertEquals(grep(text, /^ {2}server: SSL\w*Error: /).length, 2, text);
 });
 
+Deno.test("examples/renew_certificate.ts shows each host's certificate, a renewed one too, and drops nobody", async () => {
+  await using folder = await Folder.create();
+  const text = await folder.run("renew_certificate.ts");
+  const shown = grep(text, /^[ab]\.test: certificate \w+$/);
+  assertEquals(shown.map((line) => line.slice(0, 6)), ["a.test", "a.test", "b.test"]);
+  assertEquals([new Set(shown).size, grep(text, /^still here$/).length], [3, 3], text);
+});
+
+Deno.test("examples/trust_on_first_use.ts remembers a key, and refuses another one", async () => {
+  await using folder = await Folder.create();
+  const text = await folder.run("trust_on_first_use.ts");
+  assertMatch(text, /^The first time:\n {2}new: localhost has the key sha256\/\/\S+\n {2}21\.5 degrees\n/);
+  assertMatch(
+    text,
+    /^The second time:\n {2}21\.5 degrees\nAnother key in its place:\n {2}SSLCertVerificationError: /m,
+  );
+});
+
 Deno.test("examples/starttls_server.ts upgrades CPython's smtplib and openssl s_client", async () => {
   await using folder = await Folder.create();
   await using server = await folder.serve("starttls_server.ts");

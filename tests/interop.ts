@@ -82,7 +82,7 @@ export interface Served extends Omit<PeerInfo, "sni"> {
 
 /** Options of {@linkcode tlsioServer}. */
 export interface TlsioServerOptions extends ContextOptions {
-  /** A certificate of `certs/` with its key. @default {"ec", with psk: none} */
+  /** A certificate of `certs/` with its key. @default {"ec"; none with psk, pskCallback or certificates} */
   identity?: string;
   /** Serves a connection instead of `handleProtocol()`. */
   handler?: (reader: StreamReader, writer: Writer, socket: SSLSocket) => Promise<void>;
@@ -139,7 +139,8 @@ class Log<T> {
 
 /** Starts tlsio's server with the protocol of `peers/protocol.ts`; it ends with its scope. */
 export async function tlsioServer(options: TlsioServerOptions = {}): Promise<TlsioServer> {
-  const { identity = options.psk === undefined ? "ec" : undefined, handler, ...given } = options;
+  const needsNone = options.psk ?? options.pskCallback ?? options.certificates;
+  const { identity = needsNone === undefined ? "ec" : undefined, handler, ...given } = options;
   const served = new Log<Served>();
   const failures = new Log<{ error: unknown; phase: ConnectionFailure["phase"] }>();
   const files = identity === undefined ? undefined : filesOf(identity);

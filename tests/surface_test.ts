@@ -7,27 +7,30 @@ import * as socket from "../socket.ts";
 
 /** Names that exist at run time. */
 const VALUES = `
-  CERT_NONE CERT_OPTIONAL CERT_REQUIRED ClientHello IncompleteReadError LimitOverrunError MemoryBIO MemorySessionStore Purpose SSLBio
+  CERT_NONE CERT_OPTIONAL CERT_REQUIRED Certificate ClientHello IncompleteReadError LimitOverrunError MemoryBIO MemorySessionStore Purpose SSLBio
   SSLCertVerificationError SSLContext SSLEOFError SSLError SSLObject SSLSession SSLSocket Server StreamReader StreamWriter
-  TLSConfig TLSVersion TicketKeyRing WorkerServer certTimeToSeconds createCertificate createDefaultContext derToPem getServerCertificate openConnection openStreams openUnixConnection
-  peerCertificate pemToDer saveSession startServer startUnixServer toDuplex wrapSocket`;
+  TLSConfig TLSVersion TicketKeyRing WorkerServer certTimeToSeconds createCertificate createDefaultContext derToPem getServerCertificate
+  openConnection openStreams openUnixConnection
+  peerCertificate pemToDer publicKeyPin saveSession startServer startUnixServer toDuplex wrapSocket`;
 
 /** Names of types alone. */
 const TYPES = `
-  Alert AlpnCallback AlpnOffer Bytes CertReqs CertificateAddresses CertificateOptions ChannelBindingType Cipher CipherInfo ClientConnected ConnectionFailure
-  ConnectionHandler ContextOptions Credential Duplex DuplexLike EphemeralKeyInfo FileOrData GetConfigForClient HasDuplex
-  KeyType ListenOptions MemorySessionStoreOptions NameAttribute OpenConnectionOptions OpenOptions
-  OpenUnixConnectionOptions PeerCertificate PolicyOptions SSLErrorInit SSLErrorKind ServeOptions
-  ServerCertificateOptions ServerStats SessionFacts SessionStats SessionStore SocketOptions Source StartServerOptions StartTlsOptions StartUnixServerOptions
-  Stored StreamOptions StreamPair Suite TLSConfigOptions TLSNumber TicketEvent TicketKeyRingOptions TicketRefusal TraceContent TraceEvent TryOutcome WorkerOptions
+  Alert AlpnCallback AlpnOffer Bytes CertReqs CertificateAddresses CertificateFiles CertificateOptions ChannelBindingType Cipher CipherInfo ClientConnected ClientInfo ConnectionFailure ConnectionHandler
+  ConnectionState ContextOptions Credential Duplex DuplexLike EphemeralKeyInfo FileOrData GetCertificate GetConfigForClient HasDuplex
+  KeyType ListenOptions MemorySessionStoreOptions NameAttribute OnUnknownPeer OpenConnectionOptions OpenOptions
+  OpenUnixConnectionOptions OwnCredential PeerCertificate PeerPolicyOptions PolicyOptions PskCallback SSLErrorInit SSLErrorKind ServeOptions
+  ServerCertificateOptions ServerStats SessionFacts SessionStats SessionStore SignHash SocketOptions Source StartServerOptions StartTlsOptions StartUnixServerOptions
+  Stored StreamOptions StreamPair Suite TLSConfigOptions TLSNumber TicketEvent TicketKeyRingOptions TicketRefusal TraceContent TraceEvent TryOutcome VerifyCallback VerifyConnection
+  WorkerOptions
   WorkerStats WrapSocketOptions Writer`;
 
 /** Names that `./engine` exports, with its types. */
 const ENGINE_VALUES = `
   BaseEngine CERT_NONE CERT_OPTIONAL CERT_REQUIRED CORE_EXPORTS CORE_IMPORTS ClientHello Core PcapWriter TLSConfig TLSEngine readClientHello`;
 const ENGINE_TYPES = `
-  Bytes CertReqs Cipher ClientHelloOutcome ConnectionIO CoreExports CoreOptions CoreTable EngineState HandshakeOutcome PcapWriterOptions PolicyOptions
-  ReadOutcome Source TLSConfigOptions TLSEngineOptions TapOptions TraceContent TraceEvent Tracer`;
+  Bytes CertReqs Cipher ClientHelloOutcome ConnectionIO ConnectionState CoreCallbacks CoreExports CoreOptions CoreTable EngineState HandshakeOutcome
+  OnUnknownPeer OwnCredential PcapWriterOptions PeerPolicyOptions PolicyOptions PskCallback ReadOutcome SignHash Source TLSConfigOptions
+  TLSEngineOptions TapOptions TraceContent TraceEvent Tracer VerifyCallback VerifyConnection`;
 
 /** Names that `./http` exports, with its types. */
 const HTTP_VALUES = "HttpServer serve";
@@ -51,18 +54,19 @@ const MEMBERS: Record<string, string> = {
     `abort cipher clientSigalg close closeWrite exportKeyingMaterial getCertificate getChannelBinding getEphemeralKeyInfo getUnverifiedChain getVerifiedChain
     getpeercert group handshake localAddr pending read readable ready remoteAddr selectedAlpnProtocol serverHostname serverSigalg
     session sessionReused setBlocking setTimeout sharedCiphers sharedSigalgs tryHandshake tryRead tryWrite unwrap verifyFlags verifyMessage version writable write`,
-  TLSConfig: "acquire assertHost release speaks stats suites",
+  TLSConfig: "acquire assertHost release speaks stats suites tally withCertificate",
   TLSEngine:
-    `alpnProtocol assertUsable chooseAlpn cipher closeNotify config error exportKeyingMaterial extendedMasterSecret fail finished forgetSession group handshake
+    `accept alpnProtocol assertUsable chooseAlpn cipher closeNotify config connectionState distrust error exportKeyingMaterial extendedMasterSecret fail finished forgetSession group handshake
     handshakeDone hasRecords maxWrite ownCertificate peerCertificates pending read receive receiveEof refuse run serverName session sessionReused setState sharedSigalgs sharedSuites signatureSchemes state
     takeRecords takeUnread updateKey useConfig verifiedChain verifyFlags verifyMessage version wantsRecords wire write`,
   TicketKeyRing: ".from .share .shared generation keys load rotate size toBytes watch",
   PcapWriter: "tap toBytes truncated",
   Core:
-    `.shared alloc allocated check collect connect defaultTrust disconnect free int32s memory retired sha256 text verifyText
+    `.idle .shared alloc allocated check collect connect defaultTrust disconnect free int32s memory retired sha256 text verifyText
     version with`,
-  Server: ".start abortClients abortHandshakes close closeClients isServing serveForever sockets waitClosed",
-  WorkerServer: ".start abort close isServing serveForever stats",
+  Server:
+    ".start abortClients abortHandshakes close closeClients isServing serveForever setContext sockets waitClosed",
+  WorkerServer: ".start abort close isServing serveForever setContext stats",
   Socket:
     `accept bind close connect duplex listen localAddr makefile pollEvents read readinto readline recv remoteAddr send sendall
     setblocking setsockopt settimeout subscribe write`,

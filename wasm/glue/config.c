@@ -41,6 +41,7 @@ config *EXPORT(config_new)(int is_server)
     c->magic = CONFIG_MAGIC;
     c->profile = mbedtls_x509_crt_profile_default;
     mbedtls_ssl_config_init(&c->ssl);
+    mbedtls_x509_crl_init(&c->crls);
     mbedtls_ssl_cache_init(&c->cache);
     int endpoint = is_server ? MBEDTLS_SSL_IS_SERVER : MBEDTLS_SSL_IS_CLIENT;
     if (mbedtls_ssl_config_defaults(&c->ssl, endpoint, MBEDTLS_SSL_TRANSPORT_STREAM,
@@ -57,6 +58,13 @@ config *EXPORT(config_new)(int is_server)
     return c;
 }
 
+static void credential_free(credential *old)
+{
+    mbedtls_pk_free(&old->key);
+    mbedtls_x509_crt_free(&old->chain);
+    mbedtls_free(old);
+}
+
 static void ticket_keys_free(config *c)
 {
     for (size_t i = 0; i < c->ticket_key_count; i++) mbedtls_gcm_free(&c->ticket_keys[i].gcm);
@@ -70,10 +78,9 @@ void EXPORT(config_free)(config *c)
     while (c->credentials != NULL) {
         credential *first = c->credentials;
         c->credentials = first->next;
-        mbedtls_pk_free(&first->key);
-        mbedtls_x509_crt_free(&first->chain);
-        mbedtls_free(first);
+        credential_free(first);
     }
+    mbedtls_x509_crl_free(&c->crls);
     ticket_keys_free(c);
     mbedtls_ssl_config_free(&c->ssl);
     mbedtls_ssl_cache_free(&c->cache);
@@ -87,13 +94,7 @@ void EXPORT(config_free)(config *c)
 
 /* ---- Identity -------------------------------------------------------------------------------------- */
 
-/*
- * Adds a certificate chain with its key. A PEM input must count its terminating NUL.
- * Returns 0, or a negative code with *at: 0, the chain did not parse; 1, the key did not; 2, they do not match.
- */
-int EXPORT(config_add_credential)(config *c, const unsigned char *chain, size_t chain_len,
-                                  const unsigned char *key, size_t key_len,
-                                  const unsigned char *password, size_t password_len, int32_t *at)
+int add_credential(config *c, const unsigned char *chain, size_t len, get_key *get, const void *source, int32_t *at)
 {
     CHECK_CONFIG(c);
     credential *new = mbedtls_calloc(1, sizeof(*new));
@@ -102,30 +103,46 @@ int EXPORT(config_add_credential)(config *c, const unsigned char *chain, size_t 
     mbedtls_pk_init(&new->key);
 
     *at = 0;
-    int ret = mbedtls_x509_crt_parse(&new->chain, chain, chain_len);
+    int ret = mbedtls_x509_crt_parse(&new->chain, chain, len);
     if (ret > 0) ret = MBEDTLS_ERR_X509_INVALID_FORMAT; /* some of the certificates did not parse */
-    if (ret != 0) goto fail;
-
-    *at = 1;
-    ret = mbedtls_pk_parse_key(&new->key, key, key_len, password_len == 0 ? NULL : password, password_len,
-                               tlsio_rng, NULL);
-    if (ret != 0) goto fail;
-
-    *at = 2;
-    ret = mbedtls_pk_check_pair(&new->chain.pk, &new->key, tlsio_rng, NULL);
-    if (ret != 0) goto fail;
-    ret = mbedtls_ssl_conf_own_cert(&c->ssl, &new->chain, &new->key);
-    if (ret != 0) goto fail;
-
+    if (ret == 0) ret = get(new, source, at);
+    if (ret == 0) ret = mbedtls_ssl_conf_own_cert(&c->ssl, &new->chain, &new->key);
+    if (ret != 0) {
+        credential_free(new);
+        return ret;
+    }
     new->next = c->credentials;
     c->credentials = new;
     return 0;
+}
 
-fail:
-    mbedtls_pk_free(&new->key);
-    mbedtls_x509_crt_free(&new->chain);
-    mbedtls_free(new);
-    return ret;
+typedef struct {
+    const unsigned char *key, *password;
+    size_t key_len, password_len;
+} key_source;
+
+static int parse_key(credential *new, const void *p_source, int32_t *at)
+{
+    const key_source *source = p_source;
+    *at = 1;
+    int ret = mbedtls_pk_parse_key(&new->key, source->key, source->key_len,
+                                   source->password_len == 0 ? NULL : source->password, source->password_len,
+                                   tlsio_rng, NULL);
+    if (ret != 0) return ret;
+    *at = 2;
+    return mbedtls_pk_check_pair(&new->chain.pk, &new->key, tlsio_rng, NULL);
+}
+
+/*
+ * Adds a certificate chain with its key, behind those that are there. A PEM input must count its terminating NUL.
+ * Returns 0, or a negative code with *at: 0, the chain did not parse; 1, the key did not; 2, they do not match.
+ */
+int EXPORT(config_add_credential)(config *c, const unsigned char *chain, size_t chain_len,
+                                  const unsigned char *key, size_t key_len,
+                                  const unsigned char *password, size_t password_len, int32_t *at)
+{
+    const key_source source = { key, password, key_len, password_len };
+    return add_credential(c, chain, chain_len, parse_key, &source, at);
 }
 
 /* The trust must outlive the config. */

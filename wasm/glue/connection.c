@@ -82,6 +82,8 @@ int on_hello(mbedtls_ssl_context *ssl)
 static int on_verify(void *p_conn, mbedtls_x509_crt *crt, int depth, uint32_t *flags)
 {
     connection *conn = p_conn;
+    if (conn->chain_done) conn->chain_len = 0;
+    conn->chain_done = depth == 0;
     if (depth < CHAIN_MAX) {
         conn->chain[depth] = crt;
         if ((size_t) depth >= conn->chain_len) conn->chain_len = (size_t) depth + 1;
@@ -90,7 +92,7 @@ static int on_verify(void *p_conn, mbedtls_x509_crt *crt, int depth, uint32_t *f
         *flags &= ~(uint32_t) MBEDTLS_X509_BADCERT_CN_MISMATCH;
         if (conn->check_name && !name_matches(conn, crt)) *flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
     }
-    return 0;
+    return judge_certificate(conn, crt, depth, flags);
 }
 
 /* ---- Life ------------------------------------------------------------------------------------------ */
@@ -240,17 +242,23 @@ static int end(connection *conn, int ret)
     return ret;
 }
 
-/* Goes as far as the received records allow. Returns 0 when the handshake is over. */
+/* Goes as far as the received records allow. Returns 0 when the handshake is over, or HANDSHAKE_PAUSED. */
 int EXPORT(connection_handshake)(connection *conn)
 {
     CHECK_CONNECTION(conn);
     int ret = begin(conn);
     while (ret == 0 && conn->ssl.state != MBEDTLS_SSL_HANDSHAKE_OVER) {
-        if (conn->ssl.state == MBEDTLS_SSL_HANDSHAKE_WRAPUP && conn->ssl.handshake != NULL) note_handshake(conn);
+        int before = conn->ssl.state;
+        if (before == MBEDTLS_SSL_HANDSHAKE_WRAPUP && conn->ssl.handshake != NULL) note_handshake(conn);
         use_alert_keys(&conn->ssl);
         expect_fragment_length(&conn->ssl);
         drop_session_of_other_suite(conn);
         ret = mbedtls_ssl_handshake_step(&conn->ssl);
+        if (ret == 0 && (conn->config->options & OPTION_JUDGE) != 0 && !conn->judged && has_proved(&conn->ssl, before)) {
+            conn->judged = 1;
+            note_handshake(conn);
+            ret = HANDSHAKE_PAUSED;
+        }
     }
     if (ret == 0) end_handshake(conn);
     return end(conn, ret);
@@ -380,7 +388,8 @@ static int give(unsigned char *out, size_t size, const unsigned char *bytes, siz
 int EXPORT(connection_peer)(const connection *conn, size_t index, unsigned char *out, size_t size)
 {
     CHECK_CONNECTION(conn);
-    const mbedtls_x509_crt *crt = conn->ssl.session == NULL ? NULL : conn->ssl.session->peer_cert;
+    const mbedtls_ssl_session *session = conn->ssl.session == NULL ? conn->ssl.session_negotiate : conn->ssl.session;
+    const mbedtls_x509_crt *crt = session == NULL ? NULL : session->peer_cert;
     if (crt == NULL && index == 0 && conn->facts[FACT_RESUMED]) {
         return give(out, size, conn->ticket_peer, conn->ticket_peer_len);
     }

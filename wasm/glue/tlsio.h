@@ -22,6 +22,7 @@
 #include "mbedtls/platform_util.h"
 #include "mbedtls/ssl.h"
 #include "mbedtls/ssl_cache.h"
+#include "mbedtls/x509_crl.h"
 #include "mbedtls/x509_crt.h"
 
 #define EXPORT(name) __attribute__((export_name(#name))) name
@@ -50,6 +51,18 @@ IMPORT(key_log) void key_log(connection *conn, int type, const unsigned char *se
  */
 IMPORT(trace) void trace(connection *conn, int received, int type, int code, size_t len, int encrypted);
 
+/* Judges one certificate of the peer's chain; depth 0 is the leaf. Returns 0 to go on, anything else to give up. */
+IMPORT(verify_certificate) int verify_certificate(connection *conn, const unsigned char *der, size_t len, int depth);
+/* Looks up the pre-shared key of an identity. Returns its length, at most `size`; 0: there is none. */
+IMPORT(psk_key) int psk_key(connection *conn, const unsigned char *identity, size_t len, unsigned char *key,
+                            size_t size);
+/*
+ * Has a private key that is not ours sign a hash by a TLS 1.3 SignatureScheme: `signer` says which key. Returns the
+ * length of the signature (RSA's, or the DER of an ECDSA one), at most `size`; or 0: it did not sign.
+ */
+IMPORT(sign_hash) int sign_hash(connection *conn, int signer, int scheme, const unsigned char *hash, size_t len,
+                                unsigned char *signature, size_t size);
+
 /* ---- platform.c ------------------------------------------------------------------------------------ */
 
 /* Set when there was no memory for a block. Who wants to know clears it before. */
@@ -73,6 +86,7 @@ typedef struct {
 typedef struct credential {
     mbedtls_x509_crt chain;
     mbedtls_pk_context key;
+    int signer; /* which of the host's keys signs, when `key` holds the public half alone */
     struct credential *next;
 } credential;
 
@@ -82,6 +96,10 @@ enum {
     OPTION_SHA1 = 4,              /* accept certificates signed with SHA-1 */
     OPTION_KEY_LOG = 8,           /* call key_log() */
     OPTION_CLIENT_ORDER = 16,     /* server: the client's order of suites decides */
+    OPTION_JUDGE = 32,            /* pause once the peer has proved who it is */
+    OPTION_VERIFY_EACH = 64,      /* call verify_certificate() */
+    OPTION_CRL_LEAF = 128,        /* there must be a CRL of the leaf's issuer */
+    OPTION_CRL_CHAIN = 256,       /* likewise of each issuer in the chain */
 };
 
 /* Trusted certificates: many configs may share them, as the default roots are. */
@@ -96,6 +114,7 @@ struct config {
     mbedtls_ssl_config ssl;
     mbedtls_x509_crt_profile profile;
     credential *credentials;
+    mbedtls_x509_crl crls;
     mbedtls_ssl_cache_context cache;
     int cache_full; /* sessions that had to leave it for others */
     /* Lists that mbedTLS keeps pointers to. */
@@ -115,6 +134,11 @@ struct config {
 #define CONFIG_MAGIC 0x43464731u
 #define CHECK_CONFIG(c) \
     do { if ((c) == NULL || (c)->magic != CONFIG_MAGIC) return MBEDTLS_ERR_SSL_BAD_INPUT_DATA; } while (0)
+
+/* Puts the key of a new credential into it. Returns 0, or a negative code; *at says where it failed. */
+typedef int get_key(credential *new, const void *source, int32_t *at);
+/* Adds a certificate chain, and the key that `get` makes of `source`, behind those that are there. */
+int add_credential(config *c, const unsigned char *chain, size_t len, get_key *get, const void *source, int32_t *at);
 
 /* ---- connection.c ---------------------------------------------------------------------------------- */
 
@@ -171,6 +195,7 @@ struct connection {
     /* The chain that verified, leaf first; the certificates belong to the session and the config. */
     const mbedtls_x509_crt *chain[CHAIN_MAX];
     size_t chain_len;
+    int chain_done; /* the leaf was seen: what comes next begins another chain, in a renegotiation */
     int ticket_suite; /* TLS 1.2 server: that of the session in the client's ticket */
     /* TLS 1.3 server: what the ticket said of a client that sends no certificate when it resumes. */
     unsigned char *ticket_peer;
@@ -180,6 +205,8 @@ struct connection {
     int key_updates;   /* received since the last data */
     int empty_records; /* likewise */
     int at_end;        /* the stream has ended */
+    int unknown_psk;   /* server: there was no key for an identity that the client named */
+    int judged;        /* the handshake has paused for OPTION_JUDGE */
     int traced;        /* call trace() */
     /* The counter of received records, while the connection has no buffers: mbedTLS keeps it there. */
     unsigned char in_ctr[MBEDTLS_SSL_SEQUENCE_NUMBER_LEN];
@@ -201,6 +228,15 @@ int on_hello(mbedtls_ssl_context *ssl);
 void note_signature(connection *conn, int received);
 /* Keeps what a server and its client both have. Returns 0, or a negative code. */
 int note_shared(connection *conn);
+
+/* ---- policy.c -------------------------------------------------------------------------------------- */
+
+#define HANDSHAKE_PAUSED 1 /* of connection_handshake(): call it again to go on, or send an alert */
+
+/* Whether the step that began in state `before` has completed the peer's proof of who it is. */
+int has_proved(const mbedtls_ssl_context *ssl, int before);
+/* The host's say about a certificate: a callback of its own, and whether there must be a CRL. */
+int judge_certificate(connection *conn, const mbedtls_x509_crt *crt, int depth, uint32_t *flags);
 
 /* ---- idle.c ---------------------------------------------------------------------------------------- */
 

@@ -150,6 +150,10 @@ int __wrap_mbedtls_ssl_handle_pending_alert(mbedtls_ssl_context *ssl)
         if (ssl->alert_type == MBEDTLS_SSL_ALERT_MSG_NO_CERT && ssl->tls_version == MBEDTLS_SSL_VERSION_TLS1_3) {
             ssl->alert_type = ALERT_CERTIFICATE_REQUIRED;
         }
+        if (active != NULL && active->unknown_psk && ssl->alert_type == MBEDTLS_SSL_ALERT_MSG_MISSING_EXTENSION) {
+            ssl->alert_type = MBEDTLS_SSL_ALERT_MSG_UNKNOWN_PSK_IDENTITY; /* what is missing is another way than by a key */
+            ssl->alert_reason = MBEDTLS_ERR_SSL_UNKNOWN_IDENTITY;
+        }
         if (active != NULL) active->facts[FACT_ALERT_SENT] = ssl->alert_type;
     }
     return __real_mbedtls_ssl_handle_pending_alert(ssl);

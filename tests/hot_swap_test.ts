@@ -219,7 +219,13 @@ const OWN_CONTEXT = new URL("./workers/own_context.ts", import.meta.url);
 test("WorkerServer.setContext(): every worker has it, under load; what cannot cross is named", async () => {
   const [first, second] = [renewed(), renewed()];
   const options: HttpServeOptions = { hostname: "127.0.0.1", port: 0 };
-  await using server = await serve(HTTP, { ...options, workers: 2, ssl: { certificates: [first] } });
+  let crashes = 0;
+  await using server = await serve(HTTP, {
+    ...options,
+    workers: 2,
+    ssl: { certificates: [first] },
+    onConnectionError: (_, { phase }) => void (phase === "worker" && crashes++),
+  });
   const show = async () => {
     const socket = await wrapSocket(await dial(server), CLIENT);
     const serial = serialShown(socket);
@@ -239,6 +245,19 @@ test("WorkerServer.setContext(): every worker has it, under load; what cannot cr
   await load;
   assertEquals(new Set(after), new Set([serialOf(second.certfile)]));
   assertEquals((await server.stats()).handshakeFailures, 0);
+
+  // A worker that is started in place of one that has crashed has it, too.
+  using http = Deno.createHttpClient({ caCerts: [ROOT.certificate] });
+  await fetch(`https://localhost:${server.addr.port}/crash`, { client: http }).catch(() => {});
+  for (;;) {
+    const { restarts, workers } = await server.stats();
+    if (restarts === 1 && workers === 2) break;
+  }
+  assertEquals(crashes, 1);
+  assertEquals(
+    new Set(await Promise.all(Array.from({ length: 24 }, show))),
+    new Set([serialOf(second.certfile)]),
+  );
 
   using ring = new TicketKeyRing();
   using context = await SSLContext.create({ serverSide: true, ...first });

@@ -1,11 +1,24 @@
 /** alpnCallback: the application protocol of each client, chosen when its ClientHello has been read. */
 import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
-import { type AlpnCallback, type AlpnOffer, MemoryBIO, SSLContext, SSLError } from "tlsio";
+import type { AlpnCallback, AlpnOffer, SSLSession } from "tlsio";
+import { Certificate, MemoryBIO, peerCertificate, SSLContext, SSLError } from "tlsio";
+import { certFile } from "./peers.ts";
+import { pipe } from "./pipe.ts";
 import { tlsioServer } from "./interop.ts";
 import { ROOTS } from "./interop.ts";
 import { run } from "./peers.ts";
 import { configs, EnginePair, fixedCore } from "./pair.ts";
-import { assertKind, assertTalk, closeBoth, pair, SERVER, SHORT, test, VERSIONS } from "./sockets.ts";
+import {
+  assertKind,
+  assertTalk,
+  closeBoth,
+  pair,
+  SERVER,
+  SHORT,
+  test,
+  VERSIONS,
+  wrapBoth,
+} from "./sockets.ts";
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -107,6 +120,33 @@ test("alpnCallback: that of the context which getConfigForClient chose is asked"
   });
   assertEquals(client.selectedAlpnProtocol(), "h2");
   await closeBoth(client, server);
+});
+
+test("alpnCallback, sessionStats: beside getCertificate, whose configs count as their context", async () => {
+  const own = await Certificate.load({ certfile: certFile("p384.pem"), keyfile: certFile("p384.key") });
+  using context = await SSLContext.create({
+    ...SERVER,
+    sslVersion: VERSIONS["TLSv1.2"],
+    tickets: false,
+    getCertificate: () => own,
+    alpnCallback: () => "h2",
+  });
+  let savedSession: SSLSession | undefined;
+  for (let i = 0; i < 3; i++) {
+    const ends = await wrapBoth(...pipe(), {
+      client: { alpnProtocols: ["http/1.1", "h2"], ...(savedSession && { savedSession }) },
+      server: { context },
+    });
+    assertEquals(ends[0].selectedAlpnProtocol(), "h2");
+    assertEquals(
+      ends[0].getpeercert()?.subject,
+      peerCertificate(await Deno.readFile(certFile("p384.pem"))).subject,
+    );
+    savedSession = ends[0].session;
+    await closeBoth(...ends);
+  }
+  const { accept, acceptGood, hits, number, cacheFull } = context.sessionStats();
+  assertEquals([accept, acceptGood, hits, number, cacheFull], [3, 3, 2, 1, 0]);
 });
 
 test("alpnCallback: 200 clients at once, each gets its own", async () => {

@@ -88,7 +88,10 @@ export interface PolicyOptions extends PeerPolicyOptions {
   tickets?: TicketKeyRing | false;
   /** Server, TLS 1.3: how many tickets a client gets after a handshake, 0 to 16; each can be used once. @default {2} */
   numTickets?: number;
-  /** Server: is told what became of each client's ticket, and of those that it was given, when its handshake is over. */
+  /**
+   * Server: is told what became of each client's ticket, and which it was given, when its handshake is over. What it throws
+   * is the process's, as of a timer: the connection goes on.
+   */
   onTicket?: (event: TicketEvent) => void;
   /** Server: sessions to keep for TLS 1.2 clients without tickets; 0: none. @default {256} (as rustls) */
   sessionCacheSize?: number;

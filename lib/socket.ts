@@ -29,7 +29,7 @@ export interface SocketOptions {
   savedSession?: SSLSession | Uint8Array;
   /**
    * Client: is told of each session as it comes, Node's event `session`: after a TLS 1.2 handshake; in TLS 1.3 with the data
-   * that is read, once for each ticket.
+   * that is read, once for each ticket. What it throws is the process's, as of a timer.
    */
   onSession?: (session: SSLSession) => void;
   /** `true`: complete the handshake before the socket is given; `false`: at the first use. @default {true} */

@@ -191,6 +191,34 @@ for (const [version, sslVersion] of VERSIONS) {
   });
 }
 
+Deno.test("onTicket: a ticket of another version, and one of a suite that is not to be used, are refused as such", () => {
+  using ring = fixedRing(1, clock);
+  using server = new Listener({ tickets: ring });
+  const sessions = VERSIONS.map(([, sslVersion]) => {
+    using client = new TLSConfig(clientOptions({ sslVersion }), core);
+    return server.connect(client).session;
+  });
+  server.take();
+  using client = new TLSConfig(clientOptions({}), core);
+  for (const [i, [version]] of VERSIONS.entries()) { // a client offers the version of its session
+    const mixed = withTicket(sessions[i]!, ticketOf(sessions[1 - i]!));
+    assertEquals(server.connect(client, mixed).reused, false);
+    assertEquals(server.take()[0], "refused version", version);
+  }
+
+  const [, sslVersion] = VERSIONS[0];
+  const [first, second] = [
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+  ];
+  using both = new TLSConfig(clientOptions({ sslVersion, ciphers: [first!, second!] }), core);
+  using before = new Listener({ sslVersion, tickets: ring, ciphers: [first!] });
+  using after = new Listener({ sslVersion, tickets: ring, ciphers: [second!] });
+  const { session } = before.connect(both);
+  assertEquals(after.connect(both, session).reused, false);
+  assertEquals(after.take(), ["refused unsuitable", "issued 1"]);
+});
+
 Deno.test("sessionStats: the cache of session ids, when it is full and when they expire (TLSv1.2)", () => {
   const [, sslVersion] = VERSIONS[0];
   const options = { sslVersion, tickets: false, sessionCacheSize: 2 } as const;

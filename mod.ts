@@ -92,7 +92,8 @@ export {
   type SessionStore,
   type Stored,
 } from "./lib/session_store.ts";
-export { type SocketOptions, SSLSocket } from "./lib/socket.ts";
+export { SSLSocket } from "./lib/socket.ts";
+export type { SocketOptions } from "./lib/socket_options.ts";
 export { type ChannelBindingType, type EphemeralKeyInfo, SSLObject } from "./lib/object.ts";
 export { MemoryBIO, SSLBio } from "./lib/memory_bio.ts";
 export type { TryOutcome } from "./lib/nonblocking.ts";

@@ -7,7 +7,9 @@
 
 import { type Bytes, EMPTY, encodeText } from "./bytes.ts";
 import type { TLSConfig } from "./config.ts";
+import { IO_SIZE } from "./core.ts";
 import { Connection, type Facts, PAUSED } from "./connection.ts";
+import { EARLY } from "./early_data.ts";
 import { type Cipher, type EngineState, type HandshakeOutcome, moved } from "./engine_state.ts";
 import {
   alertForCode,
@@ -19,7 +21,7 @@ import {
   verifyError,
 } from "./errors.ts";
 import { type ConnectionState, pinOf } from "./peer_policy.ts";
-import { SSLSession } from "./session.ts";
+import type { SSLSession } from "./session.ts";
 import { groupName, sigalgName, type Suite, suiteOf, TLSVersion, versionName } from "./suites.ts";
 import { type TraceEvent, type Tracer, tracer } from "./trace.ts";
 import type { Wire } from "./wire.ts";
@@ -43,10 +45,7 @@ export abstract class BaseEngine {
   #session: SSLSession | undefined;
   #facts: Facts | undefined; // from the end of the handshake on, or from when the peer has proved who it is
   #serverName: string | undefined; // likewise
-  /**
-   * Client: is told of each session as it comes, to be set before the handshake: in TLS 1.2 after the handshake, in
-   * TLS 1.3 with the data, as many as the server gives tickets.
-   */
+  /** Client: is told of each session as it comes. To be set before the handshake. */
   onSession: ((session: SSLSession) => void) | undefined;
   #handshakeDone = false;
   #judging = false; // the handshake waits for accept() or refuse()
@@ -211,6 +210,17 @@ export abstract class BaseEngine {
     return this.#error;
   }
 
+  /** @internal The session that was offered to the server. */
+  protected get offered(): SSLSession | undefined {
+    return this.#offered;
+  }
+
+  /** @internal Where it is with early data: one of `EARLY`. */
+  protected get earlyState(): number {
+    if (this.#facts !== undefined) return this.#facts.earlyData;
+    return this.#connection.freed ? EARLY.NONE : this.#connection.facts().earlyData;
+  }
+
   /** What is known from the end of the handshake on. A renegotiation changes it. */
   get #known(): Facts | undefined {
     const isFixed = !this.#config.options.renegotiation || this.#error !== undefined ||
@@ -308,38 +318,29 @@ export abstract class BaseEngine {
     if (this.#config.serverSide || !this.#handshakeDone || this.#connection.core.retired) {
       return undefined;
     }
-    const state = this.#connection.session();
-    if (state.length === 0) return undefined;
     const isTLS13 = this.#facts!.version === TLSVersion.TLSv1_3;
-    const { lifetime, ticket, id } = this.#connection.sessionFacts();
-    return new SSLSession({
+    return this.#connection.session({
       serverHostname: this.#hostname ?? "",
       trust: this.#config.trustId,
       version: this.version!,
       verifyFlags: this.verifyFlags,
-      created: this.#connection.core.now(),
       peer: isTLS13 ? this.peerCertificates()[0]?.toBase64() ?? "" : "",
-      id: isTLS13 ? "" : id.toHex(),
-      lifetime,
-      ticket,
-    }, state);
+    });
   }
 
   /** The certificate that we sent, DER; `undefined`: none in this handshake. */
   ownCertificate(): Bytes | undefined {
-    const der = this.#open().own();
-    return der.length === 0 ? undefined : der;
+    return this.#open().own();
   }
 
   /** Server: the cipher suites that the client offered and the config has, in the client's order. */
   sharedSuites(): Suite[] {
-    const connection = this.#open();
-    return connection.shared("suites").map((id) => suiteOf(connection.core, id)!);
+    return this.#open().sharedSuites();
   }
 
   /** Server: the signature schemes that both ends have, in the client's order. */
   sharedSigalgs(): string[] {
-    return this.#open().shared("schemes").map((id) => sigalgName(id)!);
+    return this.#open().sharedSigalgs();
   }
 
   /** The schemes of the signatures by which the two ends proved who they are; `undefined`: that end made none. */
@@ -365,6 +366,7 @@ export abstract class BaseEngine {
       if (this.#error === undefined) this.session();
     } finally {
       this.wire.input = EMPTY;
+      this.wire.dropEarly();
       this.#connection.free();
       this.setState("freed");
     }
@@ -402,9 +404,9 @@ export abstract class BaseEngine {
     return this.#connection.wire;
   }
 
-  /** @internal Plaintext bytes that fit one record, once the handshake is over. */
+  /** @internal Plaintext bytes to encrypt at once: what fits one record, once that is agreed. */
   protected get maxWrite(): number {
-    return this.#facts!.maxWrite;
+    return this.#facts?.maxWrite ?? IO_SIZE;
   }
 
   /** @internal Runs one call of the core; a trap becomes this engine's failure. */

@@ -16,6 +16,7 @@ import {
   usesPsk,
   versionRange,
 } from "./policy.ts";
+import { StrikeRegister } from "./strikes.ts";
 import { defaultSuites, groupIds, GROUPS, sigalgIds, SIGALGS, suiteIds, usesSha1 } from "./suites.ts";
 
 /** Option bits of wasm/glue/tlsio.h; a test compares them. */
@@ -56,6 +57,10 @@ export function setPolicy(core: Core, handle: number, certReqs: CertReqs, option
   }
   if (options.psk !== undefined) setPsk(core, handle, options.psk);
   if (options.pskCallback !== undefined) core.check("set pskCallback", call.config_ask_psk(handle));
+  if (options.maxEarlyData) {
+    StrikeRegister.of(core.now); // it begins before the first ticket that allows early data
+    core.check("set maxEarlyData", call.config_set_early_data(handle, options.maxEarlyData));
+  }
 
   const groups = options.groups === undefined ? [...GROUPS.values()] : groupIds(options.groups);
   const set = (list: Int32Array | Uint16Array, setter: (c: number, at: number, n: number) => number) =>

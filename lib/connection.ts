@@ -7,7 +7,8 @@ import { type Bytes, encodeText } from "./bytes.ts";
 import type { TLSConfig } from "./config.ts";
 import { type Core, IO_SIZE } from "./core.ts";
 import { CODE, errorFromCode } from "./errors.ts";
-import { SSLSession } from "./session.ts";
+import { type SessionFacts, SSLSession } from "./session.ts";
+import { sigalgName, type Suite, suiteOf } from "./suites.ts";
 import type { Tracer } from "./trace.ts";
 import { Wire } from "./wire.ts";
 
@@ -48,6 +49,8 @@ export interface Facts {
   readonly ownSigalg: number;
   /** IANA number of the scheme of the peer's. */
   readonly peerSigalg: number;
+  /** One of `EARLY`. */
+  readonly earlyData: number;
 }
 
 /** The order in which the core gives its facts: `enum fact` of wasm/glue/tlsio.h; a test compares them. */
@@ -68,6 +71,7 @@ export const FACT_ORDER = [
   "CACHE",
   "OWN_SIGALG",
   "PEER_SIGALG",
+  "EARLY_DATA",
 ] as const;
 
 /** What `handshake()` returns once, of a config that judges its peers: HANDSHAKE_PAUSED of wasm/glue/tlsio.h. */
@@ -160,6 +164,15 @@ export class Connection {
     return n;
   }
 
+  /** Client: sends early data behind the ClientHello. Returns how many bytes it took. */
+  writeEarly(plaintext: Bytes): number {
+    this.#start();
+    return this.core.with(
+      [plaintext],
+      (at) => this.core.call.connection_write_early(this.#handle, at!, plaintext.length),
+    );
+  }
+
   /** Sends close_notify. */
   closeNotify(): number {
     this.#start();
@@ -201,6 +214,7 @@ export class Connection {
       cache,
       ownSigalg,
       peerSigalg,
+      earlyData,
     ] = facts;
     return {
       version: version!,
@@ -219,6 +233,7 @@ export class Connection {
       cache: cache!,
       ownSigalg: ownSigalg!,
       peerSigalg: peerSigalg!,
+      earlyData: earlyData!,
     };
   }
 
@@ -245,14 +260,24 @@ export class Connection {
     }
   }
 
-  /** The certificate that we sent, DER; empty when we sent none. */
-  own(): Bytes {
+  /** The certificate that we sent, DER; `undefined`: none. */
+  own(): Bytes | undefined {
     const fill = (at: number, size: number) => this.core.call.connection_own(this.#handle, at, size);
-    return this.core.collect("read our certificate", fill);
+    const der = this.core.collect("read our certificate", fill);
+    return der.length === 0 ? undefined : der;
   }
 
-  /** Server: the numbers of the suites or signature schemes that both ends have, in the client's order. */
-  shared(what: "suites" | "schemes"): number[] {
+  /** Server: the suites that both ends have, in the client's order. */
+  sharedSuites(): Suite[] {
+    return this.#shared("suites").map((id) => suiteOf(this.core, id)!);
+  }
+
+  /** Server: the signature schemes that both ends have, likewise. */
+  sharedSigalgs(): string[] {
+    return this.#shared("schemes").map((id) => sigalgName(id)!);
+  }
+
+  #shared(what: "suites" | "schemes"): number[] {
     const { io, call } = this.core;
     const count = this.core.check(
       `list the shared ${what}`,
@@ -274,19 +299,24 @@ export class Connection {
     this.core.check("choose the ALPN protocol", this.core.with([encodeText(protocol)], set));
   }
 
-  /** What a session says of itself: the server's promise in seconds, whether it is a ticket, and its id. */
-  sessionFacts(): { lifetime: number; ticket: boolean; id: Bytes } {
-    const fill = (at: number, size: number) =>
-      this.core.call.connection_session_facts(this.#handle, at, size);
-    const bytes = this.core.collect("save the session", fill);
-    const lifetime = new DataView(bytes.buffer).getUint32(0);
-    return { lifetime, ticket: bytes[4] === 1, id: bytes.slice(5) };
-  }
-
-  /** mbedTLS's form of what can be resumed; empty when there is nothing. */
-  session(): Bytes {
-    const fill = (at: number, size: number) => this.core.call.connection_session(this.#handle, at, size);
-    return this.core.collect("save the session", fill);
+  /** What can be resumed, with what the engine knows of it; `undefined`: there is nothing. */
+  session(
+    known: Omit<SessionFacts, "created" | "id" | "lifetime" | "ticket" | "alpn">,
+  ): SSLSession | undefined {
+    const { call } = this.core;
+    const collect = (get: (handle: number, at: number, size: number) => number) =>
+      this.core.collect("save the session", (at, size) => get(this.#handle, at, size));
+    const state = collect(call.connection_session); // mbedTLS's own form
+    if (state.length === 0) return undefined;
+    const facts = collect(call.connection_session_facts);
+    return new SSLSession({
+      ...known,
+      created: this.core.now(),
+      id: known.version === "TLSv1.2" ? facts.subarray(5).toHex() : "",
+      lifetime: new DataView(facts.buffer).getUint32(0),
+      ticket: facts[4] === 1,
+      alpn: this.alpn() ?? "",
+    }, state);
   }
 
   /** Keying material for other protocols. */

@@ -116,6 +116,7 @@ const CONTEXT_OPTIONS = [
   "numTickets",
   "onTicket",
   "sessionCacheSize",
+  "maxEarlyData",
   "renegotiation",
   "preferClientOrder",
   "keyLog",

@@ -9,6 +9,7 @@
 import { type Bytes, decodeText, EMPTY } from "./bytes.ts";
 import { coreModule } from "./core_module.js";
 import { CODE, codeText, errorFromCode, SSLError } from "./errors.ts";
+import { StrikeRegister } from "./strikes.ts";
 import type { Tracer } from "./trace.ts";
 
 /** Every function that the module exports, with its number of parameters. A test compares it with the module. */
@@ -45,6 +46,7 @@ export const CORE_EXPORTS = {
   config_use_tickets: 3,
   config_set_cache: 3,
   config_cached: 2,
+  config_set_early_data: 2,
   connection_new: 1,
   connection_free: 1,
   connection_trace: 1,
@@ -53,6 +55,7 @@ export const CORE_EXPORTS = {
   connection_handshake: 1,
   connection_read: 3,
   connection_write: 3,
+  connection_write_early: 3,
   connection_update_key: 2,
   connection_close_notify: 1,
   connection_alert: 2,
@@ -86,6 +89,8 @@ export const CORE_IMPORTS = {
   verify_certificate: 4,
   psk_key: 5,
   sign_hash: 7,
+  early_data: 3,
+  early_claim: 3,
   trace: 6,
 } as const;
 
@@ -96,6 +101,8 @@ export type CoreExports = CoreTable<typeof CORE_EXPORTS>;
 
 /** Bytes of the buffer through which plaintext and small results pass: a whole record (RFC 8446 section 5.1). */
 export const IO_SIZE = 16384;
+/** Bytes that tell one session ticket from all others: TICKET_ID of wasm/glue/tlsio.h; a test compares them. */
+export const TICKET_ID = 16;
 
 /** The records' side of one connection: what the core's BIO imports call. Neither may throw or call back. */
 export interface ConnectionIO {
@@ -105,6 +112,8 @@ export interface ConnectionIO {
   pull(memory: Bytes, at: number, length: number): number;
   /** Takes one secret of the handshake. */
   keyLog(type: number, secret: Bytes, clientRandom: Bytes): void;
+  /** Takes early data that a client sent. */
+  earlyData(bytes: Bytes): void;
   /** Is told of each record and message that passes, once `connection_trace` was called. */
   trace?: Tracer | undefined;
   /** The program's functions; none: the config has none. */
@@ -202,6 +211,14 @@ export class Core {
           this.memory.slice(clientRandom!, clientRandom! + 32),
         );
         return 0;
+      },
+      early_data: (handle, at, length) => {
+        this.#connections.get(handle!)!.earlyData(this.memory.subarray(at!, at! + length!));
+        return 0;
+      },
+      early_claim: (at, created, window) => {
+        const id = this.memory.subarray(at!, at! + TICKET_ID).toHex();
+        return StrikeRegister.of(this.now).claim(id, created!, window!) ? 1 : 0;
       },
       trace: (handle, received, type, code, length, encrypted) => {
         this.#connections.get(handle!)!.trace?.(received!, type!, code!, length!, encrypted!);

@@ -18,7 +18,8 @@
 import { BaseEngine } from "./base_engine.ts";
 import { type Bytes, EMPTY } from "./bytes.ts";
 import type { TLSConfig } from "./config.ts";
-import type { ReadOutcome } from "./engine_state.ts";
+import { EARLY, EarlyData } from "./early_data.ts";
+import type { HandshakeOutcome, ReadOutcome } from "./engine_state.ts";
 import { CODE, SSLError } from "./errors.ts";
 import type { SSLSession } from "./session.ts";
 import type { TraceEvent } from "./trace.ts";
@@ -31,6 +32,8 @@ export interface TLSEngineOptions {
   savedSession?: SSLSession | undefined;
   /** Take the end of the stream for the peer's close_notify, as HTTP/1.0 servers need. @default {false} */
   suppressRaggedEofs?: boolean;
+  /** Client: the first bytes to send, with the first flight if the session allows it: see `SocketOptions.earlyData`. */
+  earlyData?: Uint8Array | undefined;
   /** Is told of each record and message as it passes. It is called inside the engine, which it must not use. */
   trace?: ((event: TraceEvent) => void) | undefined;
 }
@@ -45,6 +48,7 @@ const EOF = { state: "eof" } as const;
 /** One end of one TLS connection. */
 export class TLSEngine extends BaseEngine {
   readonly #suppressRaggedEofs: boolean;
+  #early: EarlyData | undefined; // a client's, until the handshake is over
   #held = 0; // what a read met behind the data that it gave: the next read reports it
 
   /**
@@ -54,7 +58,9 @@ export class TLSEngine extends BaseEngine {
    * @param options The host and the session to resume.
    */
   constructor(config: TLSConfig, options: TLSEngineOptions = {}) {
+    const early = options.earlyData?.length ? new EarlyData(config, options.earlyData) : undefined;
     super(config, options.serverHostname, options.savedSession, options.trace);
+    this.#early = early;
     this.#suppressRaggedEofs = options.suppressRaggedEofs ?? false;
   }
 
@@ -91,11 +97,78 @@ export class TLSEngine extends BaseEngine {
 
   // ---- The application's side -------------------------------------------------------------------------
 
+  /** Goes on with the handshake as far as the received records allow. */
+  override handshake(): HandshakeOutcome {
+    if (this.#early !== undefined && this.state === "handshake") this.#beginEarly(this.#early);
+    const outcome = super.handshake();
+    if (this.#early !== undefined && outcome.state === "done") this.#endEarly(this.#early);
+    return outcome;
+  }
+
+  /** With the first flight, where the server would read it in the protocol that it is written in. */
+  #beginEarly(early: EarlyData): void {
+    const alpn = this.config.options.alpnProtocols?.[0] ?? "";
+    const code = this.run((connection) => early.begin(connection, this.offered?.facts.alpn === alpn));
+    if (code < 0) throw this.fail("send early data", code);
+  }
+
+  /** The server has told what it took: it gets the rest. */
+  #endEarly(early: EarlyData): void {
+    this.#early = undefined;
+    // mbedTLS leaves this check to the server (RFC 8446 section 4.2.10).
+    if (this.earlyDataAccepted && (this.alpnProtocol ?? "") !== this.offered!.facts.alpn) {
+      throw this.fail("send early data", CODE.ILLEGAL_PARAMETER);
+    }
+    const rest = early.rest(this.earlyDataAccepted);
+    for (let at = 0; at < rest.length;) {
+      const piece = rest.subarray(at, at + this.maxWrite);
+      const code = this.run((connection) => connection.write(piece));
+      if (code < 0) throw this.fail("write", code);
+      at += code;
+    }
+    early.wipe();
+  }
+
+  /**
+   * Whether early data was accepted. Client: whether what `earlyData` the session allowed arrived with the first flight; the
+   * rest, or all of it, was sent behind the handshake.
+   */
+  get earlyDataAccepted(): boolean {
+    return this.earlyState >= EARLY.RUNS;
+  }
+
+  /**
+   * Server: reads early data into `buffer`, also before the handshake is over. Anyone who recorded it may have sent it again:
+   * only what does no harm twice may be done before the handshake is over.
+   *
+   * @returns `eof` when there is no more, or never was.
+   */
+  readEarlyData(buffer: Bytes): ReadOutcome {
+    if (this.error !== undefined) throw this.error;
+    const bytes = this.wire.readEarly(buffer);
+    if (bytes > 0 || buffer.length === 0) return { state: "data", bytes };
+    if (this.state !== "handshake") return EOF;
+    return this.earlyState === EARLY.UNKNOWN || this.earlyState === EARLY.RUNS ? NEED_RECORDS : EOF;
+  }
+
+  /** @internal Forgets early data that nobody read. */
+  dropEarlyData(): void {
+    this.wire.dropEarly();
+  }
+
+  /** Server: whether {@linkcode TLSEngine.write} may answer early data before the handshake is over. */
+  get canAnswerEarly(): boolean {
+    return this.state === "handshake" && this.config.serverSide && this.earlyDataAccepted;
+  }
+
   /** Reads decrypted bytes into `buffer`, from as many records as are there and fit. */
   read(buffer: Bytes): ReadOutcome {
     if (this.state === "handshake" && this.handshake().state !== "done") return NEED_RECORDS;
     if (this.state === "read-closed" || this.state === "closed") return EOF;
     this.assertUsable("read");
+    if (this.wire.early !== undefined) {
+      throw new TypeError("Cannot read: there is early data, for readEarlyData() to read first");
+    }
     if (this.#held !== 0) return this.#endOfRead(this.#held);
     let total = 0;
     while (total < buffer.length) {
@@ -131,7 +204,7 @@ export class TLSEngine extends BaseEngine {
    * @returns How many bytes were taken.
    */
   write(plaintext: Bytes): number {
-    if (this.state === "handshake" && this.handshake().state !== "done") return 0;
+    if (this.state === "handshake" && this.handshake().state !== "done" && !this.canAnswerEarly) return 0;
     this.assertUsable("write");
     if (this.state === "write-closed" || this.state === "closed") {
       throw new SSLError("Cannot write: close_notify was sent", { kind: "closed" });

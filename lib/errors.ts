@@ -57,6 +57,7 @@ export const CODE = {
   FATAL_ALERT: -0x7780,
   PEER_CLOSE_NOTIFY: -0x7880,
   NEW_SESSION_TICKET: -0x7b00,
+  CANNOT_WRITE_EARLY_DATA: -0x7c80,
   INVALID_RECORD: -0x7200,
   INVALID_MAC: -0x7180,
   UNEXPECTED_MESSAGE: -0x7700,
@@ -316,4 +317,10 @@ export function verifyError(
     verifyFlags,
     verifyMessage,
   });
+}
+
+/** Makes the error of something that took longer than `seconds`. */
+export function timedOut(action: string, seconds: number): () => SSLError {
+  const text = `Cannot ${action}: timed out after ${seconds} seconds`;
+  return () => new SSLError(text, { kind: "timeout", code: CODE.TIMEOUT });
 }

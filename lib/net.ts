@@ -41,6 +41,8 @@ export interface OpenOptions {
   serverHostname?: string;
   /** The session to resume. */
   savedSession?: SSLSession | Uint8Array;
+  /** The first bytes to write, as early data if the session allows it: see {@linkcode SocketOptions.earlyData}. */
+  earlyData?: Uint8Array;
   /** Seconds for the TLS handshake. @default {60} */
   sslHandshakeTimeout?: number;
   /** Seconds to wait for the peer's close_notify. @default {30} */
@@ -127,6 +129,8 @@ async function open(
     timeout: options.sslHandshakeTimeout ?? given.timeout ?? HANDSHAKE_TIMEOUT,
     shutdownTimeout: options.sslShutdownTimeout ?? given.shutdownTimeout ?? SHUTDOWN_TIMEOUT,
     signal: options.signal ?? given.signal,
+    ...(options.savedSession && { savedSession: options.savedSession }),
+    ...(options.earlyData && { earlyData: options.earlyData }),
   } as WrapSocketOptions;
   assertSeconds("sslHandshakeTimeout", tls.timeout);
   assertSeconds("sslShutdownTimeout", tls.shutdownTimeout);

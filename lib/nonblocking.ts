@@ -31,6 +31,11 @@ export class NonBlocking {
     timedOut: () => Error,
     { choice, check }: { choice: Stage | undefined; check: Stage | undefined },
   ) {
+    if (pump.engine.config.options.maxEarlyData) {
+      throw new TypeError(
+        "Cannot setBlocking(false): a server with maxEarlyData reads early data, which waits",
+      );
+    }
     this.#pump = pump;
     this.#ends = performance.now() + handshakeTimeout * 1000;
     this.#timedOut = timedOut;

@@ -114,6 +114,14 @@ export class SSLObject {
     return this.#engine.sessionReused;
   }
 
+  /**
+   * Whether early data was accepted. Client: the server had `earlyData` with the first flight, as much as the session
+   * allowed; otherwise it was sent behind the handshake. Server: `readEarlyData()` has or had something to give.
+   */
+  get earlyDataAccepted(): boolean {
+    return this.#engine.earlyDataAccepted;
+  }
+
   /** What to resume later; `undefined` while the server has given nothing. A TLS 1.3 ticket comes with the first data. */
   get session(): SSLSession | undefined {
     return this.#engine.session();

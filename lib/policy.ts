@@ -6,7 +6,7 @@
 
 import { assertBytes, encodeText, typeName } from "./bytes.ts";
 import type { Source } from "./credentials.ts";
-import { checkPeerPolicy, type PeerPolicyOptions } from "./peer_policy.ts";
+import { checkPeerPolicy, judgesPeer, type PeerPolicyOptions } from "./peer_policy.ts";
 import { isTLS13Suite, TLSVersion, versionName } from "./suites.ts";
 import type { TicketEvent } from "./tally.ts";
 import { TicketKeyRing } from "./tickets.ts";
@@ -95,6 +95,12 @@ export interface PolicyOptions extends PeerPolicyOptions {
   onTicket?: (event: TicketEvent) => void;
   /** Server: sessions to keep for TLS 1.2 clients without tickets; 0: none. @default {256} (as rustls) */
   sessionCacheSize?: number;
+  /**
+   * Server, TLS 1.3: bytes of early data (0-RTT) to take from a client that resumes, at most 1 MiB. Whoever recorded it can
+   * send it again: each ticket brings it once here, but not once in all processes that share a `TicketKeyRing`. A connection
+   * holds it until `readEarlyData()` gives it out. @default {0: none}
+   */
+  maxEarlyData?: number;
   /** TLS 1.2: follow a peer that asks to renegotiate. @default {false} */
   renegotiation?: boolean;
   /**
@@ -156,6 +162,8 @@ export const FRAGMENT_CODES: ReadonlyMap<number | undefined, number> = new Map([
 export const PSK_MAX = 256;
 /** Tickets after a handshake: more bytes than the handshake itself would be of no use. */
 const NUM_TICKETS_MAX = 16;
+/** Bytes of early data that a server may hold for its application: requests, not files. */
+const EARLY_DATA_MAX = 1 << 20;
 /** Bits of an RSA key that `minRsaBits` may ask for: below, a key protects nothing; MBEDTLS_MPI_MAX_SIZE ends above. */
 const RSA_BITS = { least: 1024, most: 8192 } as const;
 
@@ -232,6 +240,25 @@ export function checkOptions(options: TLSConfigOptions, serverSide: boolean, cer
   }
   if (!Number.isSafeInteger(sessionCacheSize) || sessionCacheSize < 0) {
     throw new RangeError(`Cannot use sessionCacheSize: expected a whole number, got ${sessionCacheSize}`);
+  }
+  checkMaxEarlyData(options, serverSide);
+}
+
+function checkMaxEarlyData(options: TLSConfigOptions, serverSide: boolean): void {
+  const { maxEarlyData = 0, tickets } = options;
+  if (!Number.isSafeInteger(maxEarlyData) || maxEarlyData < 0 || maxEarlyData > EARLY_DATA_MAX) {
+    throw new RangeError(
+      `Cannot use maxEarlyData: expected 0 to ${EARLY_DATA_MAX} bytes, got ${maxEarlyData}`,
+    );
+  }
+  if (maxEarlyData === 0) return;
+  if (!serverSide) throw new TypeError("Cannot use maxEarlyData: it is for servers; a client has earlyData");
+  if (tickets === false) throw new TypeError("Cannot use maxEarlyData: it needs tickets");
+  if (versionRange(options).maximum !== TLSVersion.TLSv1_3) {
+    throw new TypeError("Cannot use maxEarlyData: it needs TLS 1.3");
+  }
+  if (judgesPeer(options)) {
+    throw new TypeError("Cannot use maxEarlyData: it comes before pins, onUnknownPeer and verifyConnection");
   }
 }
 

@@ -319,6 +319,7 @@ export class Server implements AsyncDisposable {
 
 /** The context itself, or a new one. */
 async function contextOf(ssl: NonNullable<ServeOptions["ssl"]>): Promise<SSLContext> {
+  SSLContext.refuseEarlyData(ssl);
   if (!(ssl instanceof SSLContext)) return await SSLContext.create({ ...ssl, serverSide: true });
   if (!ssl.serverSide) throw new TypeError("Cannot use ssl: the context is a client's");
   return ssl;

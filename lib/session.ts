@@ -28,6 +28,8 @@ export interface SessionFacts {
   readonly lifetime: number;
   /** Whether it is a ticket, which the server need not keep. */
   readonly ticket: boolean;
+  /** The ALPN protocol of the connection; `""`: none. */
+  readonly alpn: string;
 }
 
 const MAGIC = encodeText("TLSIO\x02");
@@ -141,13 +143,14 @@ export class SSLSession {
 function readFacts(json: Bytes): SessionFacts {
   try {
     const facts = JSON.parse(decodeText(json));
-    const { serverHostname, trust, version, verifyFlags, created, peer, id, lifetime, ticket } = facts;
-    const areTexts = [serverHostname, trust, version, peer, id].every((value) => typeof value === "string");
+    const { serverHostname, trust, version, verifyFlags, created, peer, alpn, id, lifetime, ticket } = facts;
+    const texts = [serverHostname, trust, version, peer, alpn, id];
+    const areTexts = texts.every((value) => typeof value === "string");
     const areNumbers = [verifyFlags, created, lifetime].every((value) => typeof value === "number");
     if (areTexts && areNumbers && typeof ticket === "boolean") {
       Uint8Array.fromBase64(peer);
       Uint8Array.fromHex(id);
-      return { serverHostname, trust, version, verifyFlags, created, peer, id, lifetime, ticket };
+      return { serverHostname, trust, version, verifyFlags, peer, created, id, lifetime, ticket, alpn };
     }
   } catch {
     // told below

@@ -9,44 +9,18 @@ import { ClientChoice, type ConfigChooser } from "./client_choice.ts";
 import type { TLSConfig } from "./config.ts";
 import { inTime } from "./deadline.ts";
 import { type Duplex, type DuplexLike, withBytesFirst } from "./duplex.ts";
+import { readEarly } from "./early_reader.ts";
 import { TLSEngine } from "./engine.ts";
-import { CODE, SSLError } from "./errors.ts";
+import { CODE, SSLError, timedOut } from "./errors.ts";
 import { NonBlocking, type TryOutcome } from "./nonblocking.ts";
 import { PeerCheck } from "./peer_check.ts";
 import { judgesPeer } from "./peer_policy.ts";
 import { SSLObject } from "./object.ts";
 import { DRAIN_MAX, type Pump, takeOver } from "./pump.ts";
 import type { SSLSession } from "./session.ts";
-import type { TraceEvent } from "./trace.ts";
+import type { SocketOptions } from "./socket_options.ts";
 import { Turns } from "./turns.ts";
 import { readableOf, writableOf } from "./web_streams.ts";
-
-/** Options of one connection. */
-export interface SocketOptions {
-  /** Client: the host, a DNS name or an IP address, for SNI and the check of its certificate. */
-  serverHostname?: string;
-  /** Client: the session to resume. One that does not fit is passed over: a full handshake does as well. */
-  savedSession?: SSLSession | Uint8Array;
-  /**
-   * Client: is told of each session as it comes, Node's event `session`: after a TLS 1.2 handshake; in TLS 1.3 with the data
-   * that is read, once for each ticket. What it throws is the process's, as of a timer.
-   */
-  onSession?: (session: SSLSession) => void;
-  /** `true`: complete the handshake before the socket is given; `false`: at the first use. @default {true} */
-  doHandshake?: boolean;
-  /** Seconds of wall-clock time for the handshake. @default {10} (Pycom's) */
-  timeout?: number;
-  /** Seconds to wait for the peer's close_notify on close. @default {30} (asyncio's) */
-  shutdownTimeout?: number;
-  /** Ends the handshake early. */
-  signal?: AbortSignal;
-  /** Bytes that were already read from the connection. */
-  initialData?: Uint8Array;
-  /** Take the end of the stream for the peer's close_notify: its data may then be cut short. @default {false} */
-  suppressRaggedEofs?: boolean;
-  /** Is told of each record and message as it passes, to see the handshake. It must not use the socket. */
-  trace?: (event: TraceEvent) => void;
-}
 
 /** What `SSLContext` makes of them. */
 type CheckedOptions = SocketOptions & { savedSession?: SSLSession; choose?: ConfigChooser };
@@ -78,12 +52,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     const { timeout = HANDSHAKE_TIMEOUT, shutdownTimeout = SHUTDOWN_TIMEOUT, initialData } = options;
     assertSeconds("timeout", timeout);
     assertSeconds("shutdownTimeout", shutdownTimeout);
-    const engine = new TLSEngine(config, {
-      serverHostname: options.serverHostname,
-      savedSession: options.savedSession,
-      suppressRaggedEofs: options.suppressRaggedEofs ?? false,
-      trace: options.trace,
-    });
+    const engine = new TLSEngine(config, options);
     engine.onSession = options.onSession;
     super(engine);
     this.#engine = engine;
@@ -98,9 +67,8 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
 
   #assertUsable(action: string): void {
     this.#pump.assertUsable();
-    if (this.#closing !== undefined) {
-      throw new SSLError(`Cannot ${action}: the socket is closed`, { kind: "closed" });
-    }
+    if (this.#closing === undefined) return;
+    throw new SSLError(`Cannot ${action}: the socket is closed`, { kind: "closed" });
   }
 
   // ---- Handshake --------------------------------------------------------------------------------------
@@ -132,6 +100,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     await this.#choice?.run();
     for (;;) {
       const { state } = this.#pump.step(() => this.#engine.handshake());
+      this.#pump.wake(); // who waits for early data
       // The last flight may wait for a peer that waits for us to read: it is not waited for.
       if (state === "done") return this.#pump.flushSoon();
       if (state === "verify") {
@@ -191,6 +160,22 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   }
 
   /**
+   * Server with `maxEarlyData`: reads early data, with `doHandshake: false` before the handshake is over: then do only what
+   * does no harm twice, since whoever recorded it can send it again. `write()` may answer it at once. `read()` never gives
+   * early data, and fails while there is some.
+   *
+   * @param p Where to put it.
+   * @returns How many bytes; `null` when there is no more, or never was.
+   * @throws {SSLError} If the handshake fails.
+   */
+  async readEarlyData(p: Uint8Array<ArrayBuffer>): Promise<number | null> {
+    assertBytes("p", p);
+    this.#assertBlocking("readEarlyData");
+    this.#assertUsable("readEarlyData");
+    return await readEarly(this.#pump, this.handshake(), p);
+  }
+
+  /**
    * Encrypts and writes all of `p`. Writes go out in the order of the calls. A write that timed out is the end of the
    * connection: part of it may have been sent.
    *
@@ -223,7 +208,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   }
 
   async #writeAll(p: Bytes, before: Promise<unknown> | undefined): Promise<number> {
-    if (!this.#engine.handshakeDone) await this.handshake();
+    if (!this.#engine.handshakeDone && !this.#engine.canAnswerEarly) await this.handshake();
     if (before !== undefined) await before;
     for (let total = 0; total < p.length;) {
       this.#pump.assertUsable();
@@ -353,6 +338,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   async #readToEnd(onData: (bytes: number) => void): Promise<void> {
     if (["read-closed", "closed"].includes(this.#engine.state)) return;
     const scratch = new Uint8Array(SCRATCH);
+    this.#engine.dropEarlyData();
     for (;;) {
       const outcome = this.#pump.step(() => this.#engine.read(scratch));
       if (outcome.state === "eof") return;
@@ -371,7 +357,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    if (this.#pump.failure === undefined && this.#engine.handshakeDone) {
+    if (this.#pump.failure === undefined && (this.#engine.handshakeDone || this.#engine.canAnswerEarly)) {
       await inTime(this.#shutdown(), this.#shutdownTimeout).catch(() => {});
     }
     await this.#pump.linger();
@@ -443,9 +429,4 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   get remoteAddr(): Deno.Addr {
     return this.#pump.duplex.remoteAddr as Deno.Addr;
   }
-}
-
-function timedOut(action: string, seconds: number): () => SSLError {
-  const text = `Cannot ${action}: timed out after ${seconds} seconds`;
-  return () => new SSLError(text, { kind: "timeout", code: CODE.TIMEOUT });
 }

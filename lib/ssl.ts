@@ -13,13 +13,15 @@ import { TLSConfig } from "./config.ts";
 import { type Asks, both, type ContextOptions, contextPart, readOptions } from "./context_options.ts";
 import { Core } from "./core.ts";
 import type { DuplexLike } from "./duplex.ts";
+import { checkEarlyData } from "./early_data.ts";
 import { TLSEngine } from "./engine.ts";
 import { normalizeHostname } from "./hostname.ts";
 import { type MemoryBIO, SSLBio } from "./memory_bio.ts";
 import { Certificate } from "./own_certificate.ts";
 import { SSLSession } from "./session.ts";
 import { Resumption } from "./session_store.ts";
-import { type SocketOptions, SSLSocket } from "./socket.ts";
+import { SSLSocket } from "./socket.ts";
+import type { SocketOptions } from "./socket_options.ts";
 import { callbackError } from "./stage.ts";
 import { suitesOf } from "./suites.ts";
 import type { SessionStats } from "./tally.ts";
@@ -107,6 +109,14 @@ export class SSLContext implements Disposable {
   /** Whether its connections are a server's. */
   get serverSide(): boolean {
     return this.#config.serverSide;
+  }
+
+  /** For `startServer()` and `serve()`, whose handlers are not told of early data: throws for a context that takes it. */
+  static refuseEarlyData(context: SSLContext | ContextOptions): void {
+    const { maxEarlyData } = context instanceof SSLContext ? context.#config.options : context;
+    if (maxEarlyData) {
+      throw new TypeError("Cannot use maxEarlyData: accept the connections yourself, and use wrapSocket()");
+    }
   }
 
   /**
@@ -197,6 +207,7 @@ export class SSLContext implements Disposable {
     if (onSession !== undefined && typeof onSession !== "function") {
       throw new TypeError(`Cannot use onSession: expected a function, got ${typeName(onSession)}`);
     }
+    if (options.earlyData !== undefined) checkEarlyData(this.#config, options.earlyData);
     const { savedSession: saved, serverHostname: _, ...rest } = options;
     const savedSession = saved instanceof Uint8Array ? SSLSession.from(saved) : saved;
     if (savedSession !== undefined && !(savedSession instanceof SSLSession)) {

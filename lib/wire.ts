@@ -1,6 +1,7 @@
 /** Wire: the records' side of an engine, as mbedTLS's BIO callbacks see it. */
 
 import { giveBytes, takeBytes } from "./byte_pool.ts";
+import { ByteQueue } from "./byte_queue.ts";
 import { type Bytes, concat, EMPTY } from "./bytes.ts";
 import type { ConnectionIO } from "./core.ts";
 import { Callbacks } from "./callbacks.ts";
@@ -29,6 +30,8 @@ export class Wire implements ConnectionIO {
   starved = false;
   /** Bytes to send. */
   outputLength = 0;
+  /** Early data that waits to be read; `undefined`: none. */
+  early: ByteQueue | undefined;
   #output: Bytes = EMPTY;
   /** The program's functions that the core calls. */
   readonly callbacks: Callbacks | undefined;
@@ -77,6 +80,30 @@ export class Wire implements ConnectionIO {
     memory.set(isAll ? this.input : this.input.subarray(0, n), at);
     this.input = isAll ? EMPTY : this.input.subarray(n); // an empty view would hold on to a large array
     return n;
+  }
+
+  earlyData(bytes: Bytes): void {
+    this.early ??= new ByteQueue();
+    this.early.space(bytes.length).set(bytes);
+    this.early.commit(bytes.length);
+  }
+
+  /** Takes early data that waits into `buffer`. Returns how many bytes. */
+  readEarly(buffer: Bytes): number {
+    if (this.early === undefined) return 0;
+    const n = Math.min(buffer.length, this.early.length);
+    const taken = this.early.peek().subarray(0, n);
+    buffer.set(taken);
+    taken.fill(0);
+    this.early.drop(n);
+    if (this.early.length === 0) this.early = undefined;
+    return n;
+  }
+
+  /** Drops early data that nobody read. */
+  dropEarly(): void {
+    this.early?.peek().fill(0);
+    this.early = undefined;
   }
 
   keyLog(type: number, secret: Bytes, clientRandom: Bytes): void {

@@ -22,6 +22,7 @@ export async function contextFor(
 ): Promise<CrossingContext> {
   if (ssl === undefined) return { ring: keys };
   if (ssl instanceof SSLContext) throw cannotCross("ssl", "an SSLContext");
+  SSLContext.refuseEarlyData(ssl); // each Worker would take a replay once
   const { tickets, certfile, keyfile, certificates, caCerts, crls, ...rest } = ssl;
   copyForWorker("ssl", rest, []);
   if (certificates instanceof Certificate) throw cannotCross("ssl.certificates", "a Certificate");

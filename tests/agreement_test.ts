@@ -3,6 +3,8 @@ import { assertEquals } from "@std/assert";
 import { OPTION } from "../lib/configure.ts";
 import { PSK_MAX } from "../lib/policy.ts";
 import { FACT_ORDER, PAUSED } from "../lib/connection.ts";
+import { TICKET_ID } from "../lib/core.ts";
+import { EARLY } from "../lib/early_data.ts";
 import { KEYS_MAX } from "../lib/tickets.ts";
 
 const read = (path: string) => Deno.readTextFileSync(new URL(path, import.meta.url));
@@ -22,6 +24,17 @@ Deno.test("FACT_ORDER is the order of enum fact in the glue", () => {
 Deno.test("OPTION holds the option bits of the glue", () => {
   const bits = [...header.matchAll(/OPTION_(\w+) = (\d+)/g)].map(([, name, bit]) => [name, Number(bit)]);
   assertEquals(Object.fromEntries(bits), { ...OPTION });
+});
+
+Deno.test("EARLY has the states of the glue", () => {
+  const body = header.match(/enum \{ \/\* early data \*\/([^}]*)\}/)![1]!;
+  const names = [...body.matchAll(/EARLY_(\w+),/g)].map(([, name]) => name!);
+  assertEquals(Object.keys(EARLY), names);
+  assertEquals(Object.values(EARLY), [...names.keys()]);
+});
+
+Deno.test("TICKET_ID is as long as the glue's", () => {
+  assertEquals(TICKET_ID, define(header, "TICKET_ID"));
 });
 
 Deno.test("KEYS_MAX is as many ticket keys as the glue holds", () => {

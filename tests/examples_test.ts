@@ -165,6 +165,19 @@ Deno.test("examples/tls_in_tls.ts reads the page of examples/https_server.ts thr
   assertMatch(text, /<h1>\d\d\.\d &deg;C<\/h1>/);
 });
 
+Deno.test("examples/early_data.ts is answered early from its second visit, but for a POST", async () => {
+  await using folder = await Folder.create();
+  const text = await folder.run("early_data.ts");
+  assertEquals(text.split("\n").slice(0, 6), [
+    "answer to GET /first",
+    "with the first flight: false",
+    "early answer to GET /second",
+    "with the first flight: true",
+    "answer to POST /third",
+    "with the first flight: true",
+  ]);
+});
+
 Deno.test("examples/custom_stream.ts speaks TLS with its child over pipes", async () => {
   await using folder = await Folder.create();
   const text = await folder.run("custom_stream.ts");

@@ -15,7 +15,15 @@ const TYPES = { "TLSv1.2": 1, "TLSv1.3": 2 } as const; // tickets of a handshake
 
 /** A session that nobody can resume, for the store's own tests. */
 function session(version: keyof typeof VERSIONS, created: number, lifetime = 3600, tag = 0): SSLSession {
-  const facts = { serverHostname: "localhost", trust: "00", version, verifyFlags: 0, created, peer: "" };
+  const facts = {
+    serverHostname: "localhost",
+    trust: "00",
+    version,
+    verifyFlags: 0,
+    created,
+    peer: "",
+    alpn: "",
+  };
   return new Session({ ...facts, id: "", lifetime, ticket: true }, bytesFrom(tag, 8));
 }
 

@@ -48,16 +48,17 @@ const MEMBERS: Record<string, string> = {
     "cipherSuites extensions groups ja3 ja3Hash ja4 keyShareGroups pskModes signatureSchemes versions",
   MemoryBIO: "eof pending read write writeEof",
   MemorySessionStore: "delete put size take",
-  SSLContext: ".check .create .getCiphers getCiphers serverSide sessionStats wrapBio wrapSocket",
+  SSLContext:
+    ".check .create .getCiphers .refuseEarlyData getCiphers serverSide sessionStats wrapBio wrapSocket",
   SSLSession: ".from .state hasTicket id ticketLifetimeHint time timeout toBytes",
   SSLSocket:
-    `abort cipher clientSigalg close closeWrite exportKeyingMaterial getCertificate getChannelBinding getEphemeralKeyInfo getUnverifiedChain getVerifiedChain
-    getpeercert group handshake localAddr pending read readable ready remoteAddr selectedAlpnProtocol serverHostname serverSigalg
+    `abort cipher clientSigalg close closeWrite earlyDataAccepted exportKeyingMaterial getCertificate getChannelBinding getEphemeralKeyInfo getUnverifiedChain getVerifiedChain
+    getpeercert group handshake localAddr pending read readEarlyData readable ready remoteAddr selectedAlpnProtocol serverHostname serverSigalg
     session sessionReused setBlocking setTimeout sharedCiphers sharedSigalgs tryHandshake tryRead tryWrite unwrap verifyFlags verifyMessage version writable write`,
   TLSConfig: "acquire assertHost release speaks stats suites tally withCertificate",
   TLSEngine:
-    `accept alpnProtocol assertUsable chooseAlpn cipher closeNotify config connectionState distrust error exportKeyingMaterial extendedMasterSecret fail finished forgetSession group handshake
-    handshakeDone hasRecords maxWrite ownCertificate peerCertificates pending read receive receiveEof refuse run serverName session sessionReused setState sharedSigalgs sharedSuites signatureSchemes state
+    `accept alpnProtocol assertUsable canAnswerEarly chooseAlpn cipher closeNotify config connectionState distrust dropEarlyData earlyDataAccepted earlyState error exportKeyingMaterial extendedMasterSecret fail finished forgetSession group handshake
+    handshakeDone hasRecords maxWrite offered ownCertificate peerCertificates pending read readEarlyData receive receiveEof refuse run serverName session sessionReused setState sharedSigalgs sharedSuites signatureSchemes state
     takeRecords takeUnread updateKey useConfig verifiedChain verifyFlags verifyMessage version wantsRecords wire write`,
   TicketKeyRing: ".from .share .shared generation keys load rotate size toBytes watch",
   PcapWriter: "tap toBytes truncated",
@@ -119,7 +120,7 @@ for (const [name, members] of Object.entries(MEMBERS)) {
       !/^(length|name|prototype)$/.test(member)
     );
     const all = [
-      ...found.filter((member) => member !== "constructor"),
+      ...new Set(found.filter((member) => member !== "constructor")),
       ...statics.map((member) => `.${member}`),
     ];
     assertEquals(all.sort(), words(members));

@@ -45,6 +45,11 @@ time_t tlsio_time(time_t *now);
 #undef MBEDTLS_AESCE_C
 #undef MBEDTLS_PADLOCK_C
 
+/* ---- TLS: what comes in ---- */
+
+/* 0-RTT: off unless asked for, see wasm/glue/early.c. */
+#define MBEDTLS_SSL_EARLY_DATA
+
 /* ---- TLS: what stays out ---- */
 
 /* Streams only. */

@@ -44,6 +44,7 @@ static int on_send(void *p_conn, const unsigned char *record, size_t len)
 static int on_recv(void *p_conn, unsigned char *bytes, size_t len)
 {
     connection *conn = p_conn;
+    if (conn->is_deaf) return MBEDTLS_ERR_SSL_WANT_READ;
     int ret = bio_recv(conn, bytes, len);
     if (ret > 0 && bytes + ret == conn->ssl.in_hdr + HEADER) {
         expect_clear_alert(&conn->ssl);
@@ -70,12 +71,12 @@ int on_hello(mbedtls_ssl_context *ssl)
     if (ret != 0) return ret;
     size_t len = 0;
     const unsigned char *name = mbedtls_ssl_get_hs_sni(ssl, &len);
-    if (name == NULL || memchr(name, 0, len) != NULL) return 0;
+    if (name == NULL || memchr(name, 0, len) != NULL) return decide_early_data(active);
     mbedtls_free(active->sni);
     active->sni = mbedtls_calloc(1, len + 1);
     if (active->sni == NULL) return MBEDTLS_ERR_SSL_ALLOC_FAILED;
     memcpy(active->sni, name, len);
-    return 0;
+    return decide_early_data(active);
 }
 
 /* Called for each certificate of the chain, the trust anchor first, the leaf (depth 0) last. */
@@ -129,6 +130,7 @@ void EXPORT(connection_free)(connection *conn)
     mbedtls_free(conn->shared);
     mbedtls_free(conn->dns_name);
     mbedtls_free(conn->ticket_peer);
+    forget_early_ticket(conn);
     mbedtls_free(conn);
 }
 
@@ -161,6 +163,17 @@ static int offers_suite(const config *c, const mbedtls_ssl_session *session)
     return 0;
 }
 
+/*
+ * The age that a client tells is now minus then, both rounded down: it can be a millisecond more than the server's, and
+ * GnuTLS then takes the early data for a replay. So "then" is rounded up.
+ */
+static void round_ticket_time(mbedtls_ssl_session *session)
+{
+    if (session->tls_version == MBEDTLS_SSL_VERSION_TLS1_3 && session->ticket_reception_time < mbedtls_ms_time()) {
+        session->ticket_reception_time++;
+    }
+}
+
 /* Offers a session that connection_session() of an earlier connection gave. */
 int EXPORT(connection_offer_session)(connection *conn, const unsigned char *saved, size_t len)
 {
@@ -169,7 +182,9 @@ int EXPORT(connection_offer_session)(connection *conn, const unsigned char *save
     mbedtls_ssl_session_init(&session);
     int ret = mbedtls_ssl_session_load(&session, saved, len);
     if (ret == 0 && !offers_suite(conn->config, &session)) ret = MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
+    if (ret == 0) round_ticket_time(&session);
     if (ret == 0) ret = mbedtls_ssl_set_session(&conn->ssl, &session);
+    if (ret == 0) put_early_data_off(conn);
     mbedtls_ssl_session_free(&session);
     return ret;
 }
@@ -217,6 +232,14 @@ static void expect_fragment_length(mbedtls_ssl_context *ssl)
     }
 }
 
+/* A client learns with the server's flight whether its early data was taken. */
+static void note_early_data(connection *conn)
+{
+    if (conn->ssl.conf->endpoint == MBEDTLS_SSL_IS_SERVER) return;
+    int taken = conn->ssl.early_data_state == MBEDTLS_SSL_EARLY_DATA_STATE_SERVER_FINISHED_RECEIVED;
+    conn->facts[FACT_EARLY_DATA] = taken ? EARLY_TAKEN : EARLY_NONE;
+}
+
 /* Remembers the alert that made mbedTLS give up. */
 static void note_alert(connection *conn, int ret)
 {
@@ -253,13 +276,14 @@ int EXPORT(connection_handshake)(connection *conn)
         use_alert_keys(&conn->ssl);
         expect_fragment_length(&conn->ssl);
         drop_session_of_other_suite(conn);
-        ret = mbedtls_ssl_handshake_step(&conn->ssl);
+        ret = handshake_step(conn);
         if (ret == 0 && (conn->config->options & OPTION_JUDGE) != 0 && !conn->judged && has_proved(&conn->ssl, before)) {
             conn->judged = 1;
             note_handshake(conn);
             ret = HANDSHAKE_PAUSED;
         }
     }
+    if (ret == 0) note_early_data(conn);
     if (ret == 0) end_handshake(conn);
     return end(conn, ret);
 }
@@ -304,9 +328,18 @@ int EXPORT(connection_write)(connection *conn, const unsigned char *bytes, size_
     CHECK_CONNECTION(conn);
     int ret = begin(conn);
     if (ret != 0) return ret;
+    if (can_answer_early(conn)) return end(conn, answer_early(conn, bytes, len));
     if (key_is_worn(conn)) ret = update_sending_key(conn, 0);
     if (ret == 0) ret = mbedtls_ssl_write(&conn->ssl, bytes, len);
     return end(conn, ret);
+}
+
+/* A client's early data: before the first connection_handshake(). See send_early_data(). */
+int EXPORT(connection_write_early)(connection *conn, const unsigned char *bytes, size_t len)
+{
+    CHECK_CONNECTION(conn);
+    int ret = begin(conn);
+    return ret != 0 ? ret : end(conn, send_early_data(conn, bytes, len));
 }
 
 /* Moves our sending key on, as is due after 2^24.5 records of AES-GCM (RFC 8446 section 5.5). */
@@ -332,118 +365,4 @@ int EXPORT(connection_alert)(connection *conn, int description)
     if (ret != 0) return ret;
     ret = mbedtls_ssl_send_alert_message(&conn->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL, (unsigned char) description);
     return end(conn, ret);
-}
-
-/* ---- Facts ----------------------------------------------------------------------------------------- */
-
-static int session_is_resumable(const mbedtls_ssl_session *session)
-{
-    if (session == NULL) return 0;
-    if (session->ticket_len != 0) return 1;
-    return session->tls_version == MBEDTLS_SSL_VERSION_TLS1_2 && session->id_len != 0;
-}
-
-/* Brings the facts up to date. Returns where they are: FACT_COUNT times int32. */
-const int32_t *EXPORT(connection_facts)(connection *conn)
-{
-    if (conn == NULL || conn->magic != CONNECTION_MAGIC) return NULL;
-    mbedtls_ssl_context *ssl = &conn->ssl;
-    int32_t *facts = conn->facts;
-    facts[FACT_VERSION] = (int32_t) ssl->tls_version;
-    facts[FACT_SUITE] = mbedtls_ssl_get_ciphersuite_id_from_ssl(ssl);
-    facts[FACT_VERIFY_FLAGS] = (int32_t) mbedtls_ssl_get_verify_result(ssl);
-    if (ssl->conf->authmode == MBEDTLS_SSL_VERIFY_NONE) {
-        facts[FACT_VERIFY_FLAGS] = MBEDTLS_X509_BADCERT_SKIP_VERIFY;
-    } else if (facts[FACT_RESUMED] && ssl->tls_version == MBEDTLS_SSL_VERSION_TLS1_3) {
-        facts[FACT_VERIFY_FLAGS] = (int32_t) conn->ticket_flags;
-    }
-    facts[FACT_SESSION] = session_is_resumable(ssl->session);
-    facts[FACT_PENDING] = (int32_t) mbedtls_ssl_get_bytes_avail(ssl);
-    if (ssl->state == MBEDTLS_SSL_HANDSHAKE_OVER) {
-        facts[FACT_MAX_WRITE] = mbedtls_ssl_get_max_out_record_payload(ssl);
-    }
-    return facts;
-}
-
-/* The ALPN protocol that was agreed, as a C string; NULL: none. */
-const char *EXPORT(connection_alpn)(const connection *conn)
-{
-    return conn == NULL || conn->magic != CONNECTION_MAGIC ? NULL : mbedtls_ssl_get_alpn_protocol(&conn->ssl);
-}
-
-/* The host that a client asked for, as a C string; NULL: none. */
-const char *EXPORT(connection_sni)(const connection *conn)
-{
-    return conn == NULL || conn->magic != CONNECTION_MAGIC ? NULL : conn->sni;
-}
-
-/* Copies `len` bytes if they fit. Returns `len`, so that a caller with too little room can come again. */
-static int give(unsigned char *out, size_t size, const unsigned char *bytes, size_t len)
-{
-    if (len <= size) memcpy(out, bytes, len);
-    return (int) len;
-}
-
-/* The index-th certificate that the peer sent, DER. Returns its length; 0: there is none. */
-int EXPORT(connection_peer)(const connection *conn, size_t index, unsigned char *out, size_t size)
-{
-    CHECK_CONNECTION(conn);
-    const mbedtls_ssl_session *session = conn->ssl.session == NULL ? conn->ssl.session_negotiate : conn->ssl.session;
-    const mbedtls_x509_crt *crt = session == NULL ? NULL : session->peer_cert;
-    if (crt == NULL && index == 0 && conn->facts[FACT_RESUMED]) {
-        return give(out, size, conn->ticket_peer, conn->ticket_peer_len);
-    }
-    for (size_t i = 0; crt != NULL && i < index; i++) crt = crt->next;
-    return crt == NULL ? 0 : give(out, size, crt->raw.p, crt->raw.len);
-}
-
-/* The index-th certificate of the chain that verified, leaf first, DER. Returns its length; 0: none. */
-int EXPORT(connection_chain)(const connection *conn, size_t index, unsigned char *out, size_t size)
-{
-    CHECK_CONNECTION(conn);
-    /* A renegotiation frees the certificates that `chain` points to. */
-    if (index >= conn->chain_len || conn->ssl.renego_status != MBEDTLS_SSL_INITIAL_HANDSHAKE) return 0;
-    return give(out, size, conn->chain[index]->raw.p, conn->chain[index]->raw.len);
-}
-
-/* The certificate that we sent, DER. Returns its length; 0: none was sent in this handshake. */
-int EXPORT(connection_own)(const connection *conn, unsigned char *out, size_t size)
-{
-    CHECK_CONNECTION(conn);
-    return conn->own == NULL ? 0 : give(out, size, conn->own->raw.p, conn->own->raw.len);
-}
-
-/* What a later connection can resume. Returns its length, also when it does not fit; 0: there is nothing. */
-int EXPORT(connection_session)(const connection *conn, unsigned char *out, size_t size)
-{
-    CHECK_CONNECTION(conn);
-    if (!session_is_resumable(conn->ssl.session)) return 0;
-    size_t len = 0;
-    int ret = mbedtls_ssl_session_save(conn->ssl.session, out, size, &len);
-    return ret == 0 || ret == MBEDTLS_ERR_SSL_BUFFER_TOO_SMALL ? (int) len : ret;
-}
-
-/*
- * What SSLSession says of itself: seconds that the server promises to keep it (4), whether it is a ticket (1), and
- * the session id. Returns the length.
- */
-int EXPORT(connection_session_facts)(const connection *conn, unsigned char *out, size_t size)
-{
-    CHECK_CONNECTION(conn);
-    const mbedtls_ssl_session *session = conn->ssl.session;
-    if (!session_is_resumable(session) || size < 5 + sizeof(session->id)) return 0;
-    for (int i = 0; i < 4; i++) out[i] = (unsigned char) (session->ticket_lifetime >> 8 * (3 - i));
-    out[4] = session->ticket_len != 0;
-    memcpy(out + 5, session->id, session->id_len);
-    return (int) (5 + session->id_len);
-}
-
-/* Keying material for other protocols (RFC 5705, RFC 8446 section 7.5). */
-int EXPORT(connection_export)(connection *conn, unsigned char *out, size_t len, const char *label,
-                              size_t label_len, const unsigned char *context, size_t context_len,
-                              int use_context)
-{
-    CHECK_CONNECTION(conn);
-    return mbedtls_ssl_export_keying_material(&conn->ssl, out, len, label, label_len, context, context_len,
-                                              use_context);
 }

@@ -108,8 +108,12 @@ void end_handshake(connection *conn)
         mbedtls_ssl_transform_free(hs->transform_handshake);
         mbedtls_free(hs->transform_handshake);
         hs->transform_handshake = NULL;
+        mbedtls_ssl_transform_free(hs->transform_earlydata);
+        mbedtls_free(hs->transform_earlydata);
+        hs->transform_earlydata = NULL;
         return;
     }
+    forget_early_ticket(conn);
     mbedtls_ssl_handshake_free(ssl);
     mbedtls_free(hs);
     ssl->handshake = NULL;

@@ -180,6 +180,7 @@ int ticket_parse(void *p_config, mbedtls_ssl_session *session, unsigned char *ti
         return refuse(TICKET_UNAUTHENTIC);
     }
     int ret = read_state(c, session, state, state_len);
+    if (ret == 0) ret = note_early_ticket(active, session, state + state_len);
     mbedtls_platform_zeroize(state, state_len);
     return ret;
 }

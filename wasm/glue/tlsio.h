@@ -45,6 +45,12 @@ IMPORT(clock_ms) double clock_ms(void);
 /* Hands out one secret of a handshake, for a key log. `type` is mbedtls_ssl_key_export_type. */
 IMPORT(key_log) void key_log(connection *conn, int type, const unsigned char *secret, size_t len,
                              const unsigned char client_random[32]);
+/* Hands out early data that a client sent. */
+IMPORT(early_data) void early_data(connection *conn, const unsigned char *bytes, size_t len);
+/*
+ * Whether the ticket `id`, made at `created`, may bring early data: once in `window`, both in milliseconds.
+ */
+IMPORT(early_claim) int early_claim(const unsigned char id[16], double created, double window);
 /*
  * Tells that a record (`type` 0, `code` its content type) or a message (`type` the content type, `code` a handshake type,
  * or the level and description of an alert) has passed; `len` is that of a record with its header, of a message with its.
@@ -75,6 +81,7 @@ int tlsio_rng(void *unused, unsigned char *bytes, size_t len);
 #define TICKET_NAME 16    /* bytes; RFC 5077 section 4 recommends 16 */
 #define TICKET_SECRET 32  /* bytes; AES-256-GCM */
 #define TICKET_CONTEXT 32 /* bytes; a hash of what a session must share to be resumed */
+#define TICKET_ID 16      /* bytes; a ticket's tag tells it from all others */
 #define TICKET_KEYS 8     /* one encrypts; seven earlier ones cover a lifetime of seven rotations */
 
 typedef struct {
@@ -161,6 +168,7 @@ enum fact {
     FACT_CACHE,        /* server: what became of the client's session id, enum cache_outcome */
     FACT_OWN_SIGALG,   /* the SignatureScheme of our signature; 0: we made none */
     FACT_PEER_SIGALG,  /* that of the peer's */
+    FACT_EARLY_DATA,   /* EARLY_* */
     FACT_COUNT
 };
 
@@ -176,6 +184,20 @@ enum ticket_outcome {
 };
 
 enum cache_outcome { CACHE_UNUSED, CACHE_HIT, CACHE_MISS, CACHE_EXPIRED };
+
+enum { /* early data */
+    EARLY_UNKNOWN, /* the ClientHello has not come, or a client's handshake is not over */
+    EARLY_NONE,    /* none was offered, or it was refused */
+    EARLY_RUNS,    /* a server: accepted, more may come */
+    EARLY_TAKEN,   /* accepted, and its end has come */
+};
+
+/* What early data depends on, of a ticket. */
+typedef struct {
+    unsigned char id[TICKET_ID];
+    int64_t created; /* milliseconds since the Unix epoch */
+    char *alpn;      /* the protocol of the connection that gave it; NULL: none */
+} early_ticket;
 
 struct connection {
     uint32_t magic;
@@ -202,6 +224,9 @@ struct connection {
     size_t ticket_peer_len;
     uint32_t ticket_flags;
     int64_t authenticated; /* when the full handshake was: milliseconds since the Unix epoch */
+    early_ticket *early; /* server that takes early data: the ticket that was read; NULL: none */
+    uint8_t may_send_early; /* client: the session that is offered allows it */
+    uint8_t is_deaf;        /* takes no records */
     int key_updates;   /* received since the last data */
     int empty_records; /* likewise */
     int at_end;        /* the stream has ended */
@@ -237,6 +262,21 @@ int note_shared(connection *conn);
 int has_proved(const mbedtls_ssl_context *ssl, int before);
 /* The host's say about a certificate: a callback of its own, and whether there must be a CRL. */
 int judge_certificate(connection *conn, const mbedtls_x509_crt *crt, int depth, uint32_t *flags);
+/* ---- early.c --------------------------------------------------------------------------------------- */
+
+/* A server has read a ticket, with its `tag`: keeps what early data depends on. Returns 0, or a negative code. */
+int note_early_ticket(connection *conn, mbedtls_ssl_session *session, const unsigned char tag[TICKET_ID]);
+void forget_early_ticket(connection *conn);
+/* A server: decides on the early data that a ClientHello announces. Returns 0, or a negative code. */
+int decide_early_data(connection *conn);
+/* mbedtls_ssl_handshake_step(), which hands out early data. */
+int handshake_step(connection *conn);
+/* A client that offers a session: no early data, until send_early_data(). */
+void put_early_data_off(connection *conn);
+int send_early_data(connection *conn, const unsigned char *bytes, size_t len);
+/* Whether a server may send before the handshake is over: it has taken early data. */
+int can_answer_early(const connection *conn);
+int answer_early(connection *conn, const unsigned char *bytes, size_t len);
 
 /* ---- idle.c ---------------------------------------------------------------------------------------- */
 

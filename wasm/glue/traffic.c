@@ -201,6 +201,9 @@ void use_alert_keys(mbedtls_ssl_context *ssl)
 {
     if (ssl->tls_version != MBEDTLS_SSL_VERSION_TLS1_3 || ssl->handshake == NULL) return;
     if (ssl->conf->endpoint == MBEDTLS_SSL_IS_CLIENT) {
+        /* The server goes on under the keys of early data until its end, which is still to be sent. */
+        if (ssl->early_data_state == MBEDTLS_SSL_EARLY_DATA_STATE_CAN_WRITE ||
+            ssl->early_data_state == MBEDTLS_SSL_EARLY_DATA_STATE_ACCEPTED) return;
         switch (ssl->state) {
             case MBEDTLS_SSL_ENCRYPTED_EXTENSIONS:
             case MBEDTLS_SSL_CERTIFICATE_REQUEST:
@@ -217,6 +220,7 @@ void use_alert_keys(mbedtls_ssl_context *ssl)
         }
     }
     switch (ssl->state) {
+        case MBEDTLS_SSL_END_OF_EARLY_DATA:
         case MBEDTLS_SSL_CLIENT_CERTIFICATE:
         case MBEDTLS_SSL_CLIENT_CERTIFICATE_VERIFY:
         case MBEDTLS_SSL_CLIENT_FINISHED:

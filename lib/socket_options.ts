@@ -1,0 +1,37 @@
+/** The options of a connection. */
+
+import type { SSLSession } from "./session.ts";
+import type { TraceEvent } from "./trace.ts";
+
+/** Options of one connection. */
+export interface SocketOptions {
+  /** Client: the host, a DNS name or an IP address, for SNI and the check of its certificate. */
+  serverHostname?: string;
+  /** Client: the session to resume. One that does not fit is passed over: a full handshake does as well. */
+  savedSession?: SSLSession | Uint8Array;
+  /**
+   * Client: is told of each session as it comes, Node's event `session`: after a TLS 1.2 handshake; in TLS 1.3 with the data
+   * that is read, once for each ticket. What it throws is the process's, as of a timer.
+   */
+  onSession?: (session: SSLSession) => void;
+  /**
+   * Client: the first bytes to write, once: with the first flight (0-RTT) if `savedSession` allows it, else behind the
+   * handshake. Who records a first flight can send it again: only for what does no harm twice. `alpnProtocols` may then name
+   * only the protocol of the bytes. When the handshake fails, the server may have them all the same.
+   */
+  earlyData?: Uint8Array;
+  /** `true`: complete the handshake before the socket is given; `false`: at the first use. @default {true} */
+  doHandshake?: boolean;
+  /** Seconds of wall-clock time for the handshake. @default {10} (Pycom's) */
+  timeout?: number;
+  /** Seconds to wait for the peer's close_notify on close. @default {30} (asyncio's) */
+  shutdownTimeout?: number;
+  /** Ends the handshake early. */
+  signal?: AbortSignal;
+  /** Bytes that were already read from the connection. */
+  initialData?: Uint8Array;
+  /** Take the end of the stream for the peer's close_notify: its data may then be cut short. @default {false} */
+  suppressRaggedEofs?: boolean;
+  /** Is told of each record and message as it passes, to see the handshake. It must not use the socket. */
+  trace?: (event: TraceEvent) => void;
+}

@@ -40,7 +40,7 @@
  *
  * @module
  */
-export { errno, type ErrorCode, OSError } from "./lib/os_error.ts";
+export { errno, type ErrorCode, OSError, type TLSErrorCode } from "./lib/os_error.ts";
 export {
   type Address,
   type AddressInfo,
@@ -50,6 +50,7 @@ export {
   IPPROTO_TCP,
   SOCK_STREAM,
 } from "./lib/addresses.ts";
+export { StreamSocket } from "./lib/stream_socket.ts";
 export { SO_KEEPALIVE, SO_REUSEADDR, Socket, socket, SOL_SOCKET, TCP_NODELAY } from "./lib/tcp_socket.ts";
 export {
   Poll,

@@ -1,6 +1,7 @@
 /** Changes: how those who wait for a socket learn that it is worth to look again. */
 
 import { inTime } from "./deadline.ts";
+import { OSError } from "./os_error.ts";
 
 const TURN = 1; // millisecond; MicroPython's ports wait as long for an event when there is nothing to do
 
@@ -18,22 +19,58 @@ export class Changes {
     this.#waiting.add(wake);
     return { [Symbol.dispose]: () => void this.#waiting.delete(wake) };
   }
-
-  /** Waits for the next change, no longer than `seconds`; whether there was one. */
-  async next(seconds: number): Promise<boolean> {
-    const { promise, resolve } = Promise.withResolvers<boolean>();
-    using _ = this.subscribe(() => resolve(true));
-    return await changeInTime(promise, seconds);
-  }
 }
 
 async function changeInTime(change: Promise<boolean>, seconds: number): Promise<boolean> {
   return seconds === Infinity ? await change : await inTime(change, seconds).catch(() => false);
 }
 
+/** What can change, and tells of it. */
+export interface Changing {
+  /** Calls `wake` at each change, until disposed of. */
+  subscribe(wake: () => void): Disposable;
+}
+
+/**
+ * What every call of a socket does that may wait, for `timeout` seconds: tries, and tries again after each change of `source`.
+ * A non-blocking call lets the event loop turn once, so that a program which calls again and again sees what came.
+ */
+export async function until<T>(
+  source: Changing,
+  action: string,
+  attempt: () => T | undefined,
+  timeout: number | null,
+): Promise<T> {
+  const ends = performance.now() + (timeout ?? Infinity) * 1000;
+  for (let turned = false;;) {
+    const got = attempt();
+    if (got !== undefined) return got;
+    if (timeout !== 0) {
+      const left = (ends - performance.now()) / 1000;
+      if (left > 0 && await nextChangeOf(source, left)) continue;
+      throw timedOut(action, timeout);
+    }
+    if (turned) throw new OSError("EAGAIN", `Cannot ${action}()`);
+    await turn();
+    turned = true;
+  }
+}
+
+/** What a call throws that waited for `seconds`. */
+export function timedOut(action: string, seconds: number | null): OSError {
+  return new OSError("ETIMEDOUT", `Cannot ${action}()`, { text: `timed out after ${seconds} seconds` });
+}
+
+/** Waits for the next change, no longer than `seconds`; whether there was one. */
+export async function nextChangeOf(source: Changing, seconds: number): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  using _ = source.subscribe(() => resolve(true));
+  return await changeInTime(promise, seconds);
+}
+
 /** Waits for the next change of one of `sources`, no longer than `seconds`; whether there was one. */
 export async function nextChange(
-  sources: Iterable<{ subscribe(wake: () => void): Disposable }>,
+  sources: Iterable<Changing>,
   seconds: number,
 ): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();

@@ -1,6 +1,7 @@
 /** Waits that end in time, in seconds. */
 
-const LONGEST = 2 ** 31 - 1; // milliseconds, 24 days; a longer timer would fire at once
+/** In milliseconds, 24 days; a longer timer would fire at once. */
+export const LONGEST = 2 ** 31 - 1;
 
 /**
  * Waits for `work`, no longer than `seconds`. What is waited for goes on; only the wait ends.

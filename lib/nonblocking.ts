@@ -1,6 +1,7 @@
 /** The synchronous calls of a socket in non-blocking mode, as MicroPython's and CPython's polling programs make them. */
 
 import { type Bytes, EMPTY } from "./bytes.ts";
+import { LONGEST } from "./deadline.ts";
 import type { Pump } from "./pump.ts";
 import type { Stage } from "./stage.ts";
 
@@ -100,7 +101,7 @@ export class NonBlocking {
 
   async ready(direction: "read" | "write", timeout: number): Promise<boolean> {
     const ends = performance.now() + timeout * 1000;
-    for (let late = false; !this.#isReady(direction);) {
+    for (let late = false; !this.isReady(direction);) {
       const handshakeEnds = this.#pump.engine.handshakeDone ? Infinity : this.#ends;
       if (late) return handshakeEnds <= ends; // the call to come says that the handshake took too long
       const left = Math.min(ends, handshakeEnds) - performance.now();
@@ -109,9 +110,30 @@ export class NonBlocking {
     return true;
   }
 
-  #isReady(direction: "read" | "write"): boolean {
+  /** Why the connection failed or was closed. */
+  get failure(): Error | undefined {
+    return this.#pump.failure;
+  }
+
+  /** Calls `wake` whenever {@linkcode NonBlocking.isReady} may say something else, until disposed of. */
+  subscribe(wake: () => void): Disposable {
+    const changes = this.#pump.subscribe(wake);
+    if (this.#pump.engine.handshakeDone) return changes;
+    const left = Math.min(this.#ends - performance.now(), LONGEST);
+    const timer = setTimeout(wake, Math.max(left, 0));
+    return {
+      [Symbol.dispose]() {
+        clearTimeout(timer);
+        changes[Symbol.dispose]();
+      },
+    };
+  }
+
+  /** Whether a call that could not go on may. What it takes for that to come about starts. */
+  isReady(direction: "read" | "write"): boolean {
     const { engine, failure, flushing } = this.#pump;
     if (failure !== undefined) return true; // the call to come says it
+    if (!engine.handshakeDone && performance.now() >= this.#ends) return true; // likewise
     if (this.#choice?.running || this.#check?.running) return false;
     const always = direction === "read" ? WANT_READ : WANT_WRITE;
     const wanted = this.#wanted[direction] ?? (engine.handshakeDone ? always : undefined);

@@ -11,6 +11,7 @@ export const errno = {
   EAGAIN: 11,
   ENOMEM: 12,
   EACCES: 13,
+  EISDIR: 21,
   EINVAL: 22,
   EMFILE: 24,
   EPIPE: 32,
@@ -34,6 +35,8 @@ export const errno = {
 
 /** A name in {@linkcode errno}. */
 export type ErrorCode = keyof typeof errno;
+/** The name of a number of mbedTLS's: an `OSError` of `tlsio/ussl` may have one. */
+export type TLSErrorCode = `MBEDTLS_ERR_${string}`;
 
 const TEXTS: Partial<Record<ErrorCode, string>> = {
   EAI_NONAME: "the host name is not known",
@@ -83,10 +86,10 @@ const NAMES: Readonly<Record<string, ErrorCode>> = {
 export class OSError extends Error {
   /** The class's name. */
   override readonly name: string = "OSError";
-  /** The number: MicroPython's `e.errno`, also `e.args[0]`. */
+  /** The number: MicroPython's `e.errno`. */
   readonly errno: number;
   /** The number's name, as in Python's `errno.errorcode`. */
-  readonly errorcode: ErrorCode;
+  readonly errorcode: ErrorCode | TLSErrorCode;
 
   /**
    * Makes an error.
@@ -100,6 +103,11 @@ export class OSError extends Error {
     super(`${action}: ${text}`, rest);
     this.errno = errno[errorcode];
     this.errorcode = errorcode;
+  }
+
+  /** MicroPython's `e.args`: the number, and its name. */
+  get args(): readonly [errno: number, errorcode: string] {
+    return [this.errno, this.errorcode];
   }
 }
 

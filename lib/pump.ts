@@ -175,13 +175,15 @@ export class Pump {
    */
   async changed(seconds: number, late?: () => Error): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
+    using _ = this.subscribe(resolve);
+    await inTime(promise, seconds, late);
+  }
+
+  /** Calls `wake` whenever a read or write of the transport ends, until disposed of. */
+  subscribe(wake: () => void): Disposable {
     const waiting = this.#waiting ??= new Set();
-    waiting.add(resolve);
-    try {
-      await inTime(promise, seconds, late);
-    } finally {
-      waiting.delete(resolve);
-    }
+    waiting.add(wake);
+    return { [Symbol.dispose]: () => void waiting.delete(wake) };
   }
 
   /** Wakes who waits for a change: a read or write has ended, or the engine has been given what it needs. */

@@ -11,12 +11,13 @@ import { inTime } from "./deadline.ts";
 import { type Duplex, type DuplexLike, withBytesFirst } from "./duplex.ts";
 import { readEarly } from "./early_reader.ts";
 import { TLSEngine } from "./engine.ts";
-import { CODE, SSLError, timedOut } from "./errors.ts";
+import { SSLError, timedOut } from "./errors.ts";
+import { Goodbye } from "./goodbye.ts";
 import { NonBlocking, type TryOutcome } from "./nonblocking.ts";
 import { PeerCheck } from "./peer_check.ts";
 import { judgesPeer } from "./peer_policy.ts";
 import { SSLObject } from "./object.ts";
-import { DRAIN_MAX, type Pump, takeOver } from "./pump.ts";
+import { type Pump, takeOver } from "./pump.ts";
 import type { SSLSession } from "./session.ts";
 import type { SocketOptions } from "./socket_options.ts";
 import { Turns } from "./turns.ts";
@@ -27,7 +28,6 @@ type CheckedOptions = SocketOptions & { savedSession?: SSLSession; choose?: Conf
 
 const HANDSHAKE_TIMEOUT = 10; // seconds; Pycom's default
 const SHUTDOWN_TIMEOUT = 30; // seconds; asyncio's SSL_SHUTDOWN_TIMEOUT
-const SCRATCH = 1024; // bytes; for what is not wanted
 
 /** A TLS connection: a `Deno.Conn` by shape, a {@linkcode Duplex}, with the queries of CPython's `SSLSocket`. */
 export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
@@ -43,6 +43,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   #handshaking: Promise<void> | undefined;
   #reading = false;
   readonly #turns = new Turns(); // of those who write
+  readonly #goodbye: Goodbye;
   #closing: Promise<void> | undefined;
   #readable: ReadableStream<Bytes> | undefined;
   #writable: WritableStream<Uint8Array> | undefined;
@@ -57,6 +58,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     super(engine);
     this.#engine = engine;
     this.#pump = takeOver(conn, engine);
+    this.#goodbye = new Goodbye(this.#pump, this.#turns, () => this.handshake());
     this.#choice = options.choose && new ClientChoice(this.#pump, options.choose);
     if (judgesPeer(config.options) || options.choose) this.#check = new PeerCheck(this.#pump);
     this.#handshakeTimeout = timeout;
@@ -115,8 +117,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
 
   #late(): SSLError {
     const peer = this.serverHostname === undefined ? "" : ` with ${JSON.stringify(this.serverHostname)}`;
-    const text = `Cannot complete TLS handshake${peer}: timed out after ${this.#handshakeTimeout} seconds`;
-    return new SSLError(text, { kind: "timeout", code: CODE.TIMEOUT });
+    return timedOut(`complete TLS handshake${peer}`, this.#handshakeTimeout)();
   }
 
   // ---- Reading and writing ----------------------------------------------------------------------------
@@ -160,18 +161,14 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   }
 
   /**
-   * Server with `maxEarlyData`: reads early data, with `doHandshake: false` before the handshake is over: then do only what
-   * does no harm twice, since whoever recorded it can send it again. `write()` may answer it at once. `read()` never gives
-   * early data, and fails while there is some.
+   * Server with `maxEarlyData`: reads early data; with `doHandshake: false` before the handshake is over, and `write()` may
+   * answer. Who recorded it can send it again: do only what does no harm twice. `read()` fails while there is some.
    *
-   * @param p Where to put it.
-   * @returns How many bytes; `null` when there is no more, or never was.
-   * @throws {SSLError} If the handshake fails.
+   * @returns How many bytes it put into `p`; `null` when there is no more, or never was.
    */
   async readEarlyData(p: Uint8Array<ArrayBuffer>): Promise<number | null> {
     assertBytes("p", p);
     this.#assertBlocking("readEarlyData");
-    this.#assertUsable("readEarlyData");
     return await readEarly(this.#pump, this.handshake(), p);
   }
 
@@ -256,6 +253,11 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     }
   }
 
+  /** For `tlsio/ussl`: what the non-blocking mode stands on. */
+  static nonBlocking(socket: SSLSocket): NonBlocking | undefined {
+    return socket.#nonBlocking;
+  }
+
   #assertBlocking(action: string): void {
     if (this.#nonBlocking !== undefined) {
       throw new TypeError(`Cannot ${action}(): the socket is in non-blocking mode; use its try methods`);
@@ -320,32 +322,8 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   /** Sends close_notify: we write no more. Reading goes on. */
   async closeWrite(): Promise<void> {
     this.#assertUsable("close");
-    await this.#sendCloseNotify();
+    await this.#goodbye.say();
     await this.#pump.closeWrite();
-  }
-
-  #sendCloseNotify(): Promise<void> {
-    return this.#turns.take(async (before) => {
-      if (!this.#engine.handshakeDone) await this.handshake();
-      if (before !== undefined) await before;
-      this.#pump.assertUsable();
-      this.#pump.step(() => this.#engine.closeNotify());
-      await this.#pump.flush();
-    });
-  }
-
-  /** Reads, until the peer's close_notify, what it still sends; `onData` is told how much. */
-  async #readToEnd(onData: (bytes: number) => void): Promise<void> {
-    if (["read-closed", "closed"].includes(this.#engine.state)) return;
-    const scratch = new Uint8Array(SCRATCH);
-    this.#engine.dropEarlyData();
-    for (;;) {
-      const outcome = this.#pump.step(() => this.#engine.read(scratch));
-      if (outcome.state === "eof") return;
-      if (outcome.state === "data") onData(outcome.bytes);
-      else await this.#pump.fill();
-      this.#pump.assertUsable();
-    }
   }
 
   /**
@@ -358,26 +336,11 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
 
   async #close(): Promise<void> {
     if (this.#pump.failure === undefined && (this.#engine.handshakeDone || this.#engine.canAnswerEarly)) {
-      await inTime(this.#shutdown(), this.#shutdownTimeout).catch(() => {});
+      await inTime(this.#goodbye.sayAndDrain(), this.#shutdownTimeout).catch(() => {});
     }
     await this.#pump.linger();
     this.#pump.retire("is closed");
     await this.#pump.close(this.#shutdownTimeout);
-  }
-
-  /** Both at once: the peer may read only when we do. */
-  async #shutdown(): Promise<void> {
-    let left = Infinity;
-    const said = this.#sendCloseNotify().then(() => {
-      left = DRAIN_MAX;
-      if (this.#engine.state !== "closed") return this.#pump.closeWrite(); // some peers answer only a FIN
-    });
-    const drained = this.#readToEnd((bytes) => {
-      if ((left -= bytes) < 0) {
-        throw new SSLError("Cannot close: the peer goes on sending", { kind: "closed" });
-      }
-    });
-    await Promise.all([said, drained]);
   }
 
   /** Drops the connection at once: no close_notify, nothing waited for. Reads and writes under way fail. */
@@ -396,9 +359,9 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   async unwrap(): Promise<Duplex> {
     this.#assertUsable("unwrap");
     if (!this.#engine.handshakeDone) await this.handshake();
-    const late = timedOut("unwrap", this.#shutdownTimeout);
     try {
-      await inTime(this.#exchangeCloseNotify(), this.#shutdownTimeout, late);
+      const limit = this.#shutdownTimeout;
+      await inTime(this.#goodbye.exchange(), limit, timedOut("unwrap", limit));
     } catch (error) {
       throw this.#pump.fail(error as Error);
     }
@@ -406,13 +369,6 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     this.#pump.retire("was unwrapped");
     await (this.#closing = this.#pump.release(() => {}));
     return rest.length === 0 ? this.#pump.duplex : withBytesFirst(this.#pump.duplex, rest);
-  }
-
-  async #exchangeCloseNotify(): Promise<void> {
-    const read = this.#readToEnd(() => {
-      throw new SSLError("Cannot unwrap: the peer sent data before its close_notify", { kind: "protocol" });
-    });
-    await Promise.all([this.#sendCloseNotify(), read]);
   }
 
   /** Closes the socket. */

@@ -14,11 +14,7 @@ export interface SocketOptions {
    * that is read, once for each ticket. What it throws is the process's, as of a timer.
    */
   onSession?: (session: SSLSession) => void;
-  /**
-   * Client: the first bytes to write, once: with the first flight (0-RTT) if `savedSession` allows it, else behind the
-   * handshake. Who records a first flight can send it again: only for what does no harm twice. `alpnProtocols` may then name
-   * only the protocol of the bytes. When the handshake fails, the server may have them all the same.
-   */
+  /** Client: the first bytes to write, before the handshake (0-RTT) if `savedSession` allows it: see docs/early_data.md. */
   earlyData?: Uint8Array;
   /** `true`: complete the handshake before the socket is given; `false`: at the first use. @default {true} */
   doHandshake?: boolean;

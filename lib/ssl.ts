@@ -195,6 +195,12 @@ export class SSLContext implements Disposable {
     return this.#config.stats();
   }
 
+  /** For `tlsio/ussl`: as {@linkcode SSLContext.wrapSocket}, without the handshake. */
+  static start(context: SSLContext, conn: DuplexLike, options: SocketOptions): SSLSocket {
+    const choose = context.#choose && { choose: context.#choose };
+    return new SSLSocket(conn, context.#config, { ...context.#check(options), ...choose });
+  }
+
   /** For `openConnection()`: throws for what {@linkcode SSLContext.wrapSocket} would refuse, before there is a connection. */
   static check(context: SSLContext, options: SocketOptions): void {
     context.#check(options);

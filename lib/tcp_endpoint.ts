@@ -3,10 +3,12 @@
  */
 
 import { type Address, AF_INET6 } from "./addresses.ts";
-import { Changes, turn } from "./changes.ts";
+import { ByteQueue } from "./byte_queue.ts";
+import { Changes, turn, until } from "./changes.ts";
 import type { Duplex } from "./duplex.ts";
 import { type ErrorCode, OSError, toOSError } from "./os_error.ts";
 import { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT } from "./poll.ts";
+import type { StreamLink } from "./stream_socket.ts";
 import { TcpLink } from "./tcp_link.ts";
 
 /** Where a socket is on its way. Only a socket that failed to connect goes back, by another `connect()`. */
@@ -23,8 +25,10 @@ const WRONG: Readonly<Record<State, ErrorCode>> = {
   closed: "EBADF",
 };
 
+const NOTHING = new ByteQueue(); // what came before there is a connection
+
 /** One end, of a connection or of those to be accepted. */
-export class TcpEndpoint {
+export class TcpEndpoint implements StreamLink {
   /** What wakes those who wait. */
   readonly changes: Changes = new Changes();
   /** Seconds that a call may wait: `null` for ever, 0 not at all. */
@@ -46,6 +50,11 @@ export class TcpEndpoint {
   constructor(af: number, conn?: Deno.TcpConn) {
     this.#af = af;
     if (conn !== undefined) this.#open(conn);
+  }
+
+  /** Whether there is a connection, not closed here. */
+  get connected(): boolean {
+    return this.#state === "connected";
   }
 
   /** The connection, once there is one. */
@@ -75,24 +84,14 @@ export class TcpEndpoint {
 
   // ---- Waiting ----------------------------------------------------------------------------------------
 
-  /**
-   * What every call does that may wait: tries, and tries again after each change. A non-blocking call lets the event loop
-   * turn once, so that a program which calls again and again sees what came.
-   */
-  async until<T>(action: string, attempt: () => T | undefined, timeout = this.timeout): Promise<T> {
-    const ends = performance.now() + (timeout ?? Infinity) * 1000;
-    for (let turned = false;;) {
-      const got = attempt();
-      if (got !== undefined) return got;
-      if (timeout !== 0) {
-        const left = (ends - performance.now()) / 1000;
-        if (left > 0 && await this.changes.next(left)) continue;
-        throw new OSError("ETIMEDOUT", `Cannot ${action}()`, { text: `timed out after ${timeout} seconds` });
-      }
-      if (turned) throw new OSError("EAGAIN", `Cannot ${action}()`);
-      await turn();
-      turned = true;
-    }
+  /** Makes a call of `timeout` seconds: tries, and tries again after each change. */
+  until<T>(action: string, attempt: () => T | undefined, timeout = this.timeout): Promise<T> {
+    return until(this.changes, action, attempt, timeout);
+  }
+
+  /** Calls `wake` at each change, until disposed of. */
+  subscribe(wake: () => void): Disposable {
+    return this.changes.subscribe(wake);
   }
 
   // ---- Connecting -------------------------------------------------------------------------------------
@@ -145,6 +144,32 @@ export class TcpEndpoint {
     if (this.#state === "connecting") return undefined;
     if (this.#state === "failed") throw toOSError(`Cannot ${action}()`, this.#failure);
     throw new OSError(WRONG[this.#state], `Cannot ${action}()`);
+  }
+
+  // ---- Receiving and sending --------------------------------------------------------------------------
+
+  /** What came and was not taken. */
+  get received(): ByteQueue {
+    return this.#link?.received ?? NOTHING;
+  }
+
+  /** Whether at least `n` bytes wait, or all that will come; if not, a read for `wanted` is under way. */
+  has(action: string, n: number, wanted = n): boolean {
+    return this.#use(action, (link) => link.has(n, wanted)) ?? false;
+  }
+
+  /** Takes bytes of `p` to send; `undefined` while those taken before are on their way. */
+  send(action: string, p: Uint8Array): number | undefined {
+    return this.#use(action, (link) => link.send(p));
+  }
+
+  #use<T>(action: string, call: (link: TcpLink) => T): T | undefined {
+    const link = this.opened(action);
+    try {
+      return link && call(link);
+    } catch (error) {
+      throw toOSError(`Cannot ${action}()`, error);
+    }
   }
 
   // ---- Listening --------------------------------------------------------------------------------------

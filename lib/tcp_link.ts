@@ -7,7 +7,7 @@
 
 import { ByteQueue } from "./byte_queue.ts";
 import { type Bytes, EMPTY } from "./bytes.ts";
-import type { Changes } from "./changes.ts";
+import { type Changes, nextChangeOf } from "./changes.ts";
 import { inTime } from "./deadline.ts";
 
 const CHUNK_MIN = 1024; // bytes; an idle connection's read asks for as many
@@ -61,11 +61,6 @@ export class TcpLink {
     return false;
   }
 
-  /** Takes `n` bytes, or as many as wait. */
-  take(n: number): Bytes {
-    return this.#received.take(Math.min(n, this.#received.length));
-  }
-
   async #fill(wanted: number): Promise<void> {
     if (this.#reading) return;
     const size = Math.min(Math.max(wanted, CHUNK_MIN), CHUNK_MAX);
@@ -97,7 +92,7 @@ export class TcpLink {
 
   /** Waits for at least one byte, as a Duplex does: straight into `p`, unless something waits. */
   async read(p: Bytes): Promise<number | null> {
-    while (this.#reading) await this.#changes.next(Infinity);
+    while (this.#reading) await nextChangeOf(this.#changes, Infinity);
     const n = Math.min(p.length, this.#received.length);
     if (n > 0) {
       p.set(this.#received.peek().subarray(0, n));

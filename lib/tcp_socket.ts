@@ -1,13 +1,10 @@
 /** MicroPython's `socket`, over `Deno.connect` and `Deno.listen`. See `tlsio/socket` for its one rule: what may wait is awaited. */
 
 import { type Address, AF_INET, AF_INET6, assertAddress, IPPROTO_TCP, SOCK_STREAM } from "./addresses.ts";
-import { MAX_BUFFERED, toBytes } from "./byte_queue.ts";
-import { assertBytes } from "./bytes.ts";
 import type { Duplex, HasDuplex } from "./duplex.ts";
-import { OSError, toOSError } from "./os_error.ts";
-import type { Pollable } from "./poll.ts";
+import { OSError } from "./os_error.ts";
+import { StreamSocket } from "./stream_socket.ts";
 import { TcpEndpoint } from "./tcp_endpoint.ts";
-import type { TcpLink } from "./tcp_link.ts";
 
 /** The level of the options of a socket. */
 export const SOL_SOCKET = 0xfff;
@@ -19,15 +16,14 @@ export const SO_KEEPALIVE = 8;
 export const TCP_NODELAY = 1;
 
 const BACKLOG = 2; // connections; MicroPython's
-const NEWLINE = 0x0a;
 
 /** Makes a socket, of a connection that was accepted. */
 let make: (af: number, conn?: Deno.TcpConn) => Socket;
+/** What a socket stands on, for TLS over it. */
+export let endpointOf: (socket: Socket) => TcpEndpoint;
 
 /**
- * MicroPython's TCP socket. {@linkcode socket} makes one. It is blocking at first: a call waits until it is done; with
- * `settimeout(seconds)` it fails with `ETIMEDOUT`, with `setblocking(false)` with `EAGAIN`, when it would wait (longer).
- * Nothing is lost by that: what came is there for the next call.
+ * MicroPython's TCP socket. {@linkcode socket} makes one. Modes, receiving, sending and polling: {@linkcode StreamSocket}.
  *
  * @example Both ends
  * ```ts
@@ -45,36 +41,23 @@ let make: (af: number, conn?: Deno.TcpConn) => Socket;
  * for (const one of [client, server, listener]) await one.close();
  * ```
  */
-export class Socket implements HasDuplex, Pollable, AsyncDisposable {
+export class Socket extends StreamSocket implements HasDuplex, AsyncDisposable {
   readonly #af: number;
   readonly #endpoint: TcpEndpoint;
   #duplex: Duplex | undefined;
 
   static {
-    make = (af, conn) => new Socket(af, conn);
+    make = (af, conn) => new Socket(af, new TcpEndpoint(af, conn));
+    endpointOf = (socket) => socket.#endpoint;
   }
 
-  private constructor(af: number, conn?: Deno.TcpConn) {
+  private constructor(af: number, endpoint: TcpEndpoint) {
+    super(endpoint);
     this.#af = af;
-    this.#endpoint = new TcpEndpoint(af, conn);
+    this.#endpoint = endpoint;
   }
 
-  // ---- Modes and options ------------------------------------------------------------------------------
-
-  /** Sets how long a call may wait, in seconds; `null`: for ever; 0: not at all, which is the non-blocking mode. */
-  settimeout(seconds: number | null): void {
-    if (seconds !== null && !(typeof seconds === "number" && seconds >= 0)) {
-      throw new RangeError(
-        `Cannot settimeout(): expected seconds of 0 or more, or null, got ${String(seconds)}`,
-      );
-    }
-    this.#endpoint.timeout = seconds;
-  }
-
-  /** `true`: `settimeout(null)`; `false`: `settimeout(0)`. */
-  setblocking(blocking: boolean): void {
-    this.settimeout(blocking ? null : 0);
-  }
+  // ---- Options ----------------------------------------------------------------------------------------
 
   /**
    * Sets an option: `SO_REUSEADDR` (always on, so nothing is to do), `SO_KEEPALIVE` or `TCP_NODELAY`.
@@ -90,6 +73,11 @@ export class Socket implements HasDuplex, Pollable, AsyncDisposable {
       const text = `cannot set option ${option} at level ${level} to ${value}`;
       throw new OSError("ENOPROTOOPT", "Cannot setsockopt()", { text });
     }
+  }
+
+  /** Whether it is connected: by `connect()` or `accept()`, and not closed here. */
+  get connected(): boolean {
+    return this.#endpoint.connected;
   }
 
   /** Our address, once there is one: the port that `bind(["", 0])` was given. */
@@ -146,177 +134,6 @@ export class Socket implements HasDuplex, Pollable, AsyncDisposable {
     return [make(this.#af, conn), [hostname, port]];
   }
 
-  // ---- Receiving --------------------------------------------------------------------------------------
-
-  /** Waits until there is `enough`. */
-  async #receive(action: string, enough: (link: TcpLink) => boolean): Promise<TcpLink> {
-    return await this.#endpoint.until(action, () => {
-      const link = this.#endpoint.opened(action);
-      try {
-        return link !== undefined && enough(link) ? link : undefined;
-      } catch (error) {
-        throw toOSError(`Cannot ${action}()`, error);
-      }
-    });
-  }
-
-  /** As {@linkcode Socket.#receive}, for the methods that give what there is, or `null`, where `recv()` throws `EAGAIN`. */
-  async #receiveStream(action: string, enough: (link: TcpLink) => boolean): Promise<TcpLink | null> {
-    try {
-      return await this.#receive(action, enough);
-    } catch (error) {
-      if (!(error instanceof OSError && error.errorcode === "EAGAIN")) throw error;
-      return (this.#endpoint.link?.received.length ?? 0) > 0 ? this.#endpoint.link! : null;
-    }
-  }
-
-  /**
-   * Receives what has come.
-   *
-   * @param bufsize How many bytes at most.
-   * @returns At least one byte; none at the end of the stream.
-   * @throws {OSError} `EAGAIN`, `ETIMEDOUT`, `ECONNRESET`, `ENOTCONN`, ...
-   */
-  async recv(bufsize: number): Promise<Uint8Array<ArrayBuffer>> {
-    assertLength("recv()", bufsize);
-    return (await this.#receive("recv", (link) => link.has(Math.min(bufsize, 1), bufsize))).take(bufsize);
-  }
-
-  /**
-   * Reads `size` bytes, or to the end of the stream.
-   *
-   * @param size How many bytes; without it all that will come, up to 64 MiB.
-   * @returns The bytes, fewer at the end of the stream; in non-blocking mode those that came, `null` if none did.
-   * @throws {OSError} As {@linkcode Socket.recv} but for `EAGAIN`; `ENOMEM` for what is longer than 64 MiB.
-   */
-  async read(size?: number): Promise<Uint8Array<ArrayBuffer> | null> {
-    if (size !== undefined && size !== -1) assertLength("read()", size);
-    const wanted = size === undefined || size === -1 ? Infinity : size;
-    const link = await this.#receiveStream("read", (link) => {
-      if (wanted > MAX_BUFFERED) assertRoom("read()", link);
-      return link.has(wanted);
-    });
-    return link && link.take(wanted);
-  }
-
-  /**
-   * Reads into a buffer, until it is full or the stream ends.
-   *
-   * @param buf Where to put the bytes.
-   * @param nbytes How many at most. @default {buf.length}
-   * @returns How many; in non-blocking mode `null` if none came.
-   */
-  async readinto(buf: Uint8Array, nbytes: number = buf.length): Promise<number | null> {
-    assertBytes("buf", buf);
-    assertLength("readinto()", nbytes);
-    const bytes = await this.read(Math.min(nbytes, buf.length));
-    if (bytes !== null) buf.set(bytes);
-    return bytes && bytes.length;
-  }
-
-  /**
-   * Reads a line with its `\n`.
-   *
-   * @param size How many bytes at most. @default {64 MiB}
-   * @returns The line; less at the end of the stream or, as in MicroPython, when a non-blocking socket has only a part;
-   *   `null` if it has nothing.
-   */
-  async readline(size?: number): Promise<Uint8Array<ArrayBuffer> | null> {
-    if (size !== undefined && size !== -1) assertLength("readline()", size);
-    const most = size === undefined || size === -1 ? Infinity : size;
-    let length = 0;
-    const link = await this.#receiveStream("readline", (link) => {
-      const at = link.received.peek().indexOf(NEWLINE, length);
-      length = at < 0 ? link.received.length : at + 1;
-      if (at >= 0 || length >= most) return true;
-      assertRoom("readline()", link);
-      return link.has(length + 1);
-    });
-    return link && link.take(Math.min(length, most));
-  }
-
-  // ---- Sending ----------------------------------------------------------------------------------------
-
-  /**
-   * Sends what can be taken at once, up to 64 KiB. What was taken is on its way; that it did not arrive, a later call says.
-   *
-   * @param data Bytes or text.
-   * @returns How many bytes were taken.
-   * @throws {OSError} `EAGAIN`, `ETIMEDOUT`, `EPIPE`, `ECONNRESET`, `ENOTCONN`, ...
-   */
-  async send(data: Uint8Array | string): Promise<number> {
-    return await this.#send("send", toBytes("data", data), this.#endpoint.timeout);
-  }
-
-  async #send(action: string, bytes: Uint8Array, timeout: number | null): Promise<number> {
-    return await this.#endpoint.until(action, () => {
-      try {
-        return this.#endpoint.opened(action)?.send(bytes);
-      } catch (error) {
-        throw toOSError(`Cannot ${action}()`, error);
-      }
-    }, timeout);
-  }
-
-  /**
-   * Sends all; the timeout is for all of it. In non-blocking mode `EAGAIN` may come after a part was taken: use
-   * {@linkcode Socket.send} there.
-   *
-   * @param data Bytes or text.
-   * @throws {OSError} As {@linkcode Socket.send}.
-   */
-  async sendall(data: Uint8Array | string): Promise<void> {
-    await this.#sendAll("sendall", toBytes("data", data));
-  }
-
-  async #sendAll(action: string, bytes: Uint8Array): Promise<void> {
-    const timeout = this.#endpoint.timeout;
-    const ends = performance.now() + (timeout ?? 0) * 1000;
-    for (let at = 0; at < bytes.length;) {
-      // Not 0 seconds, which is the non-blocking mode.
-      const left = timeout ? Math.max((ends - performance.now()) / 1000, Number.MIN_VALUE) : timeout;
-      at += await this.#send(action, bytes.subarray(at), left);
-    }
-  }
-
-  /**
-   * Writes all; in non-blocking mode what can be taken at once.
-   *
-   * @param buf Bytes or text.
-   * @returns How many bytes; `null` if a non-blocking socket can take none now.
-   * @throws {OSError} As {@linkcode Socket.send} but for `EAGAIN`.
-   */
-  async write(buf: Uint8Array | string): Promise<number | null> {
-    const bytes = toBytes("buf", buf);
-    if (this.#endpoint.timeout !== 0) {
-      await this.#sendAll("write", bytes);
-      return bytes.length;
-    }
-    try {
-      return await this.#send("write", bytes, 0);
-    } catch (error) {
-      if (error instanceof OSError && error.errorcode === "EAGAIN") return null;
-      throw error;
-    }
-  }
-
-  /** The socket itself, which has the methods of a file already, as in MicroPython. */
-  makefile(_mode?: string, _buffering?: number): this {
-    return this;
-  }
-
-  // ---- Polling ----------------------------------------------------------------------------------------
-
-  /** For `poll()`: which events of `mask` there are now; a failure and a closed socket whatever the mask. */
-  pollEvents(mask: number): number {
-    return this.#endpoint.pollEvents(mask);
-  }
-
-  /** For `poll()`: calls `wake` whenever the events may be others, until disposed of. */
-  subscribe(wake: () => void): Disposable {
-    return this.#endpoint.changes.subscribe(wake);
-  }
-
   // ---- Under TLS --------------------------------------------------------------------------------------
 
   /**
@@ -342,17 +159,6 @@ export class Socket implements HasDuplex, Pollable, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
-}
-
-function assertLength(method: string, length: unknown): void {
-  if (Number.isInteger(length) && (length as number) >= 0) return;
-  throw new RangeError(`Cannot ${method}: expected a whole number of bytes, got ${String(length)}`);
-}
-
-/** A peer that never ends what it sends cannot fill the memory. */
-function assertRoom(method: string, { received }: TcpLink): void {
-  if (received.length < MAX_BUFFERED) return;
-  throw new OSError("ENOMEM", `Cannot ${method}`, { text: `more than ${MAX_BUFFERED} bytes` });
 }
 
 /**

@@ -8,6 +8,11 @@
 set -u
 PATH="$PATH:/usr/sbin:/sbin"
 
+# Programs that are unpacked here because this machine's archive is too old to have them.
+HERE=$(dirname "$0")
+PROGRAMS="$HERE/.programs"
+PATH="$PATH:$PROGRAMS"
+
 # What must be there, and the package that brings it. A name with a slash is a file, any other a program.
 PEERS='
 curl                                curl
@@ -16,6 +21,7 @@ gnutls-serv                         gnutls-bin
 gnutls-cli                          gnutls-bin
 nginx                               nginx-light
 python3                             python3
+micropython                         micropython
 node                                nodejs
 chromium                            chromium
 certutil                            libnss3-tools
@@ -76,6 +82,7 @@ if [ "${1:-}" != --check ]; then
       for package in $wanted; do apt install --no-install-recommends "$package" >&2; done
     fi
   fi
+  present micropython || sh "$HERE/peers/micropython.sh" "$PROGRAMS" >&2
 fi
 
 still=$(missing)

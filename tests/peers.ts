@@ -1,5 +1,5 @@
 /**
- * Programs that nobody here wrote, to speak TLS with: OpenSSL, GnuTLS, NSS, CPython, Node, Deno's rustls, nginx,
+ * Programs that nobody here wrote, to speak TLS with: OpenSSL, GnuTLS, NSS, CPython, MicroPython, Node, Deno's rustls, nginx,
  * curl, Chromium, Wireshark. `tests/peers.sh` installs them; a helper whose program is missing throws.
  *
  * All traffic stays on the machine. Servers listen on 127.0.0.1, on a port of their own choice, before their
@@ -23,6 +23,7 @@ export * from "./peers/protocol.ts";
 export * from "./peers/openssl.ts";
 export * from "./peers/gnutls.ts";
 export * from "./peers/scripts.ts";
+export * from "./peers/micropython.ts";
 export * from "./peers/deno.ts";
 export * from "./peers/nginx.ts";
 export * from "./peers/nss.ts";

@@ -4,6 +4,7 @@ import * as engine from "../engine.ts";
 import * as http from "../http.ts";
 import * as tlsio from "../mod.ts";
 import * as socket from "../socket.ts";
+import * as ussl from "../ussl.ts";
 
 /** Names that exist at run time. */
 const VALUES = `
@@ -39,8 +40,13 @@ const HTTP_TYPES = "HttpHandler HttpServeOptions HttpServerStats ServeInfo Serve
 /** Names that `./socket` exports, with its types. */
 const SOCKET_VALUES = `
   AF_INET AF_INET6 IPPROTO_TCP OSError POLLERR POLLHUP POLLIN POLLNVAL POLLOUT Poll SOCK_STREAM SOL_SOCKET SO_KEEPALIVE
-  SO_REUSEADDR Socket TCP_NODELAY errno getaddrinfo poll select socket`;
-const SOCKET_TYPES = "Address AddressInfo Duplex ErrorCode HasDuplex Pollable";
+  SO_REUSEADDR Socket StreamSocket TCP_NODELAY errno getaddrinfo poll select socket`;
+const SOCKET_TYPES = "Address AddressInfo Duplex ErrorCode HasDuplex Pollable TLSErrorCode";
+
+/** Names that `./ussl` exports, with its types. */
+const USSL_VALUES = `
+  CERT_NONE CERT_OPTIONAL CERT_REQUIRED OSError PROTOCOL_TLS_CLIENT PROTOCOL_TLS_SERVER SSLContext SSLError SSLSession SSLSocket SSL_TIMEOUT StreamSocket save_session wrap_socket`;
+const USSL_TYPES = "ConnectionOptions EcdsaSignCallback PskKeys VerifyCallback VerifyLocations WrapOptions";
 
 /** The members of the classes that users hold: their own and the inherited ones; \`static\` ones with a dot. */
 const MEMBERS: Record<string, string> = {
@@ -49,10 +55,10 @@ const MEMBERS: Record<string, string> = {
   MemoryBIO: "eof pending read write writeEof",
   MemorySessionStore: "delete put size take",
   SSLContext:
-    ".check .create .getCiphers .refuseEarlyData getCiphers serverSide sessionStats wrapBio wrapSocket",
+    ".check .create .getCiphers .refuseEarlyData .start getCiphers serverSide sessionStats wrapBio wrapSocket",
   SSLSession: ".from .state hasTicket id ticketLifetimeHint time timeout toBytes",
   SSLSocket:
-    `abort cipher clientSigalg close closeWrite earlyDataAccepted exportKeyingMaterial getCertificate getChannelBinding getEphemeralKeyInfo getUnverifiedChain getVerifiedChain
+    `.nonBlocking abort cipher clientSigalg close closeWrite earlyDataAccepted exportKeyingMaterial getCertificate getChannelBinding getEphemeralKeyInfo getUnverifiedChain getVerifiedChain
     getpeercert group handshake localAddr pending read readEarlyData readable ready remoteAddr selectedAlpnProtocol serverHostname serverSigalg
     session sessionReused setBlocking setTimeout sharedCiphers sharedSigalgs tryHandshake tryRead tryWrite unwrap verifyFlags verifyMessage version writable write`,
   TLSConfig: "acquire assertHost release speaks stats suites tally withCertificate",
@@ -69,8 +75,15 @@ const MEMBERS: Record<string, string> = {
     ".start abortClients abortHandshakes close closeClients isServing serveForever setContext sockets waitClosed",
   WorkerServer: ".start abort close isServing serveForever setContext stats",
   Socket:
-    `accept bind close connect duplex listen localAddr makefile pollEvents read readinto readline recv remoteAddr send sendall
+    `accept bind close connect connected duplex gettimeout listen localAddr makefile pollEvents read readinto readline recv remoteAddr send sendall
     setblocking setsockopt settimeout subscribe write`,
+  "ussl.SSLContext":
+    `ecdsa_sign_callback get_ciphers load_cert_chain load_verify_locations psk_identity psk_key server_psk_keys set_ciphers
+    verify_callback verify_mode wrap_socket`,
+  "ussl.SSLSocket":
+    `accept bind cipher close connect connected do_handshake duplex getpeercert gettimeout listen localAddr makefile
+    pollEvents read readinto readline recv remoteAddr send sendall session_reused setblocking setsockopt settimeout subscribe version
+    write`,
   Poll: "ipoll modify poll register unregister",
 };
 
@@ -84,6 +97,7 @@ for (
     ["engine.ts", engine, ENGINE_VALUES, ENGINE_TYPES],
     ["http.ts", http, HTTP_VALUES, HTTP_TYPES],
     ["socket.ts", socket, SOCKET_VALUES, SOCKET_TYPES],
+    ["ussl.ts", ussl, USSL_VALUES, USSL_TYPES],
   ] as const
 ) {
   Deno.test(`${file} exports these names`, () => {
@@ -112,7 +126,14 @@ for (
 for (const [name, members] of Object.entries(MEMBERS)) {
   Deno.test(`${name} has these members`, () => {
     const found: string[] = [];
-    const type = { ...socket, ...http, ...engine, ...tlsio }[name] as CallableFunction;
+    const type = {
+      ...socket,
+      ...http,
+      ...engine,
+      ...tlsio,
+      "ussl.SSLContext": ussl.SSLContext,
+      "ussl.SSLSocket": ussl.SSLSocket,
+    }[name] as CallableFunction;
     for (let proto = type.prototype; proto !== Object.prototype; proto = Object.getPrototypeOf(proto)) {
       found.push(...Object.getOwnPropertyNames(proto));
     }

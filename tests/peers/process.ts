@@ -3,6 +3,8 @@
  * of the scope ends the process, by its id.
  */
 
+import { fileURLToPath } from "node:url";
+
 const encoder = new TextEncoder();
 
 /** How long a program may take for one thing (seconds matter only when something is broken), in milliseconds. */
@@ -27,6 +29,7 @@ export async function within<T>(promise: Promise<T>, ms: number, what: string): 
   }
 }
 
+const PROGRAMS = fileURLToPath(new URL("../.programs", import.meta.url));
 const found = new Map<string, string>();
 
 /**
@@ -37,8 +40,8 @@ const found = new Map<string, string>();
 export function need(program: string): string {
   const known = found.get(program);
   if (known !== undefined) return known;
-  // Debian keeps nginx where only root's PATH looks.
-  for (const dir of [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin", "/sbin"]) {
+  // Debian keeps nginx where only root's PATH looks; peers.sh unpacks what the machine's own archive does not have.
+  for (const dir of [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin", "/sbin", PROGRAMS]) {
     const path = `${dir}/${program}`;
     try {
       if (!Deno.statSync(path).isFile) continue;

@@ -21,8 +21,16 @@ import {
   verifyError,
 } from "./errors.ts";
 import { type ConnectionState, pinOf } from "./peer_policy.ts";
-import { SSLSession } from "./session.ts";
-import { DTLS_VERSION, groupName, suiteOf, TLSVersion, versionName } from "./suites.ts";
+import type { SSLSession } from "./session.ts";
+import {
+  DTLS_VERSION,
+  groupName,
+  sigalgName,
+  type Suite,
+  suiteOf,
+  TLSVersion,
+  versionName,
+} from "./suites.ts";
 import { type TraceEvent, type Tracer, tracer } from "./trace.ts";
 import type { Wire } from "./wire.ts";
 
@@ -45,6 +53,8 @@ export abstract class BaseEngine {
   #session: SSLSession | undefined;
   #facts: Facts | undefined; // from the end of the handshake on, or from when the peer has proved who it is
   #serverName: string | undefined; // likewise
+  /** Client: is told of each session as it comes. To be set before the handshake. */
+  onSession: ((session: SSLSession) => void) | undefined;
   #handshakeDone = false;
   #judging = false; // the handshake waits for accept() or refuse()
 
@@ -59,6 +69,7 @@ export abstract class BaseEngine {
     this.#hostname = hostname;
     this.#tracer = trace && tracer(trace, () => this.#state);
     this.#connection = new Connection(config, this.#tracer);
+    config.tally.begin();
     try {
       if (!config.serverSide) this.#prepareClient(savedSession);
     } catch (error) {
@@ -86,7 +97,14 @@ export abstract class BaseEngine {
     }
     const connection = new Connection(config, this.#tracer);
     this.#connection.free();
+    if (config.tally !== this.#config.tally) config.tally.begin();
     [this.#config, this.#connection] = [config, connection];
+  }
+
+  /** Server, before the handshake: agrees on this ALPN protocol, which the client must have named. */
+  chooseAlpn(protocol: string): void {
+    this.assertUsable("choose an ALPN protocol");
+    this.#connection.chooseAlpn(protocol);
   }
 
   /**
@@ -112,6 +130,8 @@ export abstract class BaseEngine {
         this.setState("open");
         this.#learn();
         this.#handshakeDone = true;
+        this.#config.tally.end(this.#facts!, this.version!, this.#serverName);
+        if (this.#facts!.version === TLSVersion.TLSv1_2) this.#tellSession(); // in TLS 1.3 tickets are yet to come
         return DONE;
       }
       if (code === PAUSED) {
@@ -301,24 +321,57 @@ export abstract class BaseEngine {
   /** @internal The peer gave another session: what was saved is not the newest. */
   protected forgetSession(): void {
     this.#session = undefined;
+    this.#tellSession();
+  }
+
+  #tellSession(): void {
+    const session = this.onSession && this.session();
+    if (session === undefined) return;
+    try {
+      this.onSession!(session);
+    } catch (error) {
+      reportError(error); // it is not the connection's fault
+    }
   }
 
   #saveSession(): SSLSession | undefined {
     if (this.#config.serverSide || !this.#handshakeDone || this.#connection.core.retired) {
       return undefined;
     }
-    const state = this.#connection.session();
-    if (state.length === 0) return undefined;
     const isTLS13 = this.#facts!.version === TLSVersion.TLSv1_3;
-    return new SSLSession({
+    return this.#connection.session({
       serverHostname: this.#hostname ?? "",
       trust: this.#config.trustId,
       version: this.version!,
       verifyFlags: this.verifyFlags,
-      created: this.#connection.core.now(),
       peer: isTLS13 ? this.peerCertificates()[0]?.toBase64() ?? "" : "",
-      alpn: this.#connection.alpn() ?? "",
-    }, state);
+    });
+  }
+
+  /** The certificate that we sent, DER; `undefined`: none in this handshake. */
+  ownCertificate(): Bytes | undefined {
+    return this.#open().own();
+  }
+
+  /** Server: the cipher suites that the client offered and the config has, in the client's order. */
+  sharedSuites(): Suite[] {
+    return this.#open().sharedSuites();
+  }
+
+  /** Server: the signature schemes that both ends have, in the client's order. */
+  sharedSigalgs(): string[] {
+    return this.#open().sharedSigalgs();
+  }
+
+  /** The schemes of the signatures by which the two ends proved who they are; `undefined`: that end made none. */
+  get signatureSchemes(): { own: string | undefined; peer: string | undefined } {
+    const { ownSigalg = 0, peerSigalg = 0 } = this.#known ?? {};
+    return { own: sigalgName(ownSigalg), peer: sigalgName(peerSigalg) };
+  }
+
+  /** TLS 1.2: the first Finished message of the handshake (RFC 5929 section 3.1); empty in TLS 1.3. */
+  finished(): Bytes {
+    return this.#open().finished();
   }
 
   /** Keying material for another protocol (RFC 5705, RFC 8446 section 7.5). */

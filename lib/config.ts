@@ -5,7 +5,7 @@
  */
 
 import { type Bytes, concat, EMPTY, encodeText } from "./bytes.ts";
-import { addCredential, addCrls, setPolicy, setTrust } from "./configure.ts";
+import { addCredential, addCrls, setPolicy, setTrust, suitesFor } from "./configure.ts";
 import { Core } from "./core.ts";
 import { CODE, SSLError } from "./errors.ts";
 import { readCertificate } from "./peer_certificate.ts";
@@ -21,12 +21,21 @@ import {
   usesPsk,
   versionRange,
 } from "./policy.ts";
-import { DTLS_VERSION, needsCertificate, versionName } from "./suites.ts";
+import {
+  DTLS_VERSION,
+  isTLS13Suite,
+  needsCertificate,
+  type Suite,
+  suiteOf,
+  TLSVersion,
+  versionName,
+} from "./suites.ts";
+import { type SessionStats, Tally } from "./tally.ts";
 import { TicketKeyRing } from "./tickets.ts";
 
 const ROOTS = "mozilla";
 /** Tickets after a TLS 1.3 handshake: two, as OpenSSL, so that two connections can resume at once. */
-const NEW_SESSION_TICKETS = 2;
+const NUM_TICKETS = 2;
 /** Seconds that a server without tickets keeps a session: as long as a ticket would live. */
 const CACHE_LIFETIME = 43200;
 
@@ -59,6 +68,7 @@ export class TLSConfig {
   readonly trustId: string;
   readonly #core: Core | undefined;
   readonly #ring: TicketKeyRing | undefined;
+  #tally: Tally; // shared with those that differ by the certificate alone
   #built: Built | undefined;
   #engines = 0;
   #disposed = false;
@@ -78,6 +88,7 @@ export class TLSConfig {
     checkOptions(options, this.serverSide, this.certReqs);
     if (this.serverSide && options.tickets !== false) this.#ring = options.tickets ?? TicketKeyRing.shared();
     this.trustId = this.#hashTrust();
+    this.#tally = new Tally(options.onTicket);
     this.#build();
   }
 
@@ -97,6 +108,32 @@ export class TLSConfig {
     if (this.options.datagrams !== undefined) return version === DTLS_VERSION;
     const { minimum, maximum } = versionRange(this.options);
     return versionName(minimum) === version || versionName(maximum) === version;
+  }
+
+  /** The cipher suites that it may agree on, in its order. */
+  suites(): Suite[] {
+    const core = this.#core ?? Core.shared();
+    const { minimum, maximum } = versionRange(this.options);
+    return suitesFor(core, this.options).map((id) => suiteOf(core, id)!).filter(({ name }) =>
+      isTLS13Suite(name) ? maximum >= TLSVersion.TLSv1_3 : minimum <= TLSVersion.TLSv1_2
+    );
+  }
+
+  /** How many handshakes there were, and how they went. */
+  stats(): SessionStats {
+    const all = [this, ...this.#derived.values()];
+    const sum = (full: number) => all.reduce((total, config) => total + config.#cached(full), 0);
+    return this.#tally.stats(this.serverSide, sum(0), sum(1));
+  }
+
+  #cached(full: number): number {
+    const built = this.#built;
+    return built === undefined || built.core.retired ? 0 : built.core.call.config_cached(built.handle, full);
+  }
+
+  /** @internal For engines: what it counts of its handshakes. */
+  get tally(): Tally {
+    return this.#tally;
   }
 
   /** The handle of this config in its core, for a new engine; {@linkcode TLSConfig.release} gives it back. */
@@ -151,6 +188,7 @@ export class TLSConfig {
     const known = this.#derived.get(certificate);
     const config = known ??
       new TLSConfig({ ...this.options, credential: certificate.credentials }, this.#core);
+    config.#tally = this.#tally;
     try {
       use(config);
     } finally {
@@ -230,12 +268,12 @@ export class TLSConfig {
     const built = { core, handle, trust, generation: -1 };
     this.#built = built;
     BUILT.register(this, built, this);
-    const { tickets, sessionCacheSize = 256 } = this.options;
+    const { tickets, numTickets = NUM_TICKETS, sessionCacheSize = 256 } = this.options;
     if (this.#ring !== undefined) this.#setTickets(built, this.#ring);
     if (this.serverSide && sessionCacheSize > 0) {
       call.config_set_cache(handle, sessionCacheSize, this.#ring?.lifetime ?? CACHE_LIFETIME);
     }
-    call.config_use_tickets(handle, tickets === false ? 0 : 1, NEW_SESSION_TICKETS);
+    call.config_use_tickets(handle, tickets === false ? 0 : 1, numTickets);
   }
 
   #setTickets(built: Built, ring: TicketKeyRing): void {

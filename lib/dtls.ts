@@ -20,9 +20,10 @@ import {
 } from "./dtls_socket.ts";
 import { CODE, SSLEOFError, SSLError } from "./errors.ts";
 import { parseAddress } from "./ip_address.ts";
+import { type ContextOptions, readOptions } from "./context_options.ts";
 import type { DatagramPolicy } from "./policy.ts";
 import type { SSLSession } from "./session.ts";
-import { checkPeer, type ContextOptions, readPolicy } from "./ssl.ts";
+import { checkPeer } from "./socket_options.ts";
 
 /** MicroPython's number for a DTLS client. */
 export const PROTOCOL_DTLS_CLIENT = 2;
@@ -40,6 +41,8 @@ export interface DTLSContextOptions extends
     | "profile"
     | "getConfigForClient"
     | "getCertificate"
+    | "alpnCallback"
+    | "sessionStore"
     | "onUnknownPeer"
     | "verifyConnection"
   >,
@@ -146,7 +149,9 @@ export class DTLSContext implements Disposable {
       ...(cookieLifetime !== undefined && { cookieLifetime }),
     };
     const serverSide = protocol === PROTOCOL_DTLS_SERVER;
-    const policy = await readPolicy({ ...given, serverSide });
+    const { policy, asks } = await readOptions({ ...given, serverSide });
+    const [asked] = Object.entries(asks).find(([, value]) => value !== undefined) ?? [];
+    if (asked !== undefined) throw new TypeError(`Cannot use ${asked}: it is for streams`);
     return new DTLSContext(protocol, new TLSConfig({ ...policy, serverSide, datagrams }));
   }
 

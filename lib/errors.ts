@@ -146,6 +146,7 @@ const ALERT_FOR_CODE: ReadonlyMap<number, number> = new Map([
   [CODE.ILLEGAL_PARAMETER, 47],
   [CODE.BAD_PROTOCOL_VERSION, 70],
   [CODE.HANDSHAKE_FAILURE, 40],
+  [CODE.NO_APPLICATION_PROTOCOL, 120],
   [CODE.NO_CLIENT_CERTIFICATE, 40], // RFC 5246 section 7.4.6; for TLS 1.3, mbedTLS sends certificate_required
   [CODE.ALLOC_FAILED, 80],
   [CODE.BAD_INPUT_DATA, 47], // what mbedTLS says of a point that is not on the curve, among others

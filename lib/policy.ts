@@ -8,6 +8,7 @@ import { assertBytes, assertSeconds, encodeText, typeName } from "./bytes.ts";
 import type { Source } from "./credentials.ts";
 import { checkPeerPolicy, judgesPeer, type PeerPolicyOptions } from "./peer_policy.ts";
 import { isTLS13Suite, TLSVersion, versionName } from "./suites.ts";
+import type { TicketEvent } from "./tally.ts";
 import { TicketKeyRing } from "./tickets.ts";
 
 /** Ask for no certificate, check none. */
@@ -85,6 +86,13 @@ export interface PolicyOptions extends PeerPolicyOptions {
   pskCallback?: PskCallback;
   /** Server: the keys of session tickets; `false`: none. Client: `false` asks for none. @default {one ring for the process} */
   tickets?: TicketKeyRing | false;
+  /** Server, TLS 1.3: how many tickets a client gets after a handshake, 0 to 16; each can be used once. @default {2} */
+  numTickets?: number;
+  /**
+   * Server: is told what became of each client's ticket, and which it was given, when its handshake is over. What it throws
+   * is the process's, as of a timer: the connection goes on.
+   */
+  onTicket?: (event: TicketEvent) => void;
   /** Server: sessions to keep for TLS 1.2 clients without tickets; 0: none. @default {256} (as rustls) */
   sessionCacheSize?: number;
   /**
@@ -166,6 +174,8 @@ export const FRAGMENT_CODES: ReadonlyMap<number | undefined, number> = new Map([
 export const PSK_MAX = 256;
 /** No wait of DTLS is longer: a day. */
 const DATAGRAM_SECONDS_MAX = 86400;
+/** Tickets after a handshake: more bytes than the handshake itself would be of no use. */
+const NUM_TICKETS_MAX = 16;
 /** Bytes of early data that a server may hold for its application: requests, not files. */
 const EARLY_DATA_MAX = 1 << 20;
 /** Bits of an RSA key that `minRsaBits` may ask for: below, a key protects nothing; MBEDTLS_MPI_MAX_SIZE ends above. */
@@ -229,10 +239,16 @@ export function checkOptions(options: TLSConfigOptions, serverSide: boolean, cer
     if (!serverSide) throw new TypeError("Cannot use pskCallback: it is for servers, a client has psk");
     if (options.psk !== undefined) throw new TypeError("Cannot use pskCallback: psk is given, too");
   }
-  if (options.keyLog !== undefined && typeof options.keyLog !== "function") {
-    throw new TypeError(`Cannot use keyLog: expected a function, got ${typeName(options.keyLog)}`);
+  for (const option of ["keyLog", "onTicket"] as const) {
+    const callback: unknown = options[option];
+    if (callback !== undefined && typeof callback !== "function") {
+      throw new TypeError(`Cannot use ${option}: expected a function, got ${typeName(callback)}`);
+    }
   }
-  const { tickets, sessionCacheSize = 0 } = options;
+  const { tickets, numTickets = 0, sessionCacheSize = 0 } = options;
+  if (!Number.isInteger(numTickets) || numTickets < 0 || numTickets > NUM_TICKETS_MAX) {
+    throw new RangeError(`Cannot use numTickets: expected 0 to ${NUM_TICKETS_MAX}, got ${numTickets}`);
+  }
   if (tickets !== undefined && tickets !== false && !(tickets instanceof TicketKeyRing)) {
     throw new TypeError(`Cannot use tickets: expected a TicketKeyRing or false, got ${typeName(tickets)}`);
   }

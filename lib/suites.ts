@@ -178,3 +178,10 @@ export function groupName(id: number): string | undefined {
   for (const [name, number] of GROUPS) if (number === id) return name;
   return undefined;
 }
+
+/** The IANA name of signature scheme `id`, its number in hexadecimal where it has none here; `undefined` for 0. */
+export function sigalgName(id: number): string | undefined {
+  if (id === 0) return undefined;
+  for (const [name, number] of [...SIGALGS, ...LEGACY_SIGALGS]) if (number === id) return name;
+  return `0x${id.toString(16).padStart(4, "0")}`;
+}

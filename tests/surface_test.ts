@@ -9,19 +9,20 @@ import * as ussl from "../ussl.ts";
 
 /** Names that exist at run time. */
 const VALUES = `
-  CERT_NONE CERT_OPTIONAL CERT_REQUIRED Certificate ClientHello IncompleteReadError LimitOverrunError
+  CERT_NONE CERT_OPTIONAL CERT_REQUIRED Certificate ClientHello IncompleteReadError LimitOverrunError MemoryBIO MemorySessionStore Purpose SSLBio
   SSLCertVerificationError SSLContext SSLEOFError SSLError SSLObject SSLSession SSLSocket Server StreamReader StreamWriter
-  TLSConfig TLSVersion TicketKeyRing WorkerServer createCertificate openConnection openStreams openUnixConnection
-  peerCertificate publicKeyPin saveSession startServer startUnixServer toDuplex wrapSocket`;
+  TLSConfig TLSVersion TicketKeyRing WorkerServer certTimeToSeconds createCertificate createDefaultContext derToPem getServerCertificate
+  openConnection openStreams openUnixConnection
+  peerCertificate pemToDer publicKeyPin saveSession startServer startUnixServer toDuplex wrapSocket`;
 
 /** Names of types alone. */
 const TYPES = `
-  Alert Bytes CertReqs CertificateFiles CertificateOptions Cipher ClientConnected ClientInfo ConnectionFailure ConnectionHandler
-  ConnectionState ContextOptions Credential Duplex DuplexLike FileOrData GetCertificate GetConfigForClient HasDuplex
-  KeyType ListenOptions NameAttribute OnUnknownPeer OpenConnectionOptions OpenOptions
+  Alert AlpnCallback AlpnOffer Bytes CertReqs CertificateAddresses CertificateFiles CertificateOptions ChannelBindingType Cipher CipherInfo ClientConnected ClientInfo ConnectionFailure ConnectionHandler
+  ConnectionState ContextOptions Credential Duplex DuplexLike EphemeralKeyInfo FileOrData GetCertificate GetConfigForClient HasDuplex
+  KeyType ListenOptions MemorySessionStoreOptions NameAttribute OnUnknownPeer OpenConnectionOptions OpenOptions
   OpenUnixConnectionOptions OwnCredential PeerCertificate PeerPolicyOptions PolicyOptions PskCallback SSLErrorInit SSLErrorKind ServeOptions
-  ServerStats SessionFacts SignHash SocketOptions Source StartServerOptions StartTlsOptions StartUnixServerOptions
-  StreamOptions StreamPair Suite TLSConfigOptions TLSNumber TicketKeyRingOptions TraceContent TraceEvent TryOutcome VerifyCallback VerifyConnection
+  ServerCertificateOptions ServerStats SessionFacts SessionStats SessionStore SignHash SocketOptions Source StartServerOptions StartTlsOptions StartUnixServerOptions
+  Stored StreamOptions StreamPair Suite TLSConfigOptions TLSNumber TicketEvent TicketKeyRingOptions TicketRefusal TraceContent TraceEvent TryOutcome VerifyCallback VerifyConnection
   WorkerOptions
   WorkerStats WrapSocketOptions Writer`;
 
@@ -60,12 +61,15 @@ const USSL_TYPES = "ConnectionOptions EcdsaSignCallback PskKeys VerifyCallback V
 const MEMBERS: Record<string, string> = {
   ClientHello:
     "cipherSuites extensions groups ja3 ja3Hash ja4 keyShareGroups pskModes signatureSchemes versions",
-  SSLContext: ".check .create .refuseEarlyData .start serverSide wrapSocket",
-  SSLSession: ".from .state toBytes",
+  MemoryBIO: "eof pending read write writeEof",
+  MemorySessionStore: "delete put size take",
+  SSLContext:
+    ".check .create .getCiphers .refuseEarlyData .start getCiphers serverSide sessionStats wrapBio wrapSocket",
+  SSLSession: ".from .state hasTicket id ticketLifetimeHint time timeout toBytes",
   SSLSocket:
-    `.nonBlocking abort cipher close closeWrite earlyDataAccepted exportKeyingMaterial getChannelBinding getUnverifiedChain getVerifiedChain
-    getpeercert group handshake localAddr pending read readable readEarlyData ready remoteAddr selectedAlpnProtocol serverHostname session sessionReused
-    setBlocking setTimeout tryHandshake tryRead tryWrite unwrap verifyFlags verifyMessage version writable write`,
+    `.nonBlocking abort cipher clientSigalg close closeWrite earlyDataAccepted exportKeyingMaterial getCertificate getChannelBinding getEphemeralKeyInfo getUnverifiedChain getVerifiedChain
+    getpeercert group handshake localAddr pending read readEarlyData readable ready remoteAddr selectedAlpnProtocol serverHostname serverSigalg
+    session sessionReused setBlocking setTimeout sharedCiphers sharedSigalgs tryHandshake tryRead tryWrite unwrap verifyFlags verifyMessage version writable write`,
   DTLSContext: ".check .create listen serverSide wrapSocket",
   DTLSEngine:
     `accept alpnProtocol assertUsable cipher closeNotify config connectionState distrust earlyDataAccepted earlyState error exportKeyingMaterial extendedMasterSecret fail forgetSession group handshake
@@ -76,11 +80,10 @@ const MEMBERS: Record<string, string> = {
     `.deliver .lose abort cipher close earlyDataAccepted exportKeyingMaterial getChannelBinding getUnverifiedChain getVerifiedChain getpeercert group
     handshake localAddr maxDatagram pending read recv recvInto remoteAddr selectedAlpnProtocol send serverHostname session sessionReused
     setTimeout verifyFlags verifyMessage version write`,
-  TLSConfig: "acquire assertHost checkCookie release speaks withCertificate writeCookie",
+  TLSConfig: "acquire assertHost checkCookie release speaks stats suites tally withCertificate writeCookie",
   TLSEngine:
-    `accept alpnProtocol assertUsable canAnswerEarly cipher closeNotify config connectionState distrust dropEarlyData earlyDataAccepted earlyState error exportKeyingMaterial
-    extendedMasterSecret fail forgetSession group handshake handshakeDone hasRecords maxWrite offered peerCertificates pending read readEarlyData receive receiveEof refuse
-    run serverName session sessionReused setState state
+    `accept alpnProtocol assertUsable canAnswerEarly chooseAlpn cipher closeNotify config connectionState distrust dropEarlyData earlyDataAccepted earlyState error exportKeyingMaterial extendedMasterSecret fail finished forgetSession group handshake
+    handshakeDone hasRecords maxWrite offered ownCertificate peerCertificates pending read readEarlyData receive receiveEof refuse run serverName session sessionReused setState sharedSigalgs sharedSuites signatureSchemes state
     takeRecords takeUnread updateKey useConfig verifiedChain verifyFlags verifyMessage version wantsRecords wire write`,
   TicketKeyRing: ".from .share .shared generation keys load rotate size toBytes watch",
   PcapWriter: "tap toBytes truncated",

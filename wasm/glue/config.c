@@ -289,13 +289,3 @@ int EXPORT(config_use_tickets)(config *c, int use, int count)
     mbedtls_ssl_conf_new_session_tickets(&c->ssl, (uint16_t) count);
     return 0;
 }
-
-/* Keeps up to `entries` TLS 1.2 sessions by id, each for `lifetime` seconds. */
-int EXPORT(config_set_cache)(config *c, int entries, int lifetime)
-{
-    CHECK_CONFIG(c);
-    mbedtls_ssl_cache_set_max_entries(&c->cache, entries);
-    mbedtls_ssl_cache_set_timeout(&c->cache, lifetime);
-    mbedtls_ssl_conf_session_cache(&c->ssl, &c->cache, mbedtls_ssl_cache_get, mbedtls_ssl_cache_set);
-    return 0;
-}

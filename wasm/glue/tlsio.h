@@ -125,6 +125,7 @@ struct config {
     mbedtls_x509_crl crls;
     mbedtls_ssl_cache_context cache;
     mbedtls_ssl_cookie_ctx cookies; /* DTLS server */
+    int cache_full; /* sessions that had to leave it for others */
     /* Lists that mbedTLS keeps pointers to. */
     int *suites;
     uint16_t *groups;
@@ -164,9 +165,27 @@ enum fact {
     FACT_MAX_WRITE,    /* plaintext bytes that fit one record */
     FACT_GROUP,        /* IANA number of the key exchange's group; 0: none or not known */
     FACT_EXTENDED_MS,  /* 1: the master secret is bound to the handshake (RFC 7627); TLS 1.3: always */
+    FACT_TICKET,       /* server: what became of the client's ticket, enum ticket_outcome */
+    FACT_ISSUED,       /* server: tickets that were sealed for the client */
+    FACT_CACHE,        /* server: what became of the client's session id, enum cache_outcome */
+    FACT_OWN_SIGALG,   /* the SignatureScheme of our signature; 0: we made none */
+    FACT_PEER_SIGALG,  /* that of the peer's */
     FACT_EARLY_DATA,   /* EARLY_* */
     FACT_COUNT
 };
+
+enum ticket_outcome {
+    TICKET_NONE,        /* none was offered */
+    TICKET_OPENED,      /* it is ours; FACT_RESUMED says whether it was used */
+    TICKET_MALFORMED,   /* too short, or of another mbedTLS */
+    TICKET_UNKNOWN_KEY, /* the ring has no key of that name, or has it no more */
+    TICKET_UNAUTHENTIC, /* changed, or sealed for another context: the tag covers both */
+    TICKET_VERSION,     /* of another version of TLS */
+    TICKET_EXPIRED,
+    TICKET_CERTIFICATE, /* the client's certificate is too old, or was looked at too long ago */
+};
+
+enum cache_outcome { CACHE_UNUSED, CACHE_HIT, CACHE_MISS, CACHE_EXPIRED };
 
 enum { /* early data */
     EARLY_UNKNOWN, /* the ClientHello has not come, or a client's handshake is not over */
@@ -188,6 +207,10 @@ struct connection {
     mbedtls_ssl_context ssl;
     int32_t facts[FACT_COUNT];
     char *sni; /* server: the host that the client asked for; NULL: none */
+    char *alpn_choice; /* server: the protocol to agree on; NULL: the config's list decides */
+    uint16_t *shared; /* server: the client's suites that we have, too; behind them the signature schemes */
+    size_t shared_suites, shared_schemes;
+    const mbedtls_x509_crt *own; /* the certificate that we sent; NULL: none */
     /* What the peer's certificate must be for; the check is names.c's. */
     int check_name;
     char *dns_name;
@@ -240,6 +263,12 @@ static inline int uses_datagrams(const mbedtls_ssl_context *ssl)
 void set_datagram_bio(connection *conn);
 /* Whether `ret` of a step of the handshake says no more than that a datagram is to be dropped, which it is then. */
 int drop_datagram(mbedtls_ssl_context *ssl, int ret);
+/* ---- handshake.c ----------------------------------------------------------------------------------- */
+
+/* Keeps the scheme of a signature: called for each handshake message that is sent, or has been received whole. */
+void note_signature(connection *conn, int received);
+/* Keeps what a server and its client both have. Returns 0, or a negative code. */
+int note_shared(connection *conn);
 
 /* ---- policy.c -------------------------------------------------------------------------------------- */
 

@@ -230,23 +230,3 @@ void use_alert_keys(mbedtls_ssl_context *ssl)
             return;
     }
 }
-
-/* ---- Keying material ------------------------------------------------------------------------------- */
-
-/* For other protocols (RFC 5705, RFC 8446 section 7.5). */
-int EXPORT(connection_export)(connection *conn, unsigned char *out, size_t len, const char *label,
-                              size_t label_len, const unsigned char *context, size_t context_len,
-                              int use_context)
-{
-    CHECK_CONNECTION(conn);
-    mbedtls_ssl_context *ssl = &conn->ssl;
-    /* While DTLS keeps its last flight, the keys are where the handshake left them; mbedTLS looks for them elsewhere. */
-    mbedtls_ssl_transform *transform = ssl->transform;
-    if (transform == NULL) ssl->transform = ssl->transform_negotiate;
-    int ret = ssl->transform == NULL && ssl->tls_version == MBEDTLS_SSL_VERSION_TLS1_2
-                  ? MBEDTLS_ERR_SSL_BAD_INPUT_DATA
-                  : mbedtls_ssl_export_keying_material(ssl, out, len, label, label_len, context, context_len,
-                                                       use_context);
-    ssl->transform = transform;
-    return ret;
-}

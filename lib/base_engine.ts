@@ -16,11 +16,12 @@ import {
   alertOf,
   CODE,
   errorFromCode,
+  isAboutCertificate,
   SSLCertVerificationError,
   SSLError,
   verifyError,
 } from "./errors.ts";
-import { type ConnectionState, pinOf } from "./peer_policy.ts";
+import { type ConnectionState, missingPin, stateOf } from "./peer_policy.ts";
 import type { SSLSession } from "./session.ts";
 import {
   DTLS_VERSION,
@@ -33,9 +34,8 @@ import {
 } from "./suites.ts";
 import { type TraceEvent, type Tracer, tracer } from "./trace.ts";
 import type { Wire } from "./wire.ts";
+import { tell } from "./tell.ts";
 
-/** The flags before a certificate has been looked at. */
-const NOT_VERIFIED = 0xffffffff;
 const NEED_RECORDS = { state: "need-records" } as const;
 const DONE = { state: "done" } as const;
 const VERIFY = { state: "verify" } as const;
@@ -162,12 +162,10 @@ export abstract class BaseEngine {
   #checkPins(): void {
     const { pins } = this.#config.options;
     if (pins === undefined || this.sessionReused) return;
-    const { core } = this.#connection;
     const leaf = this.peerCertificates().slice(0, 1);
     const chain = this.verifyFlags === 0 ? this.verifiedChain() : leaf;
-    if (chain.some((der) => pins.includes(pinOf(core, der)))) return; // public: no need to compare in constant time
-    const state = leaf.length === 0 ? "it sent no certificate" : `its key is ${pinOf(core, leaf[0]!)}`;
-    this.refuse(this.distrust(`the peer has none of the pinned keys: ${state}`), BAD_CERTIFICATE);
+    const reason = missingPin(this.#connection.core, pins, leaf[0], chain);
+    if (reason !== undefined) this.refuse(this.distrust(reason), BAD_CERTIFICATE);
   }
 
   /** The error of a handshake whose peer is refused by `reason`. */
@@ -183,20 +181,7 @@ export abstract class BaseEngine {
 
   /** What is known while the handshake waits with `"verify"`, for who judges the peer. */
   connectionState(remoteAddr: Deno.Addr | undefined): ConnectionState {
-    const peerCertificates = this.peerCertificates();
-    const [leaf] = peerCertificates;
-    return {
-      serverHostname: this.serverName,
-      version: this.version!,
-      alpnProtocol: this.alpnProtocol,
-      sessionReused: this.sessionReused,
-      peerCertificates,
-      verifiedChain: this.verifiedChain(),
-      verifyFlags: this.verifyFlags,
-      verifyMessage: this.verifyMessage,
-      pin: leaf && pinOf(this.#connection.core, leaf),
-      remoteAddr,
-    };
+    return stateOf(this, remoteAddr);
   }
 
   // ---- What is known of the connection ----------------------------------------------------------------
@@ -326,12 +311,7 @@ export abstract class BaseEngine {
 
   #tellSession(): void {
     const session = this.onSession && this.session();
-    if (session === undefined) return;
-    try {
-      this.onSession!(session);
-    } catch (error) {
-      reportError(error); // it is not the connection's fault
-    }
+    if (session !== undefined) tell(this.onSession, session);
   }
 
   #saveSession(): SSLSession | undefined {
@@ -444,11 +424,9 @@ export abstract class BaseEngine {
   /** @internal Makes the failure final, and queues the alert that mbedTLS did not send. */
   protected fail(action: string, code: number): SSLError {
     const { verifyFlags, alert, alertSent } = this.#connection.facts();
-    // A certificate that is valid but for another purpose is a BAD_CERTIFICATE with flags.
-    const isUnfit = code === CODE.BAD_CERTIFICATE && verifyFlags !== 0 && verifyFlags !== NOT_VERIFIED;
     const refusal = this.#handshakeDone ? undefined : this.wire.callbacks?.error(action, code);
     this.#error = refusal ??
-      (code === CODE.CERT_VERIFY_FAILED || isUnfit
+      (isAboutCertificate(code, verifyFlags)
         ? verifyError(action, code, verifyFlags, this.#describe(verifyFlags), this.#hostname)
         : errorFromCode(action, code, code === CODE.FATAL_ALERT ? alertOf(alert) : undefined));
     this.setState("failed");

@@ -12,6 +12,7 @@ import { checkDatagramOptions } from "./dtls_engine.ts";
 import { greet, readHelloStart } from "./dtls_greeting.ts";
 import { checkSocketOptions, type DatagramSocketOptions, DTLSSocket } from "./dtls_socket.ts";
 import { SSLError } from "./errors.ts";
+import { tell } from "./tell.ts";
 
 /** Options of a {@linkcode DTLSServer}. */
 export interface DTLSServerOptions extends Omit<DatagramSocketOptions, "signal"> {
@@ -171,11 +172,7 @@ export class DTLSServer implements AsyncIterable<DTLSSocket>, AsyncDisposable {
   }
 
   #tell(error: unknown, from: Deno.Addr): void {
-    try {
-      this.#options.onError?.(error, from);
-    } catch (thrown) {
-      reportError(thrown);
-    }
+    tell(this.#options.onError, error, from);
   }
 
   // ---- The application's side -------------------------------------------------------------------------

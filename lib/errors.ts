@@ -321,6 +321,15 @@ export function verifyError(
   });
 }
 
+/** The flags before a certificate has been looked at. */
+const NOT_VERIFIED = 0xffffffff;
+
+/** Whether a failure is for {@linkcode verifyError}: a valid certificate for another purpose is a BAD_CERTIFICATE with flags. */
+export function isAboutCertificate(code: number, verifyFlags: number): boolean {
+  if (code === CODE.CERT_VERIFY_FAILED) return true;
+  return code === CODE.BAD_CERTIFICATE && verifyFlags !== 0 && verifyFlags !== NOT_VERIFIED;
+}
+
 /** Makes the error of something that took longer than `seconds`. */
 export function timedOut(action: string, seconds: number): () => SSLError {
   const text = `Cannot ${action}: timed out after ${seconds} seconds`;

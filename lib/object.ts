@@ -222,7 +222,7 @@ export class SSLObject {
   }
 
   #assertBound(): void {
-    if (this.version() === "TLSv1.3" || this.#engine.extendedMasterSecret) return;
+    if ([undefined, "TLSv1.3"].includes(this.version()) || this.#engine.extendedMasterSecret) return;
     throw noBinding("the connection has no extended master secret (RFC 7627)");
   }
 }

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { tell } from "./tell.ts";
+
 /** Counts of a context, under CPython's names. */
 export interface SessionStats {
   /** Server: TLS 1.2 sessions in the cache now. */
@@ -120,21 +122,13 @@ export class Tally {
 
     if (this.#onTicket === undefined) return;
     if (opened !== undefined) {
-      if (resumed) this.#tell({ type: "accepted", version, serverName });
+      if (resumed) tell(this.#onTicket, { type: "accepted", version, serverName });
       else {
         const reason = opened === "opened" ? "unsuitable" : opened;
-        this.#tell({ type: "refused", reason, version, serverName });
+        tell(this.#onTicket, { type: "refused", reason, version, serverName });
       }
     }
-    if (issued > 0) this.#tell({ type: "issued", count: issued, version, serverName });
-  }
-
-  #tell(event: TicketEvent): void {
-    try {
-      this.#onTicket!(event);
-    } catch (error) {
-      reportError(error); // it is not the connection's fault
-    }
+    if (issued > 0) tell(this.#onTicket, { type: "issued", count: issued, version, serverName });
   }
 
   /** The counts; the cache's are given. */

@@ -13,6 +13,7 @@ const LAYERS: readonly string[][] = [
     "hostname",
     "deadline",
     "md5",
+    "tell",
     "pem",
     "certificate_addresses",
   ],

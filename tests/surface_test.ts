@@ -66,25 +66,33 @@ const MEMBERS: Record<string, string> = {
   SSLContext:
     ".check .create .getCiphers .refuseEarlyData .start getCiphers serverSide sessionStats wrapBio wrapSocket",
   SSLSession: ".from .state hasTicket id ticketLifetimeHint time timeout toBytes",
-  SSLSocket:
-    `.nonBlocking abort cipher clientSigalg close closeWrite earlyDataAccepted exportKeyingMaterial getCertificate getChannelBinding getEphemeralKeyInfo getUnverifiedChain getVerifiedChain
-    getpeercert group handshake localAddr pending read readEarlyData readable ready remoteAddr selectedAlpnProtocol serverHostname serverSigalg
-    session sessionReused setBlocking setTimeout sharedCiphers sharedSigalgs tryHandshake tryRead tryWrite unwrap verifyFlags verifyMessage version writable write`,
+  SSLSocket: `.nonBlocking abort cipher clientSigalg close closeWrite earlyDataAccepted exportKeyingMaterial
+    getCertificate getChannelBinding getEphemeralKeyInfo getUnverifiedChain getVerifiedChain getpeercert
+    group handshake localAddr pending read readEarlyData readable ready remoteAddr selectedAlpnProtocol
+    serverHostname serverSigalg session sessionReused setBlocking setTimeout sharedCiphers sharedSigalgs
+    tryHandshake tryRead tryWrite unwrap verifyFlags verifyMessage version writable write`,
   DTLSContext: ".check .create listen serverSide wrapSocket",
-  DTLSEngine:
-    `accept alpnProtocol assertUsable cipher closeNotify config connectionState distrust earlyDataAccepted earlyState error exportKeyingMaterial extendedMasterSecret fail forgetSession group handshake
-    handshakeDone hasDatagrams maxDatagram maxWrite nextTimeout offered peerCertificates pending read receive refuse run serverName session
-    sessionReused setState state takeDatagrams useConfig verifiedChain verifyFlags verifyMessage version wire write`,
+  DTLSEngine: `accept alpnProtocol assertUsable chooseAlpn cipher closeNotify config connectionState distrust
+    earlyDataAccepted earlyState error exportKeyingMaterial extendedMasterSecret fail finished
+    forgetSession group handshake handshakeDone hasDatagrams maxDatagram maxWrite nextTimeout offered
+    ownCertificate peerCertificates pending read receive refuse run serverName session sessionReused
+    setState sharedSigalgs sharedSuites signatureSchemes state takeDatagrams useConfig verifiedChain
+    verifyFlags verifyMessage version wire write`,
   DTLSServer: ".check accept addr close stats",
   DTLSSocket:
-    `.deliver .lose abort cipher close earlyDataAccepted exportKeyingMaterial getChannelBinding getUnverifiedChain getVerifiedChain getpeercert group
-    handshake localAddr maxDatagram pending read recv recvInto remoteAddr selectedAlpnProtocol send serverHostname session sessionReused
-    setTimeout verifyFlags verifyMessage version write`,
+    `.deliver .lose abort cipher clientSigalg close earlyDataAccepted exportKeyingMaterial getCertificate
+    getChannelBinding getEphemeralKeyInfo getUnverifiedChain getVerifiedChain getpeercert group
+    handshake localAddr maxDatagram pending read recv recvInto remoteAddr selectedAlpnProtocol send
+    serverHostname serverSigalg session sessionReused setTimeout sharedCiphers sharedSigalgs verifyFlags
+    verifyMessage version write`,
   TLSConfig: "acquire assertHost checkCookie release speaks stats suites tally withCertificate writeCookie",
   TLSEngine:
-    `accept alpnProtocol assertUsable canAnswerEarly chooseAlpn cipher closeNotify config connectionState distrust dropEarlyData earlyDataAccepted earlyState error exportKeyingMaterial extendedMasterSecret fail finished forgetSession group handshake
-    handshakeDone hasRecords maxWrite offered ownCertificate peerCertificates pending read readEarlyData receive receiveEof refuse run serverName session sessionReused setState sharedSigalgs sharedSuites signatureSchemes state
-    takeRecords takeUnread updateKey useConfig verifiedChain verifyFlags verifyMessage version wantsRecords wire write`,
+    `accept alpnProtocol assertUsable canAnswerEarly chooseAlpn cipher closeNotify config connectionState
+    distrust dropEarlyData earlyDataAccepted earlyState error exportKeyingMaterial extendedMasterSecret
+    fail finished forgetSession group handshake handshakeDone hasRecords maxWrite offered ownCertificate
+    peerCertificates pending read readEarlyData receive receiveEof refuse run serverName session
+    sessionReused setState sharedSigalgs sharedSuites signatureSchemes state takeRecords takeUnread
+    updateKey useConfig verifiedChain verifyFlags verifyMessage version wantsRecords wire write`,
   TicketKeyRing: ".from .share .shared generation keys load rotate size toBytes watch",
   PcapWriter: "tap toBytes truncated",
   Core:

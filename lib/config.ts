@@ -92,12 +92,17 @@ export class TLSConfig {
     this.#build();
   }
 
+  /** Whether the peer proves who it is by a pre-shared key alone. */
+  get #needsNoCertificate(): boolean {
+    return usesPsk(this.options) && !(this.options.ciphers ?? []).some(needsCertificate);
+  }
+
   /** Throws a `TypeError` if a client that must check the server does not know its name. */
   assertHost(hostname: string | undefined): void {
-    const { checkHostname, ciphers = [] } = this.options;
+    const { checkHostname } = this.options;
     if (hostname?.includes("\0")) throw new TypeError("Cannot use serverHostname: it holds a NUL");
     if (hostname !== undefined || this.serverSide || checkHostname === false) return;
-    if (usesPsk(this.options) && !ciphers.some(needsCertificate)) return;
+    if (this.#needsNoCertificate) return;
     if (this.certReqs === CERT_REQUIRED) {
       throw new TypeError("Cannot check the server: CERT_REQUIRED needs serverHostname");
     }
@@ -257,7 +262,9 @@ export class TLSConfig {
     if (handle === 0) throw new SSLError("Cannot create TLSConfig: out of memory", OUT_OF_MEMORY);
     let trust = 0;
     try {
-      trust = this.certReqs === CERT_NONE ? 0 : setTrust(core, handle, this.options.trust);
+      const isIdle = this.certReqs === CERT_NONE ||
+        (this.options.trust === undefined && this.#needsNoCertificate);
+      if (!isIdle) trust = setTrust(core, handle, this.options.trust);
       setPolicy(core, handle, this.certReqs, this.options);
       credentialsOf(this.options).forEach((own, number) => addCredential(core, handle, own, number));
       if (this.options.crls !== undefined) addCrls(core, handle, this.options.crls);

@@ -189,7 +189,7 @@ test("earlyData: not with what decides about the server only after it is sent", 
     await assertRejects(
       () => wrapSocket(near, { ...CLIENT, ...hook, earlyData: REQUEST }),
       TypeError,
-      "Cannot use earlyData: it goes out before onUnknownPeer and verifyConnection",
+      "Cannot use earlyData: it would be gone before ",
     );
   }
 });

@@ -1,6 +1,14 @@
 /** verifyConnection, verifyCallback: the program's own say about its peers. */
-import { assert, assertEquals, assertInstanceOf, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import { SSLCertVerificationError, SSLError } from "../lib/errors.ts";
+import { MemoryBIO } from "../lib/memory_bio.ts";
 import { peerCertificate } from "../lib/peer_certificate.ts";
 import { type ConnectionState, publicKeyPin } from "../lib/peer_policy.ts";
 import { CERT_OPTIONAL, CERT_REQUIRED } from "../lib/policy.ts";
@@ -112,6 +120,14 @@ test("verifyConnection: false, or an Error that is not thrown, is no consent", a
       `verifyConnection refuses the peer: expected nothing, or a throw, got ${got}`,
     );
     assertEquals([ours.kind, theirs.alert?.name], ["verify", "bad_certificate"]);
+  }
+});
+
+test("verifyConnection, onUnknownPeer: wrapBio(), which could not ask them, refuses them", async () => {
+  for (const name of ["verifyConnection", "onUnknownPeer"]) {
+    using context = await SSLContext.create({ [name]: () => true });
+    const wrap = () => context.wrapBio(new MemoryBIO(), new MemoryBIO(), { serverHostname: "localhost" });
+    assertThrows(wrap, TypeError, `Cannot wrapBio(): ${name} needs a socket`);
   }
 });
 

@@ -97,3 +97,21 @@ Deno.test("TLSEngine: one that a callback disposes of says that it is closed", (
   assertStringIncludes(String(engines.errors.client), "the connection is closed");
   assertEquals(Core.shared().retired, false);
 });
+
+test("verifyCallback, pskCallback, sign: a promise is a wrong answer, and no uncaught error when it rejects", async () => {
+  const wait = () => Promise.reject(new Error("nobody waits")) as never;
+  const signer = { certificates: [{ certfile: pem("ec.pem"), sign: wait }] };
+  for (
+    const [ours, theirs] of [
+      [{ ...CLIENT, verifyCallback: wait }, SERVER],
+      [{ serverSide: true, pskCallback: wait }, { ...CLIENT, psk: PSK }],
+      [{ serverSide: true, ...signer }, CLIENT],
+    ] as [WrapSocketOptions, WrapSocketOptions][]
+  ) {
+    const [near, far] = pipe();
+    await Promise.all([
+      assertRejects(() => wrapSocket(near, ours), SSLError, "got Promise"),
+      assertRejects(() => wrapSocket(far, theirs), SSLError),
+    ]);
+  }
+});

@@ -56,7 +56,8 @@ export abstract class BaseEngine {
   /** Client: is told of each session as it comes. To be set before the handshake. */
   onSession: ((session: SSLSession) => void) | undefined;
   #handshakeDone = false;
-  #refused = false;
+  /** @internal Whether {@linkcode BaseEngine.refuse} has sent an alert, whatever kind of error it was given. */
+  refused = false;
   #judging = false; // the handshake waits for accept() or refuse()
 
   /** For the engines that add a way in and out. */
@@ -115,14 +116,9 @@ export abstract class BaseEngine {
   refuse(error: SSLError, alert: number | undefined): never {
     this.#error = error;
     this.setState("failed");
-    this.#refused = alert !== undefined;
+    this.refused = alert !== undefined;
     if (alert !== undefined) this.#connection.alert(alert);
     throw error;
-  }
-
-  /** Whether {@linkcode BaseEngine.refuse} has sent an alert, whatever kind of error it was given. */
-  get refused(): boolean {
-    return this.#refused;
   }
 
   /** Goes on with the handshake as far as the received records allow. */
@@ -418,7 +414,7 @@ export abstract class BaseEngine {
 
   /** @internal Runs one call of the core; a trap becomes this engine's failure. */
   protected run(call: (connection: Connection) => number): number {
-    let code: number;
+    let code;
     try {
       code = call(this.#connection);
     } catch (error) {

@@ -75,7 +75,7 @@ const MEMBERS: Record<string, string> = {
   DTLSEngine: `accept alpnProtocol assertUsable chooseAlpn cipher closeNotify config connectionState distrust
     earlyDataAccepted earlyState error exportKeyingMaterial extendedMasterSecret fail finished
     forgetSession group handshake handshakeDone hasDatagrams maxDatagram maxWrite nextTimeout offered
-    ownCertificate peerCertificates pending read receive refuse refused run serverName session sessionReused
+    ownCertificate peerCertificates pending read receive refuse run serverName session sessionReused
     setState sharedSigalgs sharedSuites signatureSchemes state takeDatagrams useConfig verifiedChain
     verifyFlags verifyMessage version wire write`,
   DTLSServer: ".check accept addr close stats",
@@ -90,7 +90,7 @@ const MEMBERS: Record<string, string> = {
     `accept alpnProtocol assertUsable canAnswerEarly chooseAlpn cipher closeNotify config connectionState
     distrust dropEarlyData earlyDataAccepted earlyState error exportKeyingMaterial extendedMasterSecret
     fail finished forgetSession group handshake handshakeDone hasRecords maxWrite offered ownCertificate
-    peerCertificates pending read readEarlyData receive receiveEof refuse refused run serverName session
+    peerCertificates pending read readEarlyData receive receiveEof refuse run serverName session
     sessionReused setState sharedSigalgs sharedSuites signatureSchemes state takeRecords takeUnread
     updateKey useConfig verifiedChain verifyFlags verifyMessage version wantsRecords wire write`,
   TicketKeyRing: ".from .share .shared generation keys load rotate size toBytes watch",

@@ -1,0 +1,122 @@
+/** Peers that try to get past the program's say about them: certificates that can be read in two ways, a handshake that goes on. */
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { encodeText } from "../lib/bytes.ts";
+import { TLSConfig } from "../lib/config.ts";
+import { CODE, SSLError } from "../lib/errors.ts";
+import { peerCertificate } from "../lib/peer_certificate.ts";
+import { publicKeyPin } from "../lib/peer_policy.ts";
+import { CERT_NONE } from "../lib/policy.ts";
+import type { SSLSession } from "../lib/session.ts";
+import { maskedCertificate } from "./masked_certificate.ts";
+import {
+  clientOptions,
+  configs,
+  EnginePair,
+  fixedCore,
+  peerOf,
+  serverOptions,
+  source,
+  VERSIONS,
+} from "./pair.ts";
+import { pem } from "./refusals.ts";
+
+function armor(der: Uint8Array): string {
+  return `-----BEGIN CERTIFICATE-----\n${der.toBase64()}\n-----END CERTIFICATE-----\n`;
+}
+
+Deno.test("pins: a certificate that holds the PEM of a pinned one has its own key alone", async () => {
+  const pin = publicKeyPin(pem("ec.pem"));
+  const masked = await maskedCertificate(pem("ec.pem"));
+  assert(publicKeyPin(masked.certificate) !== pin);
+  assertEquals(peerCertificate(masked.certificate).subject, [[["commonName", "localhost"]]]);
+  const credential = {
+    chain: { name: "masked", bytes: encodeText(armor(masked.certificate)) },
+    key: { name: "its key", bytes: masked.key },
+  };
+  for (const [, sslVersion] of VERSIONS) {
+    const core = fixedCore();
+    using client = new TLSConfig({ certReqs: CERT_NONE, pins: [pin], sslVersion }, core);
+    using server = new TLSConfig(serverOptions({ credential }), core);
+    using pair = new EnginePair(client, server);
+    pair.run();
+    assertEquals([pair.client.handshakeDone, pair.errors.client?.kind], [false, "verify"]);
+  }
+});
+
+for (const [version, sslVersion] of VERSIONS) {
+  Deno.test(`pins, verifyConnection: what fails while a peer is judged ends the handshake for good (${version})`, () => {
+    const core = fixedCore();
+    const pins = [publicKeyPin(pem("rsa.pem"))];
+    using client = new TLSConfig(clientOptions({ pins, verifyConnection() {}, sslVersion }), core);
+    using server = new TLSConfig(serverOptions({ sslVersion }), fixedCore());
+    using pair = new EnginePair(client, server);
+    const { alloc } = core;
+    core.alloc = (size) => {
+      core.alloc = alloc; // the next one has memory again
+      throw new SSLError(`Cannot allocate ${size} bytes`, { kind: "internal", code: CODE.ALLOC_FAILED });
+    };
+    pair.run();
+    assertEquals([pair.errors.client?.code, pair.errors.server?.alert?.name], [
+      CODE.ALLOC_FAILED,
+      "internal_error",
+    ]);
+    for (const again of ["handshake", "accept"] as const) {
+      assertThrows(() => pair.client[again](), SSLError, "Cannot allocate");
+    }
+    assertThrows(() => pair.client.write(encodeText("secret")), SSLError, "Cannot allocate");
+    assertEquals([pair.client.handshakeDone, pair.server.handshakeDone], [false, false]);
+  });
+
+  Deno.test(`verifyConnection: neither end gives or takes data before it, whatever is called meanwhile (${version})`, () => {
+    for (const judge of ["client", "server"] as const) {
+      const core = fixedCore();
+      const own = { verifyConnection() {} };
+      using both = configs(
+        core,
+        { sslVersion },
+        judge === "client" ? own : {},
+        judge === "server" ? own : {},
+      );
+      const savedSession = sessionFor(both.client, both.server, judge);
+      for (const resumed of [undefined, savedSession]) {
+        using pair = new EnginePair(both.client, both.server, { savedSession: resumed });
+        const ours = pair[judge];
+        const theirs = pair[peerOf(judge)];
+        pair.run();
+        const buffer = new Uint8Array(100);
+        if (theirs.handshakeDone) { // it had the last word but one: its data is there, and is not given
+          theirs.write(encodeText("too early"));
+          ours.receive(theirs.takeRecords());
+        }
+        for (let round = 0; round < 3; round++) {
+          assertEquals(ours.handshake(), { state: "verify" });
+          assertEquals([ours.read(buffer), ours.write(encodeText("secret"))], [{ state: "need-records" }, 0]);
+          assertEquals(ours.readEarlyData(buffer).state === "data", false);
+          assertThrows(() => ours.exportKeyingMaterial(16, "EXPORTER-x"), SSLError);
+          assertEquals([ours.session(), ours.pending, ours.hasRecords], [undefined, 0, false]);
+        }
+        const error = new SSLError("not you", { kind: "verify" });
+        assertThrows(() => ours.refuse(error, 42), SSLError, "not you");
+        for (const call of [() => ours.handshake(), () => ours.accept(), () => ours.read(buffer)]) {
+          assertThrows(call, SSLError, "not you");
+        }
+        assertThrows(() => ours.write(buffer), SSLError, "not you");
+        theirs.receive(ours.takeRecords());
+        const alert = assertThrows(() => {
+          if (!theirs.handshakeDone) theirs.handshake();
+          theirs.read(buffer);
+        }, SSLError);
+        assertEquals(alert.alert?.name, "bad_certificate", "under keys that the peer can read");
+      }
+    }
+  });
+}
+
+/** A session of a handshake in which `judge` accepts its peer. */
+function sessionFor(client: TLSConfig, server: TLSConfig, judge: "client" | "server"): SSLSession {
+  using pair = new EnginePair(client, server);
+  pair.run();
+  pair[judge].accept();
+  pair.connect();
+  return pair.client.session()!;
+}

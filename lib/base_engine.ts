@@ -31,7 +31,8 @@ const NOT_VERIFIED = 0xffffffff;
 const NEED_RECORDS = { state: "need-records" } as const;
 const DONE = { state: "done" } as const;
 const VERIFY = { state: "verify" } as const;
-const BAD_CERTIFICATE = 42; // an AlertDescription
+const BAD_CERTIFICATE = 42; // AlertDescriptions
+const INTERNAL_ERROR = 80;
 
 /** One end of one connection, without a way in and out for its records. */
 export abstract class BaseEngine {
@@ -112,16 +113,27 @@ export abstract class BaseEngine {
         return DONE;
       }
       if (code === PAUSED) {
-        this.#learn();
-        this.#checkPins();
-        const { onUnknownPeer, verifyConnection } = this.#config.options;
-        this.#judging = onUnknownPeer !== undefined || verifyConnection !== undefined;
+        this.#judge();
         continue;
       }
       if (code !== CODE.WANT_READ) throw this.fail(this.#handshakeAction(), code);
       if (this.wire.starved) return NEED_RECORDS;
     }
     return VERIFY;
+  }
+
+  /** The peer has proved who it is. Until that is judged the handshake cannot go on, whatever fails here. */
+  #judge(): void {
+    this.#judging = true;
+    try {
+      this.#learn();
+      this.#checkPins();
+    } catch (error) {
+      if (this.#error === undefined && error instanceof SSLError) this.refuse(error, INTERNAL_ERROR);
+      throw error;
+    }
+    const { onUnknownPeer, verifyConnection } = this.#config.options;
+    this.#judging = onUnknownPeer !== undefined || verifyConnection !== undefined;
   }
 
   #learn(): void {

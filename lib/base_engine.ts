@@ -329,6 +329,7 @@ export abstract class BaseEngine {
   /** Frees the connection in the core. What was learned stays; the session is saved first. */
   [Symbol.dispose](): void {
     if (this.#state === "freed") return;
+    this.#connection.core.assertIdle("free the engine");
     try {
       if (this.#error === undefined) this.session();
     } finally {

@@ -248,7 +248,7 @@ export class Core {
       const run = exports[name] as (...args: number[]) => number;
       guarded[name] = (...args) => {
         if (this.#trap !== undefined) throw this.#trapped();
-        if (this.#running) throw new Error(`Cannot call ${name}: the core is running`);
+        this.assertIdle(`call ${name}`);
         this.#running = true;
         try {
           return run(...args);
@@ -297,8 +297,14 @@ export class Core {
     this.#connections.set(handle, io);
   }
 
+  /** Throws in a callback of the core: it cannot be called, and its connections must stay. */
+  assertIdle(action: string): void {
+    if (this.#running) throw new Error(`Cannot ${action}: the core is running`);
+  }
+
   /** Frees connection `handle`. On a retired core there is nothing left to free. */
   disconnect(handle: number): void {
+    this.assertIdle("free a connection");
     this.#connections.delete(handle);
     if (!this.retired) this.call.connection_free(handle);
   }

@@ -2,10 +2,11 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { encodeText } from "../lib/bytes.ts";
 import { TLSConfig } from "../lib/config.ts";
+import { TLSEngine } from "../lib/engine.ts";
 import { CODE, SSLError } from "../lib/errors.ts";
 import { peerCertificate } from "../lib/peer_certificate.ts";
 import { publicKeyPin } from "../lib/peer_policy.ts";
-import { CERT_NONE } from "../lib/policy.ts";
+import { CERT_NONE, CERT_REQUIRED } from "../lib/policy.ts";
 import type { SSLSession } from "../lib/session.ts";
 import { maskedCertificate } from "./masked_certificate.ts";
 import {
@@ -111,6 +112,37 @@ for (const [version, sslVersion] of VERSIONS) {
     }
   });
 }
+
+Deno.test("Core: a callback that frees its own connection is refused; the core and its other connections go on", () => {
+  const core = fixedCore();
+  let engine: TLSEngine | undefined;
+  const refusals = new Set<string>();
+  const free = () => {
+    const { message } = assertThrows(() => engine?.[Symbol.dispose](), Error);
+    refusals.add(message);
+    return 0;
+  };
+  using client = new TLSConfig(clientOptions({ verifyCallback: free, keyLog: free }), core);
+  using server = new TLSConfig(serverOptions(), core);
+  using pair = new EnginePair(client, server, { trace: () => engine && free() });
+  engine = pair.client;
+  pair.connect();
+  assertEquals([...refusals], ["Cannot free the engine: the core is running"]);
+  assertEquals(pair.send("client", encodeText("hello")), encodeText("hello"));
+  assert(!core.retired);
+});
+
+Deno.test("earlyData: it is refused where somebody has a say about the peer first", () => {
+  const core = fixedCore();
+  for (const [name, judge] of [["onUnknownPeer", () => true], ["verifyConnection", () => {}]] as const) {
+    using config = new TLSConfig(clientOptions({ [name]: judge }), core);
+    const options = { serverHostname: "localhost", earlyData: encodeText("GET /") };
+    assertThrows(() => new TLSEngine(config, options), TypeError, `it goes out before ${name}`);
+    const server = serverOptions({ maxEarlyData: 100, [name]: judge });
+    const asked = { ...server, certReqs: CERT_REQUIRED, trust: [source("root.pem")] } as const;
+    assertThrows(() => new TLSConfig(asked, core), TypeError, "it comes before pins");
+  }
+});
 
 /** A session of a handshake in which `judge` accepts its peer. */
 function sessionFor(client: TLSConfig, server: TLSConfig, judge: "client" | "server"): SSLSession {

@@ -115,17 +115,17 @@ for (const [version, sslVersion] of VERSIONS) {
 
 Deno.test("Core: a callback that frees its own connection is refused; the core and its other connections go on", () => {
   const core = fixedCore();
-  let engine: TLSEngine | undefined;
+  const engines: TLSEngine[] = [];
   const refusals = new Set<string>();
   const free = () => {
-    const { message } = assertThrows(() => engine?.[Symbol.dispose](), Error);
+    const { message } = assertThrows(() => engines[0]![Symbol.dispose](), Error);
     refusals.add(message);
     return 0;
   };
   using client = new TLSConfig(clientOptions({ verifyCallback: free, keyLog: free }), core);
   using server = new TLSConfig(serverOptions(), core);
-  using pair = new EnginePair(client, server, { trace: () => engine && free() });
-  engine = pair.client;
+  using pair = new EnginePair(client, server, { trace: () => engines.forEach(free) });
+  engines.push(pair.client);
   pair.connect();
   assertEquals([...refusals], ["Cannot free the engine: the core is running"]);
   assertEquals(pair.send("client", encodeText("hello")), encodeText("hello"));

@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { encodeText } from "../lib/bytes.ts";
 import { TLSConfig } from "../lib/config.ts";
+import { Connection, PAUSED } from "../lib/connection.ts";
 import { TLSEngine } from "../lib/engine.ts";
 import { CODE, SSLError } from "../lib/errors.ts";
 import { peerCertificate } from "../lib/peer_certificate.ts";
@@ -142,6 +143,27 @@ Deno.test("earlyData: it is refused where somebody has a say about the peer firs
     const asked = { ...server, certReqs: CERT_REQUIRED, trust: [source("root.pem")] } as const;
     assertThrows(() => new TLSConfig(asked, core), TypeError, "it comes before pins");
   }
+});
+
+Deno.test("Core: reading or writing does not take a connection through its handshake, nor past its pause", () => {
+  const core = fixedCore();
+  using both = configs(core, {}, { verifyConnection() {} });
+  const connection = new Connection(both.client);
+  connection.setHost("localhost", true);
+  const cannot = () => {
+    const codes = [connection.read(new Uint8Array(10)), connection.write(encodeText("secret"))];
+    assertEquals(codes, [CODE.BAD_INPUT_DATA, CODE.BAD_INPUT_DATA]);
+    assertEquals(connection.wire.outputLength, 0);
+  };
+  cannot();
+  assertEquals(connection.handshake(), CODE.WANT_READ);
+  using server = new TLSEngine(both.server);
+  server.receive(connection.wire.take());
+  server.handshake();
+  connection.wire.receive(server.takeRecords());
+  assertEquals(connection.handshake(), PAUSED);
+  cannot();
+  connection.free();
 });
 
 /** A session of a handshake in which `judge` accepts its peer. */

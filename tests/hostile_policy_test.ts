@@ -7,12 +7,15 @@ import { TLSEngine } from "../lib/engine.ts";
 import { CODE, SSLError } from "../lib/errors.ts";
 import { peerCertificate } from "../lib/peer_certificate.ts";
 import { publicKeyPin } from "../lib/peer_policy.ts";
-import { CERT_NONE, CERT_REQUIRED } from "../lib/policy.ts";
+import { CERT_NONE, CERT_REQUIRED, type TLSConfigOptions } from "../lib/policy.ts";
 import type { SSLSession } from "../lib/session.ts";
 import { maskedCertificate } from "./masked_certificate.ts";
 import {
   clientOptions,
   configs,
+  credential,
+  type End,
+  ENDS,
   EnginePair,
   fixedCore,
   peerOf,
@@ -21,6 +24,8 @@ import {
   VERSIONS,
 } from "./pair.ts";
 import { pem } from "./refusals.ts";
+
+const PSK = { identity: "device", key: new Uint8Array(32).fill(1) };
 
 function armor(der: Uint8Array): string {
   return `-----BEGIN CERTIFICATE-----\n${der.toBase64()}\n-----END CERTIFICATE-----\n`;
@@ -45,6 +50,18 @@ Deno.test("pins: a certificate that holds the PEM of a pinned one has its own ke
   }
 });
 
+/** Handshakes of several kinds: options of the client, and of the server. */
+const WAYS: Record<string, [client: TLSConfigOptions, server: TLSConfigOptions]> = {
+  "full, and by ticket": [{}, {}],
+  "full, and by session id": [{}, { tickets: false }],
+  "with a client's certificate": [{ credential: credential("client") }, {
+    certReqs: CERT_REQUIRED,
+    trust: [source("root.pem")],
+  }],
+  "with HelloRetryRequest": [{ groups: ["secp384r1", "secp256r1"] }, { groups: ["secp256r1"] }],
+  "with a pre-shared key": [{ psk: PSK }, { pskCallback: () => PSK.key }],
+};
+
 for (const [version, sslVersion] of VERSIONS) {
   Deno.test(`pins, verifyConnection: what fails while a peer is judged ends the handshake for good (${version})`, () => {
     const core = fixedCore();
@@ -68,50 +85,56 @@ for (const [version, sslVersion] of VERSIONS) {
     assertThrows(() => pair.client.write(encodeText("secret")), SSLError, "Cannot allocate");
     assertEquals([pair.client.handshakeDone, pair.server.handshakeDone], [false, false]);
   });
+}
 
-  Deno.test(`verifyConnection: neither end gives or takes data before it, whatever is called meanwhile (${version})`, () => {
-    for (const judge of ["client", "server"] as const) {
-      const core = fixedCore();
-      const own = { verifyConnection() {} };
-      using both = configs(
-        core,
-        { sslVersion },
-        judge === "client" ? own : {},
-        judge === "server" ? own : {},
-      );
-      const savedSession = sessionFor(both.client, both.server, judge);
-      for (const resumed of [undefined, savedSession]) {
-        using pair = new EnginePair(both.client, both.server, { savedSession: resumed });
-        const ours = pair[judge];
-        const theirs = pair[peerOf(judge)];
-        pair.run();
-        const buffer = new Uint8Array(100);
-        if (theirs.handshakeDone) { // it had the last word but one: its data is there, and is not given
-          theirs.write(encodeText("too early"));
-          ours.receive(theirs.takeRecords());
+/** A judge that was asked, and then refuses, after everything that could get past it. */
+function assertHolds(pair: EnginePair, judge: End): void {
+  const ours = pair[judge];
+  const theirs = pair[peerOf(judge)];
+  const buffer = new Uint8Array(100);
+  if (theirs.handshakeDone) { // it had the last word but one: its data is there, and is not given
+    theirs.write(encodeText("too early"));
+    ours.receive(theirs.takeRecords());
+  }
+  for (let round = 0; round < 3; round++) {
+    assertEquals(ours.handshake(), { state: "verify" });
+    assertEquals([ours.read(buffer), ours.write(encodeText("secret"))], [{ state: "need-records" }, 0]);
+    assertEquals(ours.readEarlyData(buffer).state === "data", false);
+    assertThrows(() => ours.exportKeyingMaterial(16, "EXPORTER-x"), SSLError);
+    assertEquals([ours.session(), ours.pending, ours.hasRecords], [undefined, 0, false]);
+  }
+  const error = new SSLError("not you", { kind: "verify" });
+  assertThrows(() => ours.refuse(error, 42), SSLError, "not you");
+  for (const call of [() => ours.handshake(), () => ours.accept(), () => ours.read(buffer)]) {
+    assertThrows(call, SSLError, "not you");
+  }
+  assertThrows(() => ours.write(buffer), SSLError, "not you");
+  theirs.receive(ours.takeRecords());
+  const alert = assertThrows(() => {
+    if (!theirs.handshakeDone) theirs.handshake();
+    theirs.read(buffer);
+  }, SSLError);
+  assertEquals(alert.alert?.name, "bad_certificate", "under keys that the peer can read");
+}
+
+for (const [version, sslVersion] of VERSIONS) {
+  for (const [way, options] of Object.entries(WAYS)) {
+    Deno.test(`verifyConnection: neither end gives or takes data before it, whatever is called (${version}, ${way})`, () => {
+      for (const judge of ENDS) {
+        const core = fixedCore();
+        const own = { verifyConnection() {} };
+        const client = { ...options[0], ...(judge === "client" && own) };
+        using both = configs(core, { sslVersion }, client, { ...options[1], ...(judge === "server" && own) });
+        const savedSession = sessionFor(both.client, both.server, judge);
+        for (const resumed of [undefined, savedSession]) {
+          using pair = new EnginePair(both.client, both.server, { savedSession: resumed });
+          pair.run();
+          assertEquals(pair[judge].sessionReused, resumed !== undefined);
+          assertHolds(pair, judge);
         }
-        for (let round = 0; round < 3; round++) {
-          assertEquals(ours.handshake(), { state: "verify" });
-          assertEquals([ours.read(buffer), ours.write(encodeText("secret"))], [{ state: "need-records" }, 0]);
-          assertEquals(ours.readEarlyData(buffer).state === "data", false);
-          assertThrows(() => ours.exportKeyingMaterial(16, "EXPORTER-x"), SSLError);
-          assertEquals([ours.session(), ours.pending, ours.hasRecords], [undefined, 0, false]);
-        }
-        const error = new SSLError("not you", { kind: "verify" });
-        assertThrows(() => ours.refuse(error, 42), SSLError, "not you");
-        for (const call of [() => ours.handshake(), () => ours.accept(), () => ours.read(buffer)]) {
-          assertThrows(call, SSLError, "not you");
-        }
-        assertThrows(() => ours.write(buffer), SSLError, "not you");
-        theirs.receive(ours.takeRecords());
-        const alert = assertThrows(() => {
-          if (!theirs.handshakeDone) theirs.handshake();
-          theirs.read(buffer);
-        }, SSLError);
-        assertEquals(alert.alert?.name, "bad_certificate", "under keys that the peer can read");
       }
-    }
-  });
+    });
+  }
 }
 
 Deno.test("Core: a callback that frees its own connection is refused; the core and its other connections go on", () => {
@@ -167,10 +190,14 @@ Deno.test("Core: reading or writing does not take a connection through its hands
 });
 
 /** A session of a handshake in which `judge` accepts its peer. */
-function sessionFor(client: TLSConfig, server: TLSConfig, judge: "client" | "server"): SSLSession {
+function sessionFor(
+  client: TLSConfig,
+  server: TLSConfig,
+  judge: "client" | "server",
+): SSLSession | undefined {
   using pair = new EnginePair(client, server);
   pair.run();
   pair[judge].accept();
   pair.connect();
-  return pair.client.session()!;
+  return pair.client.session();
 }

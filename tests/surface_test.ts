@@ -96,8 +96,8 @@ const MEMBERS: Record<string, string> = {
   TicketKeyRing: ".from .share .shared generation keys load rotate size toBytes watch",
   PcapWriter: "tap toBytes truncated",
   Core:
-    `.idle .shared alloc allocated check collect connect defaultTrust disconnect free int32s memory retired sha256 text verifyText
-    version with`,
+    `.idle .shared alloc allocated assertIdle check collect connect defaultTrust disconnect free int32s memory retired sha256 text
+    verifyText version with`,
   Server:
     ".start abortClients abortHandshakes close closeClients isServing serveForever setContext sockets waitClosed",
   WorkerServer: ".start abort close isServing serveForever setContext stats",

@@ -21,8 +21,8 @@ export class Changes {
   }
 }
 
-async function changeInTime(change: Promise<boolean>, seconds: number): Promise<boolean> {
-  return seconds === Infinity ? await change : await inTime(change, seconds).catch(() => false);
+function changeInTime(change: Promise<boolean>, seconds: number): Promise<boolean> {
+  return seconds === Infinity ? change : inTime(change, seconds).catch(() => false);
 }
 
 /** What can change, and tells of it. */
@@ -41,12 +41,12 @@ export async function until<T>(
   attempt: () => T | undefined,
   timeout: number | null,
 ): Promise<T> {
-  const ends = performance.now() + (timeout ?? Infinity) * 1000;
+  const ends = timeout === null ? Infinity : performance.now() + timeout * 1000;
   for (let turned = false;;) {
     const got = attempt();
     if (got !== undefined) return got;
     if (timeout !== 0) {
-      const left = (ends - performance.now()) / 1000;
+      const left = timeout === null ? Infinity : (ends - performance.now()) / 1000;
       if (left > 0 && await nextChangeOf(source, left)) continue;
       throw timedOut(action, timeout);
     }

@@ -59,8 +59,8 @@ export abstract class StreamSocket implements Pollable {
   // ---- Receiving --------------------------------------------------------------------------------------
 
   /** Waits until there is `enough`. */
-  async #receive(action: string, enough: () => boolean): Promise<void> {
-    await this.#link.until(action, () => enough() || undefined);
+  #receive(action: string, enough: () => boolean): Promise<unknown> {
+    return this.#link.until(action, () => enough() || undefined);
   }
 
   /** As {@linkcode StreamSocket.#receive}, for the methods that give what there is, or `null`, where `recv()` throws `EAGAIN`. */
@@ -164,8 +164,8 @@ export abstract class StreamSocket implements Pollable {
     return await this.#send("send", toBytes("data", data), this.#link.timeout);
   }
 
-  async #send(action: string, bytes: Uint8Array, timeout: number | null): Promise<number> {
-    return await this.#link.until(action, () => this.#link.send(action, bytes), timeout);
+  #send(action: string, bytes: Uint8Array, timeout: number | null): Promise<number> {
+    return this.#link.until(action, () => this.#link.send(action, bytes), timeout);
   }
 
   /**

@@ -55,6 +55,7 @@ export class TlsEndpoint implements StreamLink {
   #tls: TLSSocket | undefined;
   #open = false; // the handshake is over
   #ended = false;
+  #full = false; // a call found no room to send
   #told = false; // a call has thrown why the connection failed
   #closing: Promise<void> | undefined;
 
@@ -111,10 +112,20 @@ export class TlsEndpoint implements StreamLink {
 
   /** Makes a call of `timeout` seconds. One that may wait begins with the handshake, which has a deadline of its own. */
   until<T>(action: string, attempt: () => T | undefined, timeout = this.timeout): Promise<T> {
-    const isOpen = this.#open ||= this.#tls?.version() !== undefined;
-    return isOpen || timeout === 0
+    return timeout === 0 || this.#isOpen()
       ? until(this, action, attempt, timeout)
       : this.#untilOpen(action, attempt, timeout);
+  }
+
+  /** Whether the handshake is over. From then on, `#changes` tells of everything. */
+  #isOpen(): boolean {
+    if (this.#open || this.#tls?.version() === undefined) return this.#open;
+    TLSSocket.nonBlocking(this.#tls)!.subscribe((sent) => { // as long as both live
+      if (sent && !this.#full) return; // of no use to those who receive
+      this.#full = false;
+      this.#changes.notify();
+    });
+    return this.#open = true;
   }
 
   async #untilOpen<T>(action: string, attempt: () => T | undefined, timeout: number | null): Promise<T> {
@@ -134,7 +145,9 @@ export class TlsEndpoint implements StreamLink {
     timeout: number | null,
   ): Promise<void> {
     const { promise: closed, reject } = Promise.withResolvers<never>();
-    using _ = this.#changes.subscribe(() => reject(new OSError("EBADF", `Cannot ${action}()`)));
+    using _ = this.#changes.subscribe(() => {
+      if (this.#closing !== undefined) reject(new OSError("EBADF", `Cannot ${action}()`));
+    });
     const done = Promise.race([tls.handshake(), closed]);
     try {
       await (left === null ? done : inTime(done, left, () => timedOut(action, timeout)));
@@ -182,7 +195,9 @@ export class TlsEndpoint implements StreamLink {
     const tls = this.#opened(action);
     if (tls === undefined) return undefined;
     const outcome = this.#attempt(action, () => tls.tryWrite(p as Bytes));
-    return outcome.state === "ok" ? outcome.bytes : undefined;
+    if (outcome.state === "ok") return outcome.bytes;
+    this.#full = true;
+    return undefined;
   }
 
   // ---- Polling ----------------------------------------------------------------------------------------
@@ -202,12 +217,14 @@ export class TlsEndpoint implements StreamLink {
     }
     const canRead = (mask & POLLIN) !== 0 && (this.#received.length > 0 || calls.isReady("read"));
     const canWrite = (mask & POLLOUT) !== 0 && calls.isReady("write");
+    this.#full ||= (mask & POLLOUT) !== 0 && !canWrite;
     return (canRead ? POLLIN : 0) | (canWrite ? POLLOUT : 0) | (calls.failure === undefined ? 0 : POLLERR);
   }
 
   /** Calls `wake` whenever the events may be others, until disposed of. */
   subscribe(wake: () => void): Disposable {
     const own = this.#changes.subscribe(wake);
+    if (this.#isOpen()) return own;
     const calls = this.#tls && TLSSocket.nonBlocking(this.#tls);
     const below = (calls ?? this.#below).subscribe(wake);
     return {

@@ -5,7 +5,7 @@
 
 import { ByteQueue } from "./byte_queue.ts";
 import type { Bytes } from "./bytes.ts";
-import { Changes, timedOut, until } from "./changes.ts";
+import { Changes, endOf, timedOut, until } from "./changes.ts";
 import { inTime } from "./deadline.ts";
 import type { Duplex } from "./duplex.ts";
 import { OSError } from "./os_error.ts";
@@ -129,28 +129,22 @@ export class TlsEndpoint implements StreamLink {
   }
 
   async #untilOpen<T>(action: string, attempt: () => T | undefined, timeout: number | null): Promise<T> {
-    const ends = performance.now() + (timeout ?? Infinity) * 1000;
-    // Not 0 seconds, which is the non-blocking mode.
-    const left = () => timeout && Math.max((ends - performance.now()) / 1000, Number.MIN_VALUE);
-    const tls = await until(this, action, () => this.#opened(action), timeout);
-    await this.#handshake(tls, action, left(), timeout);
-    return await until(this, action, attempt, left());
+    const ends = endOf(timeout);
+    const tls = await until(this, action, () => this.#opened(action), timeout, ends);
+    await this.#handshake(tls, action, timeout, ends);
+    return await until(this, action, attempt, timeout, ends);
   }
 
-  /** Completes the handshake within its own deadline; waits for `left` seconds, the rest of `timeout`. */
-  async #handshake(
-    tls: TLSSocket,
-    action: string,
-    left: number | null,
-    timeout: number | null,
-  ): Promise<void> {
+  /** Completes the handshake within its own deadline; waits no longer than until `ends`, of `timeout`. */
+  async #handshake(tls: TLSSocket, action: string, timeout: number | null, ends: number): Promise<void> {
     const { promise: closed, reject } = Promise.withResolvers<never>();
     using _ = this.#changes.subscribe(() => {
       if (this.#closing !== undefined) reject(new OSError("EBADF", `Cannot ${action}()`));
     });
     const done = Promise.race([tls.handshake(), closed]);
+    const left = (ends - performance.now()) / 1000;
     try {
-      await (left === null ? done : inTime(done, left, () => timedOut(action, timeout)));
+      await (timeout === null ? done : inTime(done, left, () => timedOut(action, timeout)));
     } catch (error) {
       if (error instanceof OSError) throw error;
       throw this.#failure(action, error);

@@ -44,8 +44,13 @@ export class SSLSocket extends StreamSocket implements HasDuplex, AsyncDisposabl
   static {
     wrap = async (sock, wrapping) => {
       const made = new SSLSocket(sock, wrapping);
-      if (wrapping.handshake && made.connected) await made.#endpoint.handshake("wrap_socket");
-      return made;
+      try {
+        if (wrapping.handshake && made.connected) await made.#endpoint.handshake("wrap_socket");
+        return made;
+      } catch (error) {
+        made.close(); // also when TLS could not begin
+        throw error;
+      }
     };
     sessionOf = (sock) => sock.#session();
   }
@@ -197,7 +202,8 @@ export class SSLSocket extends StreamSocket implements HasDuplex, AsyncDisposabl
   async #session(): Promise<SSLSession> {
     const endpoint = this.#endpoint;
     const saved = () => endpoint.tls?.session;
-    if (endpoint.tls?.version() === "TLSv1.3" && saved() === undefined && this.connected) {
+    const mayCome = endpoint.tls?.version() === "TLSv1.3" && !this.#wrapping.context.serverSide;
+    if (mayCome && saved() === undefined && this.connected) {
       const more = () => endpoint.has("save_session", endpoint.received.length + 1) || undefined;
       await endpoint.until("save_session", () => saved() ?? more(), TICKET_WAIT).catch(() => {});
     }

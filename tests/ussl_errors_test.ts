@@ -51,6 +51,15 @@ const TABLE: Record<string, [error: unknown, args: readonly [number, string], is
     [5, "EIO"],
     false,
   ],
+  "a callback of the program's that failed": [
+    new TLSError("Cannot complete TLS handshake: a callback threw", {
+      kind: "verify",
+      code: CODE.CERT_VERIFY_FAILED,
+      cause: new Deno.errors.NotFound("its own"),
+    }),
+    [-9984, "MBEDTLS_ERR_X509_CERT_VERIFY_FAILED"],
+    true,
+  ],
   "a closed connection": [
     new TLSError("Cannot use the socket: it is closed", { kind: "closed" }),
     [9, "EBADF"],

@@ -19,9 +19,13 @@ export {
   type Credential,
   type KeyType,
 } from "./lib/certificate.ts";
+export type { AlpnCallback, AlpnOffer } from "./lib/alpn_choice.ts";
 export { ClientHello } from "./lib/client_hello.ts";
 export type { TLSNumber } from "./lib/tls_numbers.ts";
 export { type NameAttribute, type PeerCertificate, peerCertificate } from "./lib/peer_certificate.ts";
+export type { CertificateAddresses } from "./lib/certificate_addresses.ts";
+export { certTimeToSeconds, derToPem, pemToDer } from "./lib/pem.ts";
+export type { CipherInfo } from "./lib/ciphers.ts";
 export {
   CERT_NONE,
   CERT_OPTIONAL,
@@ -80,19 +84,22 @@ export {
   Server,
   type ServerStats,
 } from "./lib/server.ts";
+export { getServerCertificate, type ServerCertificateOptions } from "./lib/server_certificate.ts";
 export { type SessionFacts, SSLSession } from "./lib/session.ts";
-export { type SocketOptions, SSLSocket } from "./lib/socket.ts";
-export { SSLObject } from "./lib/object.ts";
-export type { TryOutcome } from "./lib/nonblocking.ts";
 export {
-  type ContextOptions,
-  type GetCertificate,
-  type GetConfigForClient,
-  saveSession,
-  SSLContext,
-  wrapSocket,
-  type WrapSocketOptions,
-} from "./lib/ssl.ts";
+  MemorySessionStore,
+  type MemorySessionStoreOptions,
+  type SessionStore,
+  type Stored,
+} from "./lib/session_store.ts";
+export { SSLSocket } from "./lib/socket.ts";
+export type { SocketOptions } from "./lib/socket_options.ts";
+export { type ChannelBindingType, type EphemeralKeyInfo, SSLObject } from "./lib/object.ts";
+export { MemoryBIO, SSLBio } from "./lib/memory_bio.ts";
+export type { TryOutcome } from "./lib/nonblocking.ts";
+export type { ContextOptions, GetCertificate, GetConfigForClient } from "./lib/context_options.ts";
+export { createDefaultContext, Purpose } from "./lib/default_context.ts";
+export { saveSession, SSLContext, wrapSocket, type WrapSocketOptions } from "./lib/ssl.ts";
 export {
   IncompleteReadError,
   LimitOverrunError,
@@ -102,5 +109,6 @@ export {
   StreamWriter,
 } from "./lib/streams.ts";
 export { type Suite, TLSVersion } from "./lib/suites.ts";
+export type { SessionStats, TicketEvent, TicketRefusal } from "./lib/tally.ts";
 export { TicketKeyRing, type TicketKeyRingOptions } from "./lib/tickets.ts";
 export { type WorkerOptions, WorkerServer, type WorkerStats } from "./lib/workers.ts";

@@ -1,6 +1,6 @@
 /**
- * 0-RTT: a client's second visit brings its request with the first flight, and a server answers it before the handshake is
- * over. Anyone who recorded the request can send it again: so only what does no harm twice, here GET, is answered early.
+ * A request with the first flight (0-RTT): on its second visit a client sends it before the handshake, and the server may
+ * answer at once. Who recorded the request can send it again: so only what does no harm twice, here GET, is answered early.
  *
  * ```sh
  * deno run --allow-net examples/early_data.ts

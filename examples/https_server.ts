@@ -6,8 +6,8 @@
  * deno run --allow-net --allow-read examples/https_server.ts localhost 8443 server.der server.key.der
  * ```
  */
-import { StreamReader, wrapSocket } from "../mod.ts";
 import { SO_REUSEADDR, type Socket, socket, SOL_SOCKET } from "../socket.ts";
+import { wrap_socket } from "../ussl.ts";
 
 const [hostname = "localhost", port = "8443", ...files] = Deno.args;
 const cert = await Deno.readFile(files[0] ?? "server.der"); // the book's program holds these bytes itself
@@ -20,16 +20,12 @@ function readTemperature(): number {
 
 async function answer(client: Socket): Promise<void> {
   // The next client waits for this one, so each gets few seconds.
-  const limits = { timeout: 5, shutdownTimeout: 1 };
-  await using tls = await wrapSocket(client, { serverSide: true, keyfile: key, certfile: cert, ...limits });
-  tls.setTimeout(5);
-  for await (const line of new StreamReader(tls)) {
-    if (line.length <= 2) break; // the blank line that ends a request: "\r\n"
-  }
+  await using ss = await wrap_socket(client, { server_side: true, key, cert, timeout: 5 });
+  ss.settimeout(5);
+  for (let line = await ss.readline(); line!.length > 2; line = await ss.readline()); // up to the blank one
   const page = `<!DOCTYPE html><title>Temperature</title><h1>${readTemperature().toFixed(1)} &deg;C</h1>\n`;
   const headers = `Content-Type: text/html\r\nServer: tlsio\r\nContent-Length: ${page.length}`;
-  const text = `HTTP/1.1 200 OK\r\n${headers}\r\nConnection: close\r\n\r\n${page}`;
-  await tls.write(new TextEncoder().encode(text));
+  await ss.write(`HTTP/1.1 200 OK\r\n${headers}\r\nConnection: close\r\n\r\n${page}`);
 }
 
 const listener = socket();

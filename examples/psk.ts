@@ -6,7 +6,7 @@
  * deno run --allow-net examples/psk.ts localhost
  * ```
  */
-import { CERT_NONE, openConnection, type SSLSocket, startServer } from "../mod.ts";
+import { openConnection, type SSLSocket, startServer } from "../mod.ts";
 
 const [hostname = "localhost"] = Deno.args;
 const identity = "thermometer-1"; // goes over the network in the clear
@@ -28,7 +28,7 @@ async function visit(who: string, key: Uint8Array): Promise<void> {
     const [reader, writer] = await openConnection({
       hostname,
       port: (server.addr as Deno.NetAddr).port,
-      ssl: { psk: { identity, key }, certReqs: CERT_NONE }, // there will be no certificate
+      ssl: { psk: { identity, key } },
     });
     await using _ = writer;
     const celsius = new TextDecoder().decode(await reader.readline()).trim();

@@ -16,18 +16,26 @@ import {
   alertOf,
   CODE,
   errorFromCode,
+  isAboutCertificate,
   SSLCertVerificationError,
   SSLError,
   verifyError,
 } from "./errors.ts";
-import { type ConnectionState, pinOf } from "./peer_policy.ts";
-import { SSLSession } from "./session.ts";
-import { groupName, suiteOf, TLSVersion, versionName } from "./suites.ts";
+import { type ConnectionState, missingPin, stateOf } from "./peer_policy.ts";
+import type { SSLSession } from "./session.ts";
+import {
+  DTLS_VERSION,
+  groupName,
+  sigalgName,
+  type Suite,
+  suiteOf,
+  TLSVersion,
+  versionName,
+} from "./suites.ts";
 import { type TraceEvent, type Tracer, tracer } from "./trace.ts";
 import type { Wire } from "./wire.ts";
+import { tell } from "./tell.ts";
 
-/** The flags before a certificate has been looked at. */
-const NOT_VERIFIED = 0xffffffff;
 const NEED_RECORDS = { state: "need-records" } as const;
 const DONE = { state: "done" } as const;
 const VERIFY = { state: "verify" } as const;
@@ -45,6 +53,8 @@ export abstract class BaseEngine {
   #session: SSLSession | undefined;
   #facts: Facts | undefined; // from the end of the handshake on, or from when the peer has proved who it is
   #serverName: string | undefined; // likewise
+  /** Client: is told of each session as it comes. To be set before the handshake. */
+  onSession: ((session: SSLSession) => void) | undefined;
   #handshakeDone = false;
   #judging = false; // the handshake waits for accept() or refuse()
 
@@ -59,6 +69,7 @@ export abstract class BaseEngine {
     this.#hostname = hostname;
     this.#tracer = trace && tracer(trace, () => this.#state);
     this.#connection = new Connection(config, this.#tracer);
+    config.tally.begin();
     try {
       if (!config.serverSide) this.#prepareClient(savedSession);
     } catch (error) {
@@ -81,9 +92,19 @@ export abstract class BaseEngine {
   useConfig(config: TLSConfig): void {
     this.assertUsable("use another config");
     if (!config.serverSide) throw new TypeError("Cannot use config: it is a client's");
+    if ((config.options.datagrams ?? this.#config.options.datagrams) !== undefined) {
+      throw new TypeError("Cannot use config: it is for datagrams");
+    }
     const connection = new Connection(config, this.#tracer);
     this.#connection.free();
+    if (config.tally !== this.#config.tally) config.tally.begin();
     [this.#config, this.#connection] = [config, connection];
+  }
+
+  /** Server, before the handshake: agrees on this ALPN protocol, which the client must have named. */
+  chooseAlpn(protocol: string): void {
+    this.assertUsable("choose an ALPN protocol");
+    this.#connection.chooseAlpn(protocol);
   }
 
   /**
@@ -109,6 +130,8 @@ export abstract class BaseEngine {
         this.setState("open");
         this.#learn();
         this.#handshakeDone = true;
+        this.#config.tally.end(this.#facts!, this.version!, this.#serverName);
+        if (this.#facts!.version === TLSVersion.TLSv1_2) this.#tellSession(); // in TLS 1.3 tickets are yet to come
         return DONE;
       }
       if (code === PAUSED) {
@@ -139,12 +162,10 @@ export abstract class BaseEngine {
   #checkPins(): void {
     const { pins } = this.#config.options;
     if (pins === undefined || this.sessionReused) return;
-    const { core } = this.#connection;
     const leaf = this.peerCertificates().slice(0, 1);
     const chain = this.verifyFlags === 0 ? this.verifiedChain() : leaf;
-    if (chain.some((der) => pins.includes(pinOf(core, der)))) return; // public: no need to compare in constant time
-    const state = leaf.length === 0 ? "it sent no certificate" : `its key is ${pinOf(core, leaf[0]!)}`;
-    this.refuse(this.distrust(`the peer has none of the pinned keys: ${state}`), BAD_CERTIFICATE);
+    const reason = missingPin(this.#connection.core, pins, leaf[0], chain);
+    if (reason !== undefined) this.refuse(this.distrust(reason), BAD_CERTIFICATE);
   }
 
   /** The error of a handshake whose peer is refused by `reason`. */
@@ -160,20 +181,7 @@ export abstract class BaseEngine {
 
   /** What is known while the handshake waits with `"verify"`, for who judges the peer. */
   connectionState(remoteAddr: Deno.Addr | undefined): ConnectionState {
-    const peerCertificates = this.peerCertificates();
-    const [leaf] = peerCertificates;
-    return {
-      serverHostname: this.serverName,
-      version: this.version!,
-      alpnProtocol: this.alpnProtocol,
-      sessionReused: this.sessionReused,
-      peerCertificates,
-      verifiedChain: this.verifiedChain(),
-      verifyFlags: this.verifyFlags,
-      verifyMessage: this.verifyMessage,
-      pin: leaf && pinOf(this.#connection.core, leaf),
-      remoteAddr,
-    };
+    return stateOf(this, remoteAddr);
   }
 
   // ---- What is known of the connection ----------------------------------------------------------------
@@ -209,6 +217,14 @@ export abstract class BaseEngine {
     return this.#connection.freed ? EARLY.NONE : this.#connection.facts().earlyData;
   }
 
+  /**
+   * Whether early data was accepted. Client: whether what `earlyData` the session allowed arrived with the first flight; the
+   * rest, or all of it, was sent behind the handshake.
+   */
+  get earlyDataAccepted(): boolean {
+    return this.earlyState >= EARLY.RUNS;
+  }
+
   /** What is known from the end of the handshake on. A renegotiation changes it. */
   get #known(): Facts | undefined {
     const isFixed = !this.#config.options.renegotiation || this.#error !== undefined ||
@@ -216,8 +232,9 @@ export abstract class BaseEngine {
     return isFixed || this.#facts === undefined ? this.#facts : this.#connection.facts();
   }
 
-  /** `"TLSv1.2"` or `"TLSv1.3"`; `undefined` before the handshake is over. */
+  /** `"TLSv1.2"`, `"TLSv1.3"` or `"DTLSv1.2"`; `undefined` before the handshake is over. */
   get version(): string | undefined {
+    if (this.#config.options.datagrams !== undefined) return this.#facts && DTLS_VERSION;
     return this.#known && versionName(this.#known.version);
   }
 
@@ -289,24 +306,52 @@ export abstract class BaseEngine {
   /** @internal The peer gave another session: what was saved is not the newest. */
   protected forgetSession(): void {
     this.#session = undefined;
+    this.#tellSession();
+  }
+
+  #tellSession(): void {
+    const session = this.onSession && this.session();
+    if (session !== undefined) tell(this.onSession, session);
   }
 
   #saveSession(): SSLSession | undefined {
     if (this.#config.serverSide || !this.#handshakeDone || this.#connection.core.retired) {
       return undefined;
     }
-    const state = this.#connection.session();
-    if (state.length === 0) return undefined;
     const isTLS13 = this.#facts!.version === TLSVersion.TLSv1_3;
-    return new SSLSession({
+    return this.#connection.session({
       serverHostname: this.#hostname ?? "",
       trust: this.#config.trustId,
       version: this.version!,
       verifyFlags: this.verifyFlags,
-      created: this.#connection.core.now(),
       peer: isTLS13 ? this.peerCertificates()[0]?.toBase64() ?? "" : "",
-      alpn: this.#connection.alpn() ?? "",
-    }, state);
+    });
+  }
+
+  /** The certificate that we sent, DER; `undefined`: none in this handshake. */
+  ownCertificate(): Bytes | undefined {
+    return this.#open().own();
+  }
+
+  /** Server: the cipher suites that the client offered and the config has, in the client's order. */
+  sharedSuites(): Suite[] {
+    return this.#open().sharedSuites();
+  }
+
+  /** Server: the signature schemes that both ends have, in the client's order. */
+  sharedSigalgs(): string[] {
+    return this.#open().sharedSigalgs();
+  }
+
+  /** The schemes of the signatures by which the two ends proved who they are; `undefined`: that end made none. */
+  get signatureSchemes(): { own: string | undefined; peer: string | undefined } {
+    const { ownSigalg = 0, peerSigalg = 0 } = this.#known ?? {};
+    return { own: sigalgName(ownSigalg), peer: sigalgName(peerSigalg) };
+  }
+
+  /** TLS 1.2: the first Finished message of the handshake (RFC 5929 section 3.1); empty in TLS 1.3. */
+  finished(): Bytes {
+    return this.#open().finished();
   }
 
   /** Keying material for another protocol (RFC 5705, RFC 8446 section 7.5). */
@@ -379,11 +424,9 @@ export abstract class BaseEngine {
   /** @internal Makes the failure final, and queues the alert that mbedTLS did not send. */
   protected fail(action: string, code: number): SSLError {
     const { verifyFlags, alert, alertSent } = this.#connection.facts();
-    // A certificate that is valid but for another purpose is a BAD_CERTIFICATE with flags.
-    const isUnfit = code === CODE.BAD_CERTIFICATE && verifyFlags !== 0 && verifyFlags !== NOT_VERIFIED;
     const refusal = this.#handshakeDone ? undefined : this.wire.callbacks?.error(action, code);
     this.#error = refusal ??
-      (code === CODE.CERT_VERIFY_FAILED || isUnfit
+      (isAboutCertificate(code, verifyFlags)
         ? verifyError(action, code, verifyFlags, this.#describe(verifyFlags), this.#hostname)
         : errorFromCode(action, code, code === CODE.FATAL_ALERT ? alertOf(alert) : undefined));
     this.setState("failed");

@@ -18,10 +18,13 @@ export interface ClientInfo {
   readonly remoteAddr: Deno.Addr | undefined;
 }
 
-/** A config, and the certificate to show with it where it is not the config's. */
+/** What is chosen for a client. */
 export interface ChosenConfig {
   readonly config: TLSConfig;
+  /** The certificate to show, where it is not the config's. */
   readonly certificate?: Certificate | undefined;
+  /** The ALPN protocol to agree on; `undefined`: the config's list decides. */
+  readonly alpnProtocol?: string | undefined;
 }
 
 /** Chooses the config for a client. Its errors are the handshake's. */
@@ -44,6 +47,7 @@ export class ClientChoice extends Stage {
     this.pump.assertUsable(); // it may have been closed meanwhile, or late
     const received = concat([bytes, this.#take()]);
     this.#apply(chosen);
+    if (chosen.alpnProtocol !== undefined) engine.chooseAlpn(chosen.alpnProtocol);
     engine.receive(received);
   }
 

@@ -5,7 +5,7 @@
  */
 
 import { type Bytes, concat, EMPTY, encodeText } from "./bytes.ts";
-import { addCredential, addCrls, setPolicy, setTrust } from "./configure.ts";
+import { addCredential, addCrls, setPolicy, setTrust, suitesFor } from "./configure.ts";
 import { Core } from "./core.ts";
 import { CODE, SSLError } from "./errors.ts";
 import { readCertificate } from "./peer_certificate.ts";
@@ -21,12 +21,21 @@ import {
   usesPsk,
   versionRange,
 } from "./policy.ts";
-import { needsCertificate, versionName } from "./suites.ts";
+import {
+  DTLS_VERSION,
+  isTLS13Suite,
+  needsCertificate,
+  type Suite,
+  suiteOf,
+  TLSVersion,
+  versionName,
+} from "./suites.ts";
+import { type SessionStats, Tally } from "./tally.ts";
 import { TicketKeyRing } from "./tickets.ts";
 
 const ROOTS = "mozilla";
 /** Tickets after a TLS 1.3 handshake: two, as OpenSSL, so that two connections can resume at once. */
-const NEW_SESSION_TICKETS = 2;
+const NUM_TICKETS = 2;
 /** Seconds that a server without tickets keeps a session: as long as a ticket would live. */
 const CACHE_LIFETIME = 43200;
 
@@ -59,6 +68,7 @@ export class TLSConfig {
   readonly trustId: string;
   readonly #core: Core | undefined;
   readonly #ring: TicketKeyRing | undefined;
+  #tally: Tally; // shared with those that differ by the certificate alone
   #built: Built | undefined;
   #engines = 0;
   #disposed = false;
@@ -78,15 +88,21 @@ export class TLSConfig {
     checkOptions(options, this.serverSide, this.certReqs);
     if (this.serverSide && options.tickets !== false) this.#ring = options.tickets ?? TicketKeyRing.shared();
     this.trustId = this.#hashTrust();
+    this.#tally = new Tally(options.onTicket);
     this.#build();
+  }
+
+  /** Whether the peer proves who it is by a pre-shared key alone. */
+  get #needsNoCertificate(): boolean {
+    return usesPsk(this.options) && !(this.options.ciphers ?? []).some(needsCertificate);
   }
 
   /** Throws a `TypeError` if a client that must check the server does not know its name. */
   assertHost(hostname: string | undefined): void {
-    const { checkHostname, ciphers = [] } = this.options;
+    const { checkHostname } = this.options;
     if (hostname?.includes("\0")) throw new TypeError("Cannot use serverHostname: it holds a NUL");
     if (hostname !== undefined || this.serverSide || checkHostname === false) return;
-    if (usesPsk(this.options) && !ciphers.some(needsCertificate)) return;
+    if (this.#needsNoCertificate) return;
     if (this.certReqs === CERT_REQUIRED) {
       throw new TypeError("Cannot check the server: CERT_REQUIRED needs serverHostname");
     }
@@ -94,15 +110,40 @@ export class TLSConfig {
 
   /** Whether a session of `version` can be offered or resumed. */
   speaks(version: string): boolean {
+    if (this.options.datagrams !== undefined) return version === DTLS_VERSION;
     const { minimum, maximum } = versionRange(this.options);
     return versionName(minimum) === version || versionName(maximum) === version;
   }
 
+  /** The cipher suites that it may agree on, in its order. */
+  suites(): Suite[] {
+    const core = this.#core ?? Core.shared();
+    const { minimum, maximum } = versionRange(this.options);
+    return suitesFor(core, this.options).map((id) => suiteOf(core, id)!).filter(({ name }) =>
+      isTLS13Suite(name) ? maximum >= TLSVersion.TLSv1_3 : minimum <= TLSVersion.TLSv1_2
+    );
+  }
+
+  /** How many handshakes there were, and how they went. */
+  stats(): SessionStats {
+    const all = [this, ...this.#derived.values()];
+    const sum = (full: number) => all.reduce((total, config) => total + config.#cached(full), 0);
+    return this.#tally.stats(this.serverSide, sum(0), sum(1));
+  }
+
+  #cached(full: number): number {
+    const built = this.#built;
+    return built === undefined || built.core.retired ? 0 : built.core.call.config_cached(built.handle, full);
+  }
+
+  /** @internal For engines: what it counts of its handshakes. */
+  get tally(): Tally {
+    return this.#tally;
+  }
+
   /** The handle of this config in its core, for a new engine; {@linkcode TLSConfig.release} gives it back. */
   acquire(): { core: Core; handle: number } {
-    if (this.#disposed) throw new TypeError("Cannot use TLSConfig: it is disposed");
-    if (this.#built === undefined || this.#built.core.retired) this.#build();
-    const built = this.#built!;
+    const built = this.#current();
     if (this.#ring !== undefined && this.#ring.generation !== built.generation) {
       this.#setTickets(built, this.#ring);
     }
@@ -110,10 +151,35 @@ export class TLSConfig {
     return built;
   }
 
+  /** This config in a core that runs. */
+  #current(): Built {
+    if (this.#disposed) throw new TypeError("Cannot use TLSConfig: it is disposed");
+    if (this.#built === undefined || this.#built.core.retired) this.#build();
+    return this.#built!;
+  }
+
   /** An engine is done with the config. */
   release(): void {
     this.#engines--;
     if (this.#disposed && this.#engines === 0) this.#free();
+  }
+
+  /** DTLS server: a cookie for the client `clientId`. */
+  writeCookie(clientId: Bytes): Bytes {
+    const { core, handle } = this.#current();
+    const fill = (at: number, size: number) =>
+      core.with([clientId], (id) => core.call.config_write_cookie(handle, id!, clientId.length, at, size));
+    return core.collect("write a cookie", fill);
+  }
+
+  /** DTLS server: whether `cookie` is one of ours, for the client `clientId`, and not too old. */
+  checkCookie(clientId: Bytes, cookie: Bytes): boolean {
+    const { core, handle } = this.#current();
+    return core.with([clientId, cookie], (id, at) => {
+      const { length } = cookie;
+      const isGood = core.call.config_check_cookie(handle, id!, clientId.length, at!, length);
+      return core.check("check a cookie", isGood) === 1;
+    });
   }
 
   /**
@@ -127,6 +193,7 @@ export class TLSConfig {
     const known = this.#derived.get(certificate);
     const config = known ??
       new TLSConfig({ ...this.options, credential: certificate.credentials }, this.#core);
+    config.#tally = this.#tally;
     try {
       use(config);
     } finally {
@@ -157,7 +224,7 @@ export class TLSConfig {
   }
 
   #hashTrust(): string {
-    const { trust, checkHostname, allowCommonName, sigalgs, minRsaBits } = this.options;
+    const { trust, checkHostname, allowCommonName, sigalgs, minRsaBits, datagrams } = this.options;
     const core = this.#core ?? Core.shared();
     const checks: unknown[] = [
       this.serverSide,
@@ -167,6 +234,7 @@ export class TLSConfig {
       sigalgs,
       minRsaBits,
     ];
+    if (datagrams !== undefined) checks.push(DTLS_VERSION);
     const parts = [encodeText(JSON.stringify(checks.concat(peerPolicyFacts(core, this.options) ?? [])))];
     if (this.certReqs !== CERT_NONE) {
       if (trust === undefined) parts.push(encodeText(ROOTS));
@@ -194,7 +262,9 @@ export class TLSConfig {
     if (handle === 0) throw new SSLError("Cannot create TLSConfig: out of memory", OUT_OF_MEMORY);
     let trust = 0;
     try {
-      trust = this.certReqs === CERT_NONE ? 0 : setTrust(core, handle, this.options.trust);
+      const isIdle = this.certReqs === CERT_NONE ||
+        (this.options.trust === undefined && this.#needsNoCertificate);
+      if (!isIdle) trust = setTrust(core, handle, this.options.trust);
       setPolicy(core, handle, this.certReqs, this.options);
       credentialsOf(this.options).forEach((own, number) => addCredential(core, handle, own, number));
       if (this.options.crls !== undefined) addCrls(core, handle, this.options.crls);
@@ -205,12 +275,12 @@ export class TLSConfig {
     const built = { core, handle, trust, generation: -1 };
     this.#built = built;
     BUILT.register(this, built, this);
-    const { tickets, sessionCacheSize = 256 } = this.options;
+    const { tickets, numTickets = NUM_TICKETS, sessionCacheSize = 256 } = this.options;
     if (this.#ring !== undefined) this.#setTickets(built, this.#ring);
     if (this.serverSide && sessionCacheSize > 0) {
       call.config_set_cache(handle, sessionCacheSize, this.#ring?.lifetime ?? CACHE_LIFETIME);
     }
-    call.config_use_tickets(handle, tickets === false ? 0 : 1, NEW_SESSION_TICKETS);
+    call.config_use_tickets(handle, tickets === false ? 0 : 1, numTickets);
   }
 
   #setTickets(built: Built, ring: TicketKeyRing): void {

@@ -9,6 +9,8 @@ import { judgesPeer } from "./peer_policy.ts";
 import {
   CERT_OPTIONAL,
   type CertReqs,
+  type DatagramPolicy,
+  datagramPolicy,
   FRAGMENT_CODES,
   type OwnCredential,
   type PolicyOptions,
@@ -35,8 +37,7 @@ export const OPTION = {
 /** Sets versions, suites, groups, schemes, ALPN names and the pre-shared key. */
 export function setPolicy(core: Core, handle: number, certReqs: CertReqs, options: TLSConfigOptions): void {
   const { call } = core;
-  const psk = usesPsk(options);
-  const suites = options.ciphers === undefined ? defaultSuites(core, psk) : suiteIds(core, options.ciphers);
+  const suites = suitesFor(core, options);
   const { minimum, maximum } = versionRange(options);
   const sigalgs = options.sigalgs === undefined ? defaultSigalgs(core) : sigalgIds(options.sigalgs);
   const bits = (options.allowCommonName ? OPTION.ALLOW_COMMON_NAME : 0) |
@@ -57,6 +58,7 @@ export function setPolicy(core: Core, handle: number, certReqs: CertReqs, option
     core.check("set minRsaBits", call.config_set_min_rsa(handle, options.minRsaBits));
   }
   if (options.psk !== undefined) setPsk(core, handle, options.psk);
+  if (options.datagrams !== undefined) setDatagrams(core, handle, options.datagrams);
   if (options.pskCallback !== undefined) core.check("set pskCallback", call.config_ask_psk(handle));
   if (options.maxEarlyData) {
     StrikeRegister.of(core.now); // it begins before the first ticket that allows early data
@@ -76,6 +78,18 @@ export function setPolicy(core: Core, handle: number, certReqs: CertReqs, option
     const set = (at?: number) => call.config_set_alpn(handle, at!, joined.length, names.length);
     core.check("set alpnProtocols", core.with([joined], set));
   }
+}
+
+function setDatagrams(core: Core, handle: number, given: DatagramPolicy): void {
+  const { retransmitAfter, retransmitMax, cookieLifetime } = datagramPolicy(given);
+  const times = [retransmitAfter * 1000, retransmitMax * 1000, cookieLifetime].map(Math.ceil);
+  core.check("use datagrams", core.call.config_use_datagrams(handle, times[0]!, times[1]!, times[2]!));
+}
+
+/** The numbers of the suites that `options` allow, in order. */
+export function suitesFor(core: Core, options: PolicyOptions): number[] {
+  const { ciphers } = options;
+  return ciphers === undefined ? defaultSuites(core, usesPsk(options)) : suiteIds(core, ciphers);
 }
 
 function setPsk(core: Core, handle: number, { identity, key }: NonNullable<PolicyOptions["psk"]>): void {

@@ -6,8 +6,10 @@
 import { type Bytes, encodeText } from "./bytes.ts";
 import type { TLSConfig } from "./config.ts";
 import { type Core, IO_SIZE } from "./core.ts";
+import { DatagramWire } from "./datagram_wire.ts";
 import { CODE, errorFromCode } from "./errors.ts";
-import { SSLSession } from "./session.ts";
+import { type SessionFacts, SSLSession } from "./session.ts";
+import { sigalgName, type Suite, suiteOf } from "./suites.ts";
 import type { Tracer } from "./trace.ts";
 import { Wire } from "./wire.ts";
 
@@ -38,6 +40,16 @@ export interface Facts {
   readonly group: number;
   /** Whether the master secret is bound to the handshake (RFC 7627). */
   readonly extendedMasterSecret: boolean;
+  /** Server: what became of the client's ticket; see `TICKET_OUTCOMES`. */
+  readonly ticket: number;
+  /** Server: tickets that were sealed for the client. */
+  readonly issued: number;
+  /** Server: what became of the client's session id; see `CACHE_OUTCOMES`. */
+  readonly cache: number;
+  /** IANA number of the scheme of our signature; 0: we made none. */
+  readonly ownSigalg: number;
+  /** IANA number of the scheme of the peer's. */
+  readonly peerSigalg: number;
   /** One of `EARLY`. */
   readonly earlyData: number;
 }
@@ -55,6 +67,11 @@ export const FACT_ORDER = [
   "MAX_WRITE",
   "GROUP",
   "EXTENDED_MS",
+  "TICKET",
+  "ISSUED",
+  "CACHE",
+  "OWN_SIGALG",
+  "PEER_SIGALG",
   "EARLY_DATA",
 ] as const;
 
@@ -74,7 +91,8 @@ export class Connection {
   constructor(config: TLSConfig, trace?: Tracer) {
     const { core, handle: configHandle } = config.acquire();
     this.core = core;
-    this.wire = new Wire(config.options, trace);
+    const { options } = config;
+    this.wire = options.datagrams === undefined ? new Wire(options, trace) : new DatagramWire(options, trace);
     const handle = core.call.connection_new(configHandle);
     if (handle === 0) {
       config.release();
@@ -101,6 +119,18 @@ export class Connection {
     this.#handle = 0;
     LOST.unregister(this);
     this.#release();
+  }
+
+  /** DTLS: datagrams have up to `mtu` bytes; a server's cookie is for the client `clientId`. Before the handshake. */
+  useDatagrams(mtu: number, clientId: Bytes | undefined): void {
+    const set = (at?: number) =>
+      this.core.call.connection_use_datagrams(this.#handle, mtu, at!, clientId?.length ?? 0);
+    this.core.check("use datagrams", this.core.with([clientId ?? null], set));
+  }
+
+  /** DTLS: milliseconds until the handshake is to be gone on with; -1: not before a datagram has come. */
+  timer(): number {
+    return this.core.call.connection_timer(this.#handle);
   }
 
   /** Names the host for SNI, and whether its certificate must be for it. */
@@ -193,6 +223,11 @@ export class Connection {
       maxWrite,
       group,
       extended,
+      ticket,
+      issued,
+      cache,
+      ownSigalg,
+      peerSigalg,
       earlyData,
     ] = facts;
     return {
@@ -207,6 +242,11 @@ export class Connection {
       maxWrite: Math.min(IO_SIZE, maxWrite!),
       group: group!,
       extendedMasterSecret: extended === 1,
+      ticket: ticket!,
+      issued: issued!,
+      cache: cache!,
+      ownSigalg: ownSigalg!,
+      peerSigalg: peerSigalg!,
       earlyData: earlyData!,
     };
   }
@@ -234,10 +274,63 @@ export class Connection {
     }
   }
 
-  /** mbedTLS's form of what can be resumed; empty when there is nothing. */
-  session(): Bytes {
-    const fill = (at: number, size: number) => this.core.call.connection_session(this.#handle, at, size);
-    return this.core.collect("save the session", fill);
+  /** The certificate that we sent, DER; `undefined`: none. */
+  own(): Bytes | undefined {
+    const fill = (at: number, size: number) => this.core.call.connection_own(this.#handle, at, size);
+    const der = this.core.collect("read our certificate", fill);
+    return der.length === 0 ? undefined : der;
+  }
+
+  /** Server: the suites that both ends have, in the client's order. */
+  sharedSuites(): Suite[] {
+    return this.#shared("suites").map((id) => suiteOf(this.core, id)!);
+  }
+
+  /** Server: the signature schemes that both ends have, likewise. */
+  sharedSigalgs(): string[] {
+    return this.#shared("schemes").map((id) => sigalgName(id)!);
+  }
+
+  #shared(what: "suites" | "schemes"): number[] {
+    const { io, call } = this.core;
+    const count = this.core.check(
+      `list the shared ${what}`,
+      call.connection_shared(this.#handle, what === "schemes" ? 1 : 0, io, IO_SIZE / 2),
+    );
+    const bytes = this.core.memory.slice(io, io + 2 * count);
+    return [...new Uint16Array(bytes.buffer)];
+  }
+
+  /** The first Finished message of a TLS 1.2 handshake; empty in TLS 1.3. */
+  finished(): Bytes {
+    const fill = (at: number, size: number) => this.core.call.connection_finished(this.#handle, at, size);
+    return this.core.collect("get the channel binding", fill);
+  }
+
+  /** Server, before the handshake: agrees on an ALPN protocol. */
+  chooseAlpn(protocol: string): void {
+    const set = (at?: number) => this.core.call.connection_choose_alpn(this.#handle, at!);
+    this.core.check("choose the ALPN protocol", this.core.with([encodeText(protocol)], set));
+  }
+
+  /** What can be resumed, with what the engine knows of it; `undefined`: there is nothing. */
+  session(
+    known: Omit<SessionFacts, "created" | "id" | "lifetime" | "ticket" | "alpn">,
+  ): SSLSession | undefined {
+    const { call } = this.core;
+    const collect = (get: (handle: number, at: number, size: number) => number) =>
+      this.core.collect("save the session", (at, size) => get(this.#handle, at, size));
+    const state = collect(call.connection_session); // mbedTLS's own form
+    if (state.length === 0) return undefined;
+    const facts = collect(call.connection_session_facts);
+    return new SSLSession({
+      ...known,
+      created: this.core.now(),
+      id: known.version === "TLSv1.2" ? facts.subarray(5).toHex() : "",
+      lifetime: new DataView(facts.buffer).getUint32(0),
+      ticket: facts[4] === 1,
+      alpn: this.alpn() ?? "",
+    }, state);
   }
 
   /** Keying material for other protocols. */

@@ -45,9 +45,15 @@ export const CORE_EXPORTS = {
   config_set_tickets: 5,
   config_use_tickets: 3,
   config_set_cache: 3,
+  config_use_datagrams: 4,
+  config_write_cookie: 5,
+  config_check_cookie: 5,
+  config_cached: 2,
   config_set_early_data: 2,
   connection_new: 1,
   connection_free: 1,
+  connection_use_datagrams: 4,
+  connection_timer: 1,
   connection_trace: 1,
   connection_set_host: 3,
   connection_offer_session: 3,
@@ -63,10 +69,16 @@ export const CORE_EXPORTS = {
   connection_sni: 1,
   connection_peer: 4,
   connection_chain: 4,
+  connection_own: 3,
   connection_session: 3,
+  connection_session_facts: 3,
+  connection_shared: 4,
+  connection_finished: 3,
+  connection_choose_alpn: 2,
   connection_export: 8,
   certificate_fields: 4,
   certificate_subject: 4,
+  certificate_binding: 3,
   certificate_public_key: 4,
   issue_key: 3,
   issue_certificate: 13,
@@ -99,9 +111,12 @@ export const TICKET_ID = 16;
 
 /** The records' side of one connection: what the core's BIO imports call. Neither may throw or call back. */
 export interface ConnectionIO {
-  /** Takes the records at `memory[at .. at + length]`. */
+  /** Takes the records at `memory[at .. at + length]`: of DTLS, one datagram. */
   send(memory: Bytes, at: number, length: number): void;
-  /** Puts up to `length` received bytes at `memory[at]`. Returns how many, 0 at the end, or a negative code. */
+  /**
+   * Puts up to `length` received bytes at `memory[at]`: of DTLS, one datagram. Returns how many, 0 at the end, or a
+   * negative code.
+   */
   pull(memory: Bytes, at: number, length: number): number;
   /** Takes one secret of the handshake. */
   keyLog(type: number, secret: Bytes, clientRandom: Bytes): void;

@@ -20,8 +20,9 @@ export function checkEarlyData(config: TLSConfig, data: unknown): asserts data i
   if (config.serverSide) {
     throw new TypeError("Cannot use earlyData: it is for clients; a server has maxEarlyData");
   }
-  if (config.options.verifyConnection !== undefined) {
-    throw new TypeError("Cannot use earlyData: it goes out before verifyConnection");
+  for (const hook of ["verifyConnection", "onUnknownPeer"] as const) {
+    if (config.options[hook] === undefined) continue;
+    throw new TypeError(`Cannot use earlyData: it would be gone before ${hook} is asked`);
   }
   if (!config.speaks("TLSv1.3")) throw new TypeError("Cannot use earlyData: it needs TLS 1.3");
   if ((config.options.alpnProtocols?.length ?? 0) > 1) {

@@ -58,6 +58,7 @@ export class TLSEngine extends BaseEngine {
    * @param options The host and the session to resume.
    */
   constructor(config: TLSConfig, options: TLSEngineOptions = {}) {
+    if (config.options.datagrams !== undefined) throw new TypeError("Cannot use config: it is for datagrams");
     const early = options.earlyData?.length ? new EarlyData(config, options.earlyData) : undefined;
     super(config, options.serverHostname, options.savedSession, options.trace);
     this.#early = early;
@@ -127,14 +128,6 @@ export class TLSEngine extends BaseEngine {
       at += code;
     }
     early.wipe();
-  }
-
-  /**
-   * Whether early data was accepted. Client: whether what `earlyData` the session allowed arrived with the first flight; the
-   * rest, or all of it, was sent behind the handshake.
-   */
-  get earlyDataAccepted(): boolean {
-    return this.earlyState >= EARLY.RUNS;
   }
 
   /**

@@ -57,6 +57,7 @@ export const CODE = {
   FATAL_ALERT: -0x7780,
   PEER_CLOSE_NOTIFY: -0x7880,
   NEW_SESSION_TICKET: -0x7b00,
+  HELLO_VERIFY_REQUIRED: -0x6a80,
   CANNOT_WRITE_EARLY_DATA: -0x7c80,
   INVALID_RECORD: -0x7200,
   INVALID_MAC: -0x7180,
@@ -88,6 +89,7 @@ const KINDS: ReadonlyMap<number, SSLErrorKind> = new Map<number, SSLErrorKind>([
   [CODE.NO_CLIENT_CERTIFICATE, "verify"],
   [CODE.CONN_EOF, "eof"],
   [CODE.TIMEOUT, "timeout"],
+  [CODE.HELLO_VERIFY_REQUIRED, "closed"],
   [CODE.CA_CHAIN_REQUIRED, "config"],
   [CODE.BAD_CONFIG, "config"],
   [CODE.ALLOC_FAILED, "internal"],
@@ -144,6 +146,7 @@ const ALERT_FOR_CODE: ReadonlyMap<number, number> = new Map([
   [CODE.ILLEGAL_PARAMETER, 47],
   [CODE.BAD_PROTOCOL_VERSION, 70],
   [CODE.HANDSHAKE_FAILURE, 40],
+  [CODE.NO_APPLICATION_PROTOCOL, 120],
   [CODE.NO_CLIENT_CERTIFICATE, 40], // RFC 5246 section 7.4.6; for TLS 1.3, mbedTLS sends certificate_required
   [CODE.ALLOC_FAILED, 80],
   [CODE.BAD_INPUT_DATA, 47], // what mbedTLS says of a point that is not on the curve, among others
@@ -316,6 +319,15 @@ export function verifyError(
     verifyFlags,
     verifyMessage,
   });
+}
+
+/** The flags before a certificate has been looked at. */
+const NOT_VERIFIED = 0xffffffff;
+
+/** Whether a failure is for {@linkcode verifyError}: a valid certificate for another purpose is a BAD_CERTIFICATE with flags. */
+export function isAboutCertificate(code: number, verifyFlags: number): boolean {
+  if (code === CODE.CERT_VERIFY_FAILED) return true;
+  return code === CODE.BAD_CERTIFICATE && verifyFlags !== 0 && verifyFlags !== NOT_VERIFIED;
 }
 
 /** Makes the error of something that took longer than `seconds`. */

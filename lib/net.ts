@@ -19,7 +19,8 @@ import {
 } from "./server.ts";
 import type { SSLSession } from "./session.ts";
 import { SSLSocket } from "./socket.ts";
-import { contextPart, SSLContext, wrapSocket, type WrapSocketOptions } from "./ssl.ts";
+import { contextPart } from "./context_options.ts";
+import { SSLContext, wrapSocket, type WrapSocketOptions } from "./ssl.ts";
 import { openStreams, type StreamOptions, type StreamReader, type StreamWriter } from "./streams.ts";
 import { assertSharing, type WorkerOptions, WorkerServer } from "./workers.ts";
 
@@ -178,6 +179,10 @@ function streamsOf(
     extraInfo: tlsInfo,
     upgrade: async (transport, given) => {
       const serverSide = upgraded !== undefined;
+      if (given.context !== undefined && given.context.serverSide !== serverSide) {
+        const [theirs, ours] = serverSide ? ["client", "server"] : ["server", "client"];
+        throw new TypeError(`Cannot startTls(): the context is a ${theirs}'s, this end is the ${ours}`);
+      }
       const socket = await wrapSocket(transport, given.context ? given : { ...given, serverSide });
       upgraded?.(socket);
       return socket;

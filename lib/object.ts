@@ -4,23 +4,47 @@
  * @module
  */
 
+import type { BaseEngine } from "./base_engine.ts";
 import { copyOf } from "./bytes.ts";
-import { type PeerCertificate, peerCertificate } from "./peer_certificate.ts";
+import { certificateBinding, type PeerCertificate, peerCertificate } from "./peer_certificate.ts";
 import { CERT_NONE } from "./policy.ts";
-import type { TLSEngine } from "./engine.ts";
 import type { Cipher } from "./engine_state.ts";
 import type { SSLSession } from "./session.ts";
 
 const EXPORT_MAX = 1024; // bytes; the uses of RFC 5705 take 32 to 64
 
+/** What {@linkcode SSLSocket.getChannelBinding} can give. */
+export type ChannelBindingType = "tls-exporter" | "tls-unique" | "tls-server-end-point";
+
+/** The key exchange of a connection, as Node's `getEphemeralKeyInfo()`. */
+export interface EphemeralKeyInfo {
+  /** Elliptic curves are all that the core has. */
+  readonly type: "ECDH";
+  /** The group: `"x25519"`, `"secp256r1"` ... */
+  readonly name: string;
+  /** The size of its keys in bits. */
+  readonly size: number;
+}
+
+const KEY_BITS: Readonly<Record<string, number>> = {
+  x25519: 253, // as OpenSSL counts
+  secp256r1: 256,
+  secp384r1: 384,
+  secp521r1: 521,
+};
+
+function noBinding(why: string): TypeError {
+  return new TypeError(`Cannot get channel binding: ${why}`);
+}
+
 /** What is known of a TLS connection, under CPython's names. */
 export class SSLObject {
   /** Whether we are the server. */
   readonly serverSide: boolean;
-  readonly #engine: TLSEngine;
+  readonly #engine: BaseEngine;
 
   /** For `SSLSocket`. */
-  constructor(engine: TLSEngine) {
+  constructor(engine: BaseEngine) {
     this.#engine = engine;
     this.serverSide = engine.config.serverSide;
   }
@@ -30,7 +54,7 @@ export class SSLObject {
     return this.#engine.serverName;
   }
 
-  /** `"TLSv1.2"` or `"TLSv1.3"`; `undefined` before the handshake. */
+  /** `"TLSv1.2"`, `"TLSv1.3"` or `"DTLSv1.2"`; `undefined` before the handshake. */
   version(): string | undefined {
     return this.#engine.version;
   }
@@ -43,6 +67,41 @@ export class SSLObject {
   /** The group of the key exchange, such as `"x25519"`; `undefined` before the handshake or without one. */
   group(): string | undefined {
     return this.#engine.group;
+  }
+
+  /** Server: the cipher suites that the client offered and we have, in the client's order; `undefined` for a client. */
+  sharedCiphers(): Cipher[] | undefined {
+    if (!this.serverSide) return undefined;
+    return this.#engine.sharedSuites().map(({ name, bits }) => {
+      const version = name.includes("_WITH_") ? "TLSv1.2" : "TLSv1.3";
+      return { name, version, bits };
+    });
+  }
+
+  /**
+   * Server: the signature schemes that the client offered and we have, in the client's order, without those that the core
+   * does not know; `undefined` for a client. Node's `getSharedSigalgs()`.
+   */
+  sharedSigalgs(): string[] | undefined {
+    return this.serverSide ? this.#engine.sharedSigalgs() : undefined;
+  }
+
+  /** The key exchange; `undefined` before the handshake or without one, as with a resumed TLS 1.2 session. */
+  getEphemeralKeyInfo(): EphemeralKeyInfo | undefined {
+    const name = this.#engine.group;
+    return name === undefined ? undefined : { type: "ECDH", name, size: KEY_BITS[name]! };
+  }
+
+  /** The scheme of the server's signature: `"ecdsa_secp256r1_sha256"` ...; `undefined`: it made none in this handshake. */
+  serverSigalg(): string | undefined {
+    const { own, peer } = this.#engine.signatureSchemes;
+    return this.serverSide ? own : peer;
+  }
+
+  /** The scheme of the client's signature; `undefined`: it has no certificate, or the session was resumed. */
+  clientSigalg(): string | undefined {
+    const { own, peer } = this.#engine.signatureSchemes;
+    return this.serverSide ? peer : own;
   }
 
   /** The ALPN protocol that was agreed; `undefined`: none. */
@@ -98,6 +157,11 @@ export class SSLObject {
     return this.#engine.config.certReqs === CERT_NONE || this.verifyFlags !== 0 ? {} : peerCertificate(der);
   }
 
+  /** The certificate that we sent, DER; `undefined`: none in this handshake. Node's `getCertificate()`. */
+  getCertificate(): Uint8Array<ArrayBuffer> | undefined {
+    return this.#engine.ownCertificate();
+  }
+
   /** The chain that verified, DER, leaf first, trust anchor last; empty when none was checked in this handshake. */
   getVerifiedChain(): Uint8Array<ArrayBuffer>[] {
     return this.#engine.verifiedChain();
@@ -123,14 +187,42 @@ export class SSLObject {
     return this.#engine.exportKeyingMaterial(length, label, context && copyOf(context));
   }
 
-  /** The channel binding `"tls-exporter"` (RFC 9266): 32 bytes that only this connection has. */
-  getChannelBinding(type: "tls-exporter" = "tls-exporter"): Uint8Array<ArrayBuffer> {
-    if (this.version() === "TLSv1.2" && !this.#engine.extendedMasterSecret) {
-      throw new TypeError(
-        "Cannot get channel binding: the connection has no extended master secret (RFC 9266)",
-      );
+  /**
+   * What ties another protocol's login to this connection (SCRAM-PLUS and others), so that nobody in between can use it.
+   *
+   * - `"tls-exporter"` (RFC 9266): 32 bytes that only this connection has. The one to use.
+   * - `"tls-unique"` (RFC 5929): the first Finished message of a TLS 1.2 handshake, 12 bytes; CPython's only one.
+   * - `"tls-server-end-point"` (RFC 5929): a hash of the server's certificate, the same for all its connections.
+   *
+   * @param type Which one.
+   * @returns The bytes; both ends get the same.
+   * @throws {TypeError} If this connection has none of that type: `"tls-unique"` in TLS 1.3; the first two in TLS 1.2 without
+   *   an extended master secret (RFC 7627); the last where no certificate was sent, as with a resumed session.
+   */
+  getChannelBinding(type: ChannelBindingType = "tls-exporter"): Uint8Array<ArrayBuffer> {
+    switch (type) {
+      case "tls-exporter":
+        this.#assertBound();
+        return this.exportKeyingMaterial(32, "EXPORTER-Channel-Binding", new Uint8Array(0));
+      case "tls-unique": {
+        const finished = this.#engine.finished();
+        if (finished.length === 0) throw noBinding("TLS 1.3 has no tls-unique (RFC 8446 appendix C.5)");
+        this.#assertBound();
+        return finished;
+      }
+      case "tls-server-end-point": {
+        const own = this.serverSide;
+        const sent = own ? this.#engine.ownCertificate() : this.#engine.peerCertificates()[0];
+        if (sent === undefined || this.sessionReused) throw noBinding("the server sent no certificate");
+        return certificateBinding(sent);
+      }
+      default:
+        throw new RangeError(`Cannot get channel binding: unknown type "${type}"`);
     }
-    if (type !== "tls-exporter") throw new RangeError(`Cannot get channel binding: unknown type "${type}"`);
-    return this.exportKeyingMaterial(32, "EXPORTER-Channel-Binding", new Uint8Array(0));
+  }
+
+  #assertBound(): void {
+    if ([undefined, "TLSv1.3"].includes(this.version()) || this.#engine.extendedMasterSecret) return;
+    throw noBinding("the connection has no extended master secret (RFC 7627)");
   }
 }

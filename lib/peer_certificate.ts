@@ -7,18 +7,21 @@
 import { assertBytes, type Bytes, decodeText } from "./bytes.ts";
 import { Core } from "./core.ts";
 import { parseLength } from "./credentials.ts";
+import { type CertificateAddresses, certificateAddresses } from "./certificate_addresses.ts";
 
 /** An attribute of a name: `["commonName", "example.com"]`. */
 export type NameAttribute = readonly [type: string, value: string];
 
 /** A certificate in the form of CPython's `getpeercert()`; without fields when the certificate was not checked. */
-export interface PeerCertificate {
+export interface PeerCertificate extends CertificateAddresses {
   /** Whom it names: a list of relative distinguished names, each a list of attributes, nearly always of one. */
   readonly subject?: readonly (readonly NameAttribute[])[];
   /** Who signed it, in the same form. */
   readonly issuer?: readonly (readonly NameAttribute[])[];
   /** The hosts it is for: `["DNS", "example.com"]`, `["IP Address", "192.0.2.1"]`. */
   readonly subjectAltName?: readonly NameAttribute[];
+  /** The version of X.509: 3, or 1 for a very old one. */
+  readonly version?: number;
   /** Hexadecimal. */
   readonly serialNumber?: string;
   /** `"Jan  5 09:34:43 2018 GMT"`. */
@@ -39,6 +42,13 @@ const LONG_NAMES: Readonly<Record<string, string>> = {
   GN: "givenName",
   DC: "domainComponent",
   UID: "userId",
+  "2.5.4.9": "streetAddress",
+  "2.5.4.13": "description",
+  "2.5.4.15": "businessCategory",
+  "2.5.4.97": "organizationIdentifier",
+  "1.3.6.1.4.1.311.60.2.1.1": "jurisdictionLocalityName",
+  "1.3.6.1.4.1.311.60.2.1.2": "jurisdictionStateOrProvinceName",
+  "1.3.6.1.4.1.311.60.2.1.3": "jurisdictionCountryName",
 };
 
 /** Kinds of fields, as certificate_fields() of the core writes them. */
@@ -51,6 +61,8 @@ const FIELD = {
   SERIAL: 6,
   NOT_BEFORE: 7,
   NOT_AFTER: 8,
+  VERSION: 9,
+  EXTENSIONS: 10,
 };
 /** Names that CPython gives to a GeneralName, by its tag (RFC 5280 section 4.2.1.6). */
 const ALT_NAME_TYPES: Readonly<Record<number, string>> = { 1: "email", 2: "DNS", 6: "URI", 7: "IP Address" };
@@ -80,10 +92,12 @@ export function peerCertificate(der: Uint8Array): PeerCertificate {
 export function readCertificate(core: Core, chain: Bytes): PeerCertificate {
   const fields = readFields(core, chain);
   const find = (kind: number) => fields.find((field) => field.kind === kind)!.value;
+  const extensions = fields.find(({ kind }) => kind === FIELD.EXTENSIONS)?.value;
   const altNames = fields.filter(({ kind, tag }) => kind === FIELD.ALT_NAME && ALT_NAME_TYPES[tag]);
   return {
     subject: nameOf(fields, FIELD.SUBJECT),
     issuer: nameOf(fields, FIELD.ISSUER),
+    version: find(FIELD.VERSION)[0]!,
     serialNumber: find(FIELD.SERIAL).toHex().toUpperCase().replace(/^00(?=.)/, ""),
     notBefore: timeOf(find(FIELD.NOT_BEFORE)),
     notAfter: timeOf(find(FIELD.NOT_AFTER)),
@@ -93,7 +107,18 @@ export function readCertificate(core: Core, chain: Bytes): PeerCertificate {
         ALT_NAME_TYPES[tag] === "IP Address" ? addressOf(value) : decodeText(value),
       ]),
     }),
+    ...(extensions && certificateAddresses(extensions)),
   };
+}
+
+/** The channel binding `"tls-server-end-point"` of a server's certificate, DER (RFC 5929 section 4.1). */
+export function certificateBinding(der: Bytes): Bytes {
+  const core = Core.shared();
+  return core.with([der], (at) => {
+    const length = core.call.certificate_binding(at!, der.length, core.io);
+    core.check("get channel binding", length);
+    return core.memory.slice(core.io, core.io + length);
+  });
 }
 
 function readFields(core: Core, chain: Bytes): Field[] {

@@ -191,6 +191,45 @@ export function publicKeyPin(certificate: string | Uint8Array): string {
   return pinOf(Core.idle(), certificate);
 }
 
+/** What an engine knows while its handshake waits. */
+interface Witness
+  extends Pick<ConnectionState, "alpnProtocol" | "sessionReused" | "verifyFlags" | "verifyMessage"> {
+  readonly serverName: string | undefined;
+  readonly version: string | undefined;
+  peerCertificates(): Bytes[];
+  verifiedChain(): Bytes[];
+}
+
+/** What is known of a connection whose peer is to be judged. */
+export function stateOf(engine: Witness, remoteAddr: Deno.Addr | undefined): ConnectionState {
+  const peerCertificates = engine.peerCertificates();
+  const [leaf] = peerCertificates;
+  return {
+    serverHostname: engine.serverName,
+    version: engine.version!,
+    alpnProtocol: engine.alpnProtocol,
+    sessionReused: engine.sessionReused,
+    peerCertificates,
+    verifiedChain: engine.verifiedChain(),
+    verifyFlags: engine.verifyFlags,
+    verifyMessage: engine.verifyMessage,
+    pin: leaf && publicKeyPin(leaf),
+    remoteAddr,
+  };
+}
+
+/** Why a peer with this certificate and chain is none of the pinned; `undefined`: it is one. */
+export function missingPin(
+  core: Core,
+  pins: readonly string[],
+  leaf: Bytes | undefined,
+  chain: readonly Bytes[],
+): string | undefined {
+  if (chain.some((der) => pins.includes(pinOf(core, der)))) return undefined; // public: no need for constant time
+  const state = leaf === undefined ? "it sent no certificate" : `its key is ${pinOf(core, leaf)}`;
+  return `the peer has none of the pinned keys: ${state}`;
+}
+
 /** The pin of the first certificate of `chain`, DER or PEM. */
 export function pinOf(core: Core, chain: Bytes): string {
   const key = core.with([chain], (at) => {

@@ -4,10 +4,11 @@
  * @module
  */
 
-import { assertBytes, encodeText, typeName } from "./bytes.ts";
+import { assertBytes, assertSeconds, encodeText, typeName } from "./bytes.ts";
 import type { Source } from "./credentials.ts";
 import { checkPeerPolicy, judgesPeer, type PeerPolicyOptions } from "./peer_policy.ts";
 import { isTLS13Suite, TLSVersion, versionName } from "./suites.ts";
+import type { TicketEvent } from "./tally.ts";
 import { TicketKeyRing } from "./tickets.ts";
 
 /** Ask for no certificate, check none. */
@@ -85,6 +86,13 @@ export interface PolicyOptions extends PeerPolicyOptions {
   pskCallback?: PskCallback;
   /** Server: the keys of session tickets; `false`: none. Client: `false` asks for none. @default {one ring for the process} */
   tickets?: TicketKeyRing | false;
+  /** Server, TLS 1.3: how many tickets a client gets after a handshake, 0 to 16; each can be used once. @default {2} */
+  numTickets?: number;
+  /**
+   * Server: is told what became of each client's ticket, and which it was given, when its handshake is over. What it throws
+   * is the process's, as of a timer: the connection goes on.
+   */
+  onTicket?: (event: TicketEvent) => void;
   /** Server: sessions to keep for TLS 1.2 clients without tickets; 0: none. @default {256} (as rustls) */
   sessionCacheSize?: number;
   /**
@@ -105,8 +113,20 @@ export interface PolicyOptions extends PeerPolicyOptions {
   keyLog?: (line: string) => void;
 }
 
+/** How DTLS goes about datagrams that are lost, and about clients that may not be where they say. */
+export interface DatagramPolicy {
+  /** Seconds until a flight without an answer is sent again; then twice as long. @default {1} (RFC 6347 section 4.2.4.1) */
+  retransmitAfter?: number;
+  /** Seconds that this grows to; without an answer then, the handshake has failed. @default {60} (RFC 6347) */
+  retransmitMax?: number;
+  /** Server: seconds for which a client may use a cookie. @default {60} (mbedTLS's) */
+  cookieLifetime?: number;
+}
+
 /** Options of a {@linkcode TLSConfig}: {@linkcode PolicyOptions} and bytes. */
 export interface TLSConfigOptions extends PolicyOptions {
+  /** DTLS 1.2, for a `DTLSEngine`, instead of TLS. */
+  datagrams?: DatagramPolicy;
   /** Our certificate chain with its key; a server's several, of which it shows the first that the client can verify. */
   credential?: OwnCredential | readonly OwnCredential[];
   /** Trusted certificates; none: a client trusts the Mozilla roots that Deno ships. */
@@ -152,6 +172,10 @@ export const FRAGMENT_CODES: ReadonlyMap<number | undefined, number> = new Map([
 ]);
 /** Bytes of a pre-shared key: MBEDTLS_PSK_MAX_LEN of wasm/config/default.h; a test compares them. */
 export const PSK_MAX = 256;
+/** No wait of DTLS is longer: a day. */
+const DATAGRAM_SECONDS_MAX = 86400;
+/** Tickets after a handshake: more bytes than the handshake itself would be of no use. */
+const NUM_TICKETS_MAX = 16;
 /** Bytes of early data that a server may hold for its application: requests, not files. */
 const EARLY_DATA_MAX = 1 << 20;
 /** Bits of an RSA key that `minRsaBits` may ask for: below, a key protects nothing; MBEDTLS_MPI_MAX_SIZE ends above. */
@@ -215,10 +239,16 @@ export function checkOptions(options: TLSConfigOptions, serverSide: boolean, cer
     if (!serverSide) throw new TypeError("Cannot use pskCallback: it is for servers, a client has psk");
     if (options.psk !== undefined) throw new TypeError("Cannot use pskCallback: psk is given, too");
   }
-  if (options.keyLog !== undefined && typeof options.keyLog !== "function") {
-    throw new TypeError(`Cannot use keyLog: expected a function, got ${typeName(options.keyLog)}`);
+  for (const option of ["keyLog", "onTicket"] as const) {
+    const callback: unknown = options[option];
+    if (callback !== undefined && typeof callback !== "function") {
+      throw new TypeError(`Cannot use ${option}: expected a function, got ${typeName(callback)}`);
+    }
   }
-  const { tickets, sessionCacheSize = 0 } = options;
+  const { tickets, numTickets = 0, sessionCacheSize = 0 } = options;
+  if (!Number.isInteger(numTickets) || numTickets < 0 || numTickets > NUM_TICKETS_MAX) {
+    throw new RangeError(`Cannot use numTickets: expected 0 to ${NUM_TICKETS_MAX}, got ${numTickets}`);
+  }
   if (tickets !== undefined && tickets !== false && !(tickets instanceof TicketKeyRing)) {
     throw new TypeError(`Cannot use tickets: expected a TicketKeyRing or false, got ${typeName(tickets)}`);
   }
@@ -226,6 +256,34 @@ export function checkOptions(options: TLSConfigOptions, serverSide: boolean, cer
     throw new RangeError(`Cannot use sessionCacheSize: expected a whole number, got ${sessionCacheSize}`);
   }
   checkMaxEarlyData(options, serverSide);
+  if (options.datagrams !== undefined) checkDatagrams(options, options.datagrams);
+}
+
+/** The options of DTLS, in full. */
+export function datagramPolicy(given: DatagramPolicy): Required<DatagramPolicy> {
+  return {
+    retransmitAfter: given.retransmitAfter ?? 1,
+    retransmitMax: given.retransmitMax ?? 60,
+    cookieLifetime: given.cookieLifetime ?? 60,
+  };
+}
+
+function checkDatagrams(options: PolicyOptions, given: DatagramPolicy): void {
+  const policy = datagramPolicy(given);
+  for (const [name, seconds] of Object.entries(policy)) {
+    assertSeconds(name, seconds);
+    if (seconds > DATAGRAM_SECONDS_MAX) {
+      throw new RangeError(
+        `Cannot use ${name}: expected at most ${DATAGRAM_SECONDS_MAX} seconds, got ${seconds}`,
+      );
+    }
+  }
+  if (policy.retransmitMax <= policy.retransmitAfter) {
+    throw new RangeError("Cannot use retransmitMax: it must be greater than retransmitAfter");
+  }
+  for (const name of ["renegotiation", "onUnknownPeer", "verifyConnection"] as const) {
+    if (options[name]) throw new TypeError(`Cannot use ${name}: it is for streams`);
+  }
 }
 
 function checkMaxEarlyData(options: TLSConfigOptions, serverSide: boolean): void {
@@ -257,16 +315,20 @@ function assertNames(option: string, list: unknown, atLeast: number): void {
 
 /** The lowest and highest version that both `sslVersion` and `ciphers` allow. */
 export function versionRange(
-  { sslVersion, serverSide, maxFragmentLength, ciphers }: PolicyOptions,
+  { sslVersion, serverSide, maxFragmentLength, ciphers, datagrams }: TLSConfigOptions,
 ): { minimum: number; maximum: number } {
   if (sslVersion !== undefined && typeof sslVersion !== "number" && typeof sslVersion !== "object") {
     throw new TypeError(
       `Cannot use sslVersion: expected one of TLSVersion or a range, got ${typeName(sslVersion)}`,
     );
   }
-  let { minimum = TLSVersion.TLSv1_2, maximum = TLSVersion.TLSv1_3 } = typeof sslVersion === "number"
+  const newest = datagrams === undefined ? TLSVersion.TLSv1_3 : TLSVersion.TLSv1_2; // mbedTLS has no DTLS 1.3
+  let { minimum = TLSVersion.TLSv1_2, maximum = newest } = typeof sslVersion === "number"
     ? { minimum: sslVersion, maximum: sslVersion }
     : sslVersion ?? {};
+  if (datagrams !== undefined && maximum !== TLSVersion.TLSv1_2) {
+    throw new RangeError("Cannot use sslVersion: DTLS is DTLS 1.2, TLSVersion.TLSv1_2");
+  }
   const known: number[] = Object.values(TLSVersion);
   if (!known.includes(minimum) || !known.includes(maximum) || minimum > maximum) {
     throw new RangeError(

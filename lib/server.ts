@@ -11,7 +11,8 @@ import { inTime } from "./deadline.ts";
 import type { Duplex } from "./duplex.ts";
 import { SSLError } from "./errors.ts";
 import { SSLSocket } from "./socket.ts";
-import { type ContextOptions, SSLContext } from "./ssl.ts";
+import type { ContextOptions } from "./context_options.ts";
+import { SSLContext } from "./ssl.ts";
 
 /** Seconds for a handshake; asyncio's SSL_HANDSHAKE_TIMEOUT, nginx's client_header_timeout. */
 export const HANDSHAKE_TIMEOUT = 60;

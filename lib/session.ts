@@ -14,7 +14,7 @@ export interface SessionFacts {
   readonly serverHostname: string;
   /** A hash of the trust under which the peer was accepted, hexadecimal. */
   readonly trust: string;
-  /** `"TLSv1.2"` or `"TLSv1.3"`. */
+  /** `"TLSv1.2"`, `"TLSv1.3"` or `"DTLSv1.2"`. */
   readonly version: string;
   /** `MBEDTLS_X509_BADCERT_*` bits of the check that the full handshake made. */
   readonly verifyFlags: number;
@@ -22,13 +22,20 @@ export interface SessionFacts {
   readonly created: number;
   /** The peer's certificate, DER, base64; `""`: it sent none. A TLS 1.3 ticket does not hold it. */
   readonly peer: string;
+  /** TLS 1.2: the session id, hexadecimal; `""`: none. */
+  readonly id: string;
+  /** Seconds for which the server says that it keeps it; 0: it did not say. */
+  readonly lifetime: number;
+  /** Whether it is a ticket, which the server need not keep. */
+  readonly ticket: boolean;
   /** The ALPN protocol of the connection; `""`: none. */
   readonly alpn: string;
 }
 
-const MAGIC = encodeText("TLSIO\x01");
+const MAGIC = encodeText("TLSIO\x02");
 const CHECKSUM = 8; // bytes; against damage, not against forgery: a session is as secret as a key
 const HEADER = MAGIC.length + 4;
+const UNPROMISED = 24 * 3600; // seconds; RFC 5246 appendix F.1.4: the most that a session without a promise should live
 
 /**
  * A saved session. It holds secrets: keep its bytes as you would keep a key. Printing it shows none of them.
@@ -94,6 +101,31 @@ export class SSLSession {
     return concat([body, checksum(body)]);
   }
 
+  /** The session id that the server gave; empty in TLS 1.3, and where it gave a ticket alone. CPython's `id`. */
+  get id(): Bytes {
+    return Uint8Array.fromHex(this.facts.id);
+  }
+
+  /** When it was saved, in seconds since the Unix epoch. CPython's `time`. */
+  get time(): number {
+    return Math.floor(this.facts.created / 1000);
+  }
+
+  /** Seconds from {@linkcode SSLSession.time} on for which it is worth to be offered. CPython's `timeout`. */
+  get timeout(): number {
+    return this.facts.lifetime || UNPROMISED;
+  }
+
+  /** Seconds for which the server says that the ticket can be used; 0: it did not say. CPython's `ticket_lifetime_hint`. */
+  get ticketLifetimeHint(): number {
+    return this.facts.ticket ? this.facts.lifetime : 0;
+  }
+
+  /** Whether it is a ticket. CPython's `has_ticket`. */
+  get hasTicket(): boolean {
+    return this.facts.ticket;
+  }
+
   /** For the engine: mbedTLS's own form. */
   static state(session: SSLSession): Bytes {
     return session.#state;
@@ -110,12 +142,15 @@ export class SSLSession {
 /** The facts in `json`, each of the type that it has in {@linkcode SessionFacts}. */
 function readFacts(json: Bytes): SessionFacts {
   try {
-    const { serverHostname, trust, version, peer, alpn, verifyFlags, created } = JSON.parse(decodeText(json));
-    const areTexts = [serverHostname, trust, version, peer, alpn].every((value) => typeof value === "string");
-    const areNumbers = [verifyFlags, created].every((value) => typeof value === "number");
-    if (areTexts && areNumbers) {
+    const facts = JSON.parse(decodeText(json));
+    const { serverHostname, trust, version, verifyFlags, created, peer, alpn, id, lifetime, ticket } = facts;
+    const texts = [serverHostname, trust, version, peer, alpn, id];
+    const areTexts = texts.every((value) => typeof value === "string");
+    const areNumbers = [verifyFlags, created, lifetime].every((value) => typeof value === "number");
+    if (areTexts && areNumbers && typeof ticket === "boolean") {
       Uint8Array.fromBase64(peer);
-      return { serverHostname, trust, version, verifyFlags, created, peer, alpn };
+      Uint8Array.fromHex(id);
+      return { serverHostname, trust, version, verifyFlags, peer, created, id, lifetime, ticket, alpn };
     }
   } catch {
     // told below

@@ -11,7 +11,7 @@ import { inTime } from "./deadline.ts";
 import { type Duplex, type DuplexLike, withBytesFirst } from "./duplex.ts";
 import { readEarly } from "./early_reader.ts";
 import { TLSEngine } from "./engine.ts";
-import { CODE, SSLError, timedOut } from "./errors.ts";
+import { SSLError, timedOut } from "./errors.ts";
 import { Goodbye } from "./goodbye.ts";
 import { NonBlocking, type TryOutcome } from "./nonblocking.ts";
 import { PeerCheck } from "./peer_check.ts";
@@ -19,37 +19,9 @@ import { judgesPeer } from "./peer_policy.ts";
 import { SSLObject } from "./object.ts";
 import { type Pump, takeOver } from "./pump.ts";
 import type { SSLSession } from "./session.ts";
-import type { TraceEvent } from "./trace.ts";
+import type { SocketOptions } from "./socket_options.ts";
 import { Turns } from "./turns.ts";
 import { readableOf, writableOf } from "./web_streams.ts";
-
-/** Options of one connection. */
-export interface SocketOptions {
-  /** Client: the host, a DNS name or an IP address, for SNI and the check of its certificate. */
-  serverHostname?: string;
-  /** Client: the session to resume. One that does not fit is passed over: a full handshake does as well. */
-  savedSession?: SSLSession | Uint8Array;
-  /**
-   * Client: the first bytes to write, once: with the first flight (0-RTT) if `savedSession` allows it, else behind the
-   * handshake. Who records a first flight can send it again: only for what does no harm twice. `alpnProtocols` may then name
-   * only the protocol of the bytes. When the handshake fails, the server may have them all the same.
-   */
-  earlyData?: Uint8Array;
-  /** `true`: complete the handshake before the socket is given; `false`: at the first use. @default {true} */
-  doHandshake?: boolean;
-  /** Seconds of wall-clock time for the handshake. @default {10} (Pycom's) */
-  timeout?: number;
-  /** Seconds to wait for the peer's close_notify on close. @default {30} (asyncio's) */
-  shutdownTimeout?: number;
-  /** Ends the handshake early. */
-  signal?: AbortSignal;
-  /** Bytes that were already read from the connection. */
-  initialData?: Uint8Array;
-  /** Take the end of the stream for the peer's close_notify: its data may then be cut short. @default {false} */
-  suppressRaggedEofs?: boolean;
-  /** Is told of each record and message as it passes, to see the handshake. It must not use the socket. */
-  trace?: (event: TraceEvent) => void;
-}
 
 /** What `SSLContext` makes of them. */
 type CheckedOptions = SocketOptions & { savedSession?: SSLSession; choose?: ConfigChooser };
@@ -82,6 +54,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     assertSeconds("timeout", timeout);
     assertSeconds("shutdownTimeout", shutdownTimeout);
     const engine = new TLSEngine(config, options);
+    engine.onSession = options.onSession;
     super(engine);
     this.#engine = engine;
     this.#pump = takeOver(conn, engine);
@@ -188,18 +161,14 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   }
 
   /**
-   * Server with `maxEarlyData`: reads early data, with `doHandshake: false` before the handshake is over: then do only what
-   * does no harm twice, since whoever recorded it can send it again. `write()` may answer it at once. `read()` never gives
-   * early data, and fails while there is some.
+   * Server with `maxEarlyData`: reads early data; with `doHandshake: false` before the handshake is over, and `write()` may
+   * answer. Who recorded it can send it again: do only what does no harm twice. `read()` fails while there is some.
    *
-   * @param p Where to put it.
-   * @returns How many bytes; `null` when there is no more, or never was.
-   * @throws {SSLError} If the handshake fails.
+   * @returns How many bytes it put into `p`; `null` when there is no more, or never was.
    */
   async readEarlyData(p: Uint8Array<ArrayBuffer>): Promise<number | null> {
     assertBytes("p", p);
     this.#assertBlocking("readEarlyData");
-    this.#assertUsable("readEarlyData");
     return await readEarly(this.#pump, this.handshake(), p);
   }
 

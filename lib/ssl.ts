@@ -4,134 +4,32 @@
  * @module
  */
 
-import { assertBytes, type Bytes, typeName } from "./bytes.ts";
+import { chooseAlpn } from "./alpn_choice.ts";
+import { assertBytes, typeName } from "./bytes.ts";
+import { type CipherInfo, cipherInfo } from "./ciphers.ts";
 import type { ChosenConfig, ClientInfo, ConfigChooser } from "./client_choice.ts";
 import type { ClientHello } from "./client_hello.ts";
 import { TLSConfig } from "./config.ts";
-import type { OwnCredential, PolicyOptions, TLSConfigOptions } from "./policy.ts";
-import type { Source } from "./credentials.ts";
+import { type Asks, both, type ContextOptions, contextPart, readOptions } from "./context_options.ts";
+import { Core } from "./core.ts";
 import type { DuplexLike } from "./duplex.ts";
 import { checkEarlyData } from "./early_data.ts";
-import { type FileOrData, loadSource } from "./files.ts";
-import { parseAddress } from "./ip_address.ts";
-import { Certificate, type CertificateFiles, loadCredentials } from "./own_certificate.ts";
-import { resolveProfile } from "./profile.ts";
-import { SSLSession } from "./session.ts";
-import { type SocketOptions, SSLSocket } from "./socket.ts";
+import { TLSEngine } from "./engine.ts";
+import { type MemoryBIO, SSLBio } from "./memory_bio.ts";
+import { Certificate } from "./own_certificate.ts";
+import type { SSLSession } from "./session.ts";
+import { Resumption } from "./session_store.ts";
+import { SSLSocket } from "./socket.ts";
+import { checkPeer, type SocketOptions } from "./socket_options.ts";
 import { callbackError } from "./stage.ts";
-
-/** Options of an {@linkcode SSLContext}. */
-export interface ContextOptions extends PolicyOptions {
-  /** Our certificate, with the chain up to the root: a path, PEM text, or bytes (PEM or DER). */
-  certfile?: FileOrData;
-  /** Our private key: a path, PEM text, or bytes (PEM or DER). */
-  keyfile?: FileOrData;
-  /** Opens an encrypted `keyfile`. */
-  password?: string;
-  /**
-   * Our certificates in place of `certfile` and `keyfile`: several for the same hosts, of which a client is shown the first that
-   * it can verify, or one whose key is elsewhere. A client uses one.
-   */
-  certificates?: Certificate | readonly CertificateFiles[];
-  /**
-   * Whom to trust: one or several of a path, PEM text, or bytes. Each is an anchor, an intermediate authority too (CPython's
-   * `VERIFY_X509_PARTIAL_CHAIN`), and a server's own certificate if it has signed itself. With `onUnknownPeer` the list may be
-   * empty. @default {the Mozilla roots that Deno ships}
-   */
-  caCerts?: FileOrData | readonly FileOrData[];
-  /**
-   * Certificate revocation lists: one or several of a path, PEM text, or bytes. A certificate that one of them names is refused,
-   * and so is one whose issuer has given none (`crlCheck`), an outdated one, or one that it did not sign.
-   */
-  crls?: FileOrData | readonly FileOrData[];
-  /** Which core and which defaults. @default {"default"} */
-  profile?: string;
-  /** Server: chooses another context for a client by what it offers: its certificate by the name, or its policy. */
-  getConfigForClient?: GetConfigForClient;
-  /** Server: chooses the certificate for a client by what it offers. */
-  getCertificate?: GetCertificate;
-}
-
-/**
- * Chooses by the ClientHello the certificate for one connection; `undefined`: the context's own. It is Go's `GetCertificate`,
- * CPython's `sni_callback` and Node's `SNICallback` in one; Node's `addContext` is a `Map` of names that it looks into. It may
- * wait, for no longer than the handshake may take, and a {@linkcode Certificate} that was read before costs nothing. All else is
- * the context's; {@linkcode GetConfigForClient} changes that, too, and is asked first: `getCertificate` is then asked of the
- * context that it has chosen.
- *
- * What it throws ends the handshake. The client is told `internal_error`, or the `alert` of an `SSLError`.
- */
-export type GetCertificate = (
-  hello: ClientHello,
-  info: ClientInfo,
-) => Certificate | undefined | Promise<Certificate | undefined>;
-
-/**
- * Chooses by the ClientHello the context for one connection; `undefined`: the context that asks. It may wait, for no longer
- * than the handshake may take. The context's own `getConfigForClient` is not asked.
- *
- * What it throws ends the handshake. The client is told `internal_error`, or the `alert` of an `SSLError`.
- *
- * @example The certificate of the name that the client asks for
- * ```ts
- * import { createCertificate, type GetConfigForClient, SSLContext } from "tlsio";
- * import { assertEquals } from "@std/assert";
- *
- * const { certificate, key } = createCertificate({ subject: "CN=a.test", hosts: ["a.test"] });
- * const own = { serverSide: true, certfile: certificate, keyfile: key };
- * using a = await SSLContext.create(own);
- * const sites = new Map([["a.test", a]]);
- * const getConfigForClient: GetConfigForClient = ({ serverName }) => sites.get(serverName ?? "");
- * using server = await SSLContext.create({ ...own, getConfigForClient });
- * assertEquals(server.serverSide, true);
- * ```
- */
-export type GetConfigForClient = (
-  hello: ClientHello,
-  info: ClientInfo,
-) => SSLContext | TLSConfig | undefined | Promise<SSLContext | TLSConfig | undefined>;
+import { suitesOf } from "./suites.ts";
+import type { SessionStats } from "./tally.ts";
 
 /** Options of {@linkcode wrapSocket}: of the context and of the connection. */
 export interface WrapSocketOptions extends ContextOptions, SocketOptions {
   /** Use this context; the options of a context may then not be given. */
   context?: SSLContext;
 }
-
-const CONTEXT_OPTIONS = [
-  "serverSide",
-  "certfile",
-  "keyfile",
-  "password",
-  "certReqs",
-  "caCerts",
-  "sslVersion",
-  "ciphers",
-  "groups",
-  "sigalgs",
-  "minRsaBits",
-  "alpnProtocols",
-  "checkHostname",
-  "allowCommonName",
-  "maxFragmentLength",
-  "psk",
-  "tickets",
-  "sessionCacheSize",
-  "maxEarlyData",
-  "renegotiation",
-  "preferClientOrder",
-  "keyLog",
-  "profile",
-  "getConfigForClient",
-  "getCertificate",
-  "certificates",
-  "crls",
-  "crlCheck",
-  "pins",
-  "onUnknownPeer",
-  "verifyConnection",
-  "verifyCallback",
-  "pskCallback",
-] as const satisfies readonly (keyof ContextOptions)[];
 
 /**
  * Certificates, trust and policy, read once for many connections. Connections of one server context resume each
@@ -149,47 +47,47 @@ const CONTEXT_OPTIONS = [
  */
 export class SSLContext implements Disposable {
   readonly #config: TLSConfig;
-  readonly #getConfigForClient: GetConfigForClient | undefined;
-  readonly #getCertificate: GetCertificate | undefined;
+  readonly #asks: Asks;
 
-  private constructor(
-    config: TLSConfig,
-    { getConfigForClient, getCertificate }: Pick<ContextOptions, "getConfigForClient" | "getCertificate">,
-  ) {
+  private constructor(config: TLSConfig, asks: Asks) {
     this.#config = config;
-    this.#getConfigForClient = getConfigForClient;
-    this.#getCertificate = getCertificate;
+    this.#asks = asks;
   }
 
-  /** Asks for the context, then that one for the certificate; `undefined`: there is nobody to ask. */
+  /** Asks for the context, then that one for the rest; `undefined`: there is nobody to ask. */
   get #choose(): ConfigChooser | undefined {
-    if (this.#getConfigForClient === undefined && this.#getCertificate === undefined) return undefined;
+    if (this.#asked === undefined) return undefined;
     return async (hello, info) => {
       const chosen = await this.#chooseConfig(hello, info) ?? this;
-      return chosen instanceof TLSConfig ? { config: chosen } : await chosen.#chooseCertificate(hello, info);
+      return chosen instanceof TLSConfig ? { config: chosen } : await chosen.#chooseMore(hello, info);
     };
   }
 
-  async #chooseConfig(hello: ClientHello, info: ClientInfo): Promise<SSLContext | TLSConfig | undefined> {
-    try {
-      const chosen = await this.#getConfigForClient?.(hello, info);
-      if (chosen === undefined || chosen instanceof TLSConfig || chosen instanceof SSLContext) return chosen;
-      throw new TypeError(`expected an SSLContext, a TLSConfig or undefined, got ${typeName(chosen)}`);
-    } catch (cause) {
-      throw callbackError("getConfigForClient", cause);
-    }
+  /** The name of a callback that must be asked before the handshake. */
+  get #asked(): string | undefined {
+    const { sessionStore: _, ...choosers } = this.#asks;
+    return Object.entries(choosers).find(([, choose]) => choose !== undefined)?.[0];
   }
 
-  async #chooseCertificate(hello: ClientHello, info: ClientInfo): Promise<ChosenConfig> {
-    try {
-      const certificate = await this.#getCertificate?.(hello, info);
-      if (certificate === undefined || certificate instanceof Certificate) {
-        return { config: this.#config, certificate };
-      }
+  async #chooseConfig(hello: ClientHello, info: ClientInfo): Promise<SSLContext | TLSConfig | undefined> {
+    const { getConfigForClient } = this.#asks;
+    return getConfigForClient && await asking("getConfigForClient", async () => {
+      const chosen = await getConfigForClient(hello, info);
+      if (chosen === undefined || chosen instanceof TLSConfig || chosen instanceof SSLContext) return chosen;
+      throw new TypeError(`expected an SSLContext, a TLSConfig or undefined, got ${typeName(chosen)}`);
+    });
+  }
+
+  async #chooseMore(hello: ClientHello, info: ClientInfo): Promise<ChosenConfig> {
+    const { getCertificate, alpnCallback } = this.#asks;
+    const certificate = getCertificate && await asking("getCertificate", async () => {
+      const certificate = await getCertificate(hello, info);
+      if (certificate === undefined || certificate instanceof Certificate) return certificate;
       throw new TypeError(`expected a Certificate or undefined, got ${typeName(certificate)}`);
-    } catch (cause) {
-      throw callbackError("getCertificate", cause);
-    }
+    });
+    const alpnProtocol = alpnCallback &&
+      await asking("alpnCallback", () => chooseAlpn(alpnCallback, hello));
+    return { config: this.#config, certificate, alpnProtocol };
   }
 
   /**
@@ -203,16 +101,8 @@ export class SSLContext implements Disposable {
    * @throws {SSLError} `kind: "config"`: a certificate or key that does not parse, or does not match.
    */
   static async create(options: ContextOptions = {}): Promise<SSLContext> {
-    const { profile, certfile, keyfile, password, certificates, caCerts, crls, ...others } = options;
-    const { getConfigForClient, getCertificate, ...given } = others;
-    const policy: TLSConfigOptions = { ...resolveProfile(profile).policy, ...given };
-    const own = await ownCertificate({ certfile, keyfile, password, certificates });
-    if (own !== undefined) policy.credential = own;
-    if (caCerts !== undefined) policy.trust = await loadList("caCerts", caCerts, given.onUnknownPeer ? 0 : 1);
-    if (crls !== undefined) policy.crls = await loadList("crls", crls, 1);
-    checkChooser("getConfigForClient", getConfigForClient, policy);
-    checkChooser("getCertificate", getCertificate, policy);
-    return new SSLContext(new TLSConfig(policy), { ...others });
+    const { policy, asks } = await readOptions(options);
+    return new SSLContext(new TLSConfig(policy), asks);
   }
 
   /** Whether its connections are a server's. */
@@ -236,9 +126,72 @@ export class SSLContext implements Disposable {
    * @returns The socket.
    */
   async wrapSocket(conn: DuplexLike, options: SocketOptions = {}): Promise<SSLSocket> {
-    const socket = SSLContext.start(this, conn, options);
-    if (options.doHandshake ?? true) await socket.handshake();
+    const checked = this.#check(options);
+    const { doHandshake = true } = options;
+    const choose = this.#choose;
+    const resumption = checked.savedSession === undefined
+      ? this.#resumption(conn, checked.serverHostname)
+      : undefined;
+    const stored = await resumption?.take(!doHandshake);
+    const socket = new SSLSocket(conn, this.#config, {
+      ...checked,
+      ...(choose && { choose }),
+      ...(stored && { savedSession: stored }),
+      ...(resumption && { onSession: both(resumption.put, checked.onSession) }),
+    });
+    try {
+      if (doHandshake) await socket.handshake();
+    } catch (error) {
+      if (stored !== undefined) resumption!.failed();
+      throw error;
+    }
     return socket;
+  }
+
+  /** Where the sessions for a connection are; none for a host without a name, which could be any. */
+  #resumption(conn: DuplexLike, hostname: string | undefined): Resumption | undefined {
+    const { sessionStore } = this.#asks;
+    if (sessionStore === undefined || hostname === undefined) return undefined;
+    const { port } = (conn as { remoteAddr?: { port?: unknown } }).remoteAddr ?? {};
+    const host = typeof port === "number" ? `${hostname}:${port}` : hostname;
+    return new Resumption(sessionStore, `${host} ${this.#config.trustId}`);
+  }
+
+  /**
+   * Puts TLS between two buffers: CPython's `wrap_bio`, for a transport of your own.
+   *
+   * @param incoming Where you put the peer's records.
+   * @param outgoing Where you find those for the peer.
+   * @param options Of this connection. Dispose of what you get when it is closed.
+   * @returns The connection; its handshake has not begun.
+   * @throws {TypeError} An option that is wrong or missing.
+   */
+  wrapBio(
+    incoming: MemoryBIO,
+    outgoing: MemoryBIO,
+    options: Pick<SocketOptions, "serverHostname" | "savedSession" | "onSession" | "suppressRaggedEofs"> = {},
+  ): SSLBio {
+    const asked = this.#asked;
+    if (asked !== undefined) throw new TypeError(`Cannot wrapBio(): ${asked} needs a socket`);
+    const { serverHostname, savedSession, onSession, suppressRaggedEofs = false } = this.#check(options);
+    const engine = new TLSEngine(this.#config, { serverHostname, savedSession, suppressRaggedEofs });
+    engine.onSession = onSession;
+    return new SSLBio(engine, incoming, outgoing);
+  }
+
+  /** The cipher suites that this context may agree on, in its order. */
+  getCiphers(): CipherInfo[] {
+    return this.#config.suites().map(cipherInfo);
+  }
+
+  /** Every cipher suite that there is, for the option `ciphers`: MicroPython's `get_ciphers()`. */
+  static getCiphers(): CipherInfo[] {
+    return suitesOf(Core.shared()).map(cipherInfo);
+  }
+
+  /** How many handshakes its connections made, and how they went: CPython's `session_stats()`. */
+  sessionStats(): SessionStats {
+    return this.#config.stats();
   }
 
   /** For `tlsio/ussl`: as {@linkcode SSLContext.wrapSocket}, without the handshake. */
@@ -253,33 +206,14 @@ export class SSLContext implements Disposable {
   }
 
   #check(options: SocketOptions): SocketOptions & { savedSession?: SSLSession } {
-    const serverHostname = this.#checkHostname(options.serverHostname);
     if (options.initialData !== undefined) assertBytes("initialData", options.initialData);
+    const { onSession } = options;
+    if (onSession !== undefined && typeof onSession !== "function") {
+      throw new TypeError(`Cannot use onSession: expected a function, got ${typeName(onSession)}`);
+    }
     if (options.earlyData !== undefined) checkEarlyData(this.#config, options.earlyData);
-    const { savedSession: saved, serverHostname: _, ...rest } = options;
-    const savedSession = saved instanceof Uint8Array ? SSLSession.from(saved) : saved;
-    if (savedSession !== undefined && !(savedSession instanceof SSLSession)) {
-      throw new TypeError(
-        `Cannot use savedSession: expected an SSLSession or its bytes, got ${typeName(saved)}`,
-      );
-    }
-    return {
-      ...rest,
-      ...(serverHostname !== undefined && { serverHostname }),
-      ...(savedSession !== undefined && { savedSession }),
-    };
-  }
-
-  #checkHostname(hostname: unknown): string | undefined {
-    if (this.#config.serverSide) return undefined;
-    if (hostname === undefined) {
-      this.#config.assertHost(hostname);
-      return undefined;
-    }
-    if (typeof hostname !== "string") {
-      throw new TypeError(`Cannot use serverHostname: expected a string, got ${typeName(hostname)}`);
-    }
-    return normalizeHostname(hostname);
+    const { savedSession, serverHostname, ...rest } = options;
+    return { ...rest, ...checkPeer(this.#config, { savedSession, serverHostname }) };
   }
 
   /** Frees the context once its last connection has closed. */
@@ -288,61 +222,13 @@ export class SSLContext implements Disposable {
   }
 }
 
-function checkChooser(name: string, choose: unknown, { serverSide }: TLSConfigOptions): void {
-  if (choose === undefined) return;
-  if (typeof choose !== "function") {
-    throw new TypeError(`Cannot use ${name}: expected a function, got ${typeName(choose)}`);
-  }
-  if (!serverSide) throw new TypeError(`Cannot use ${name}: it is for servers`);
-}
-
-async function ownCertificate(
-  { certfile, keyfile, password, certificates }: {
-    [name in "certfile" | "keyfile" | "password" | "certificates"]: ContextOptions[name] | undefined;
-  },
-): Promise<readonly OwnCredential[] | undefined> {
-  if (certificates === undefined) {
-    if (certfile === undefined && keyfile === undefined) return undefined;
-    return await loadCredentials([{ certfile, keyfile, password } as CertificateFiles]);
-  }
-  const [extra] = Object.entries({ certfile, keyfile, password }).filter(([, value]) => value !== undefined);
-  if (extra !== undefined) throw new TypeError(`Cannot use ${extra[0]}: certificates is given, too`);
-  if (certificates instanceof Certificate) return certificates.credentials;
-  if (!Array.isArray(certificates)) {
-    throw new TypeError(
-      `Cannot use certificates: expected a list or a Certificate, got ${typeName(certificates)}`,
-    );
-  }
-  return await loadCredentials(certificates);
-}
-
-async function loadList(
-  option: "caCerts" | "crls",
-  value: FileOrData | readonly FileOrData[],
-  atLeast: number,
-): Promise<Source[]> {
-  const list = Array.isArray(value) ? value : [value];
-  if (list.length < atLeast) throw new TypeError(`Cannot use ${option}: the list is empty`);
-  return await Promise.all(list.map((one) => loadSource(option, one)));
-}
-
-const DNS_NAME_MAX = 253; // bytes; RFC 1035 section 2.3.4, without the dot of the root
-
-/** Lower case, in ASCII (IDNA), without the dot of the root and the brackets of an IPv6 address. */
-function normalizeHostname(hostname: string): string {
-  const bare = hostname.replace(/^\[(.*)\]$/, "$1");
-  let address: Bytes | undefined;
+/** Runs a callback; what it throws is the handshake's, and names it. */
+async function asking<T>(callback: string, ask: () => Promise<T>): Promise<T> {
   try {
-    address = parseAddress(bare);
-    if (address !== undefined) return bare;
-    const { hostname: ascii } = new URL(`http://${bare.replace(/\.$/, "")}`);
-    if (ascii !== "" && ascii.length <= DNS_NAME_MAX && !/[/?#@:%]/.test(bare)) return ascii;
-  } catch {
-    // told below
+    return await ask();
+  } catch (cause) {
+    throw callbackError(callback, cause);
   }
-  throw new TypeError(
-    `Cannot use serverHostname: ${JSON.stringify(hostname)} is not a host name or IP address`,
-  );
 }
 
 /**
@@ -382,12 +268,6 @@ export async function wrapSocket(conn: DuplexLike, options: WrapSocketOptions = 
   }
   using own = await SSLContext.create(given);
   return await own.wrapSocket(conn, rest);
-}
-
-/** The options of a context among those of {@linkcode wrapSocket}. */
-export function contextPart(options: WrapSocketOptions): ContextOptions {
-  const given = CONTEXT_OPTIONS.filter((name) => options[name] !== undefined);
-  return Object.fromEntries(given.map((name) => [name, options[name]]));
 }
 
 /**

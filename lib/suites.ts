@@ -22,6 +22,9 @@ export function versionName(version: number): string {
   return version === TLSVersion.TLSv1_3 ? "TLSv1.3" : "TLSv1.2";
 }
 
+/** The one version of DTLS, as MicroPython prints it. */
+export const DTLS_VERSION = "DTLSv1.2";
+
 /** The groups that the core has, our preference first: the core is fastest on X25519, which browsers and OpenSSL ask for, too. */
 export const GROUPS: ReadonlyMap<string, number> = new Map([
   ["x25519", 29],
@@ -174,4 +177,11 @@ function lookUp(option: string, known: ReadonlyMap<string, number>, key: string,
 export function groupName(id: number): string | undefined {
   for (const [name, number] of GROUPS) if (number === id) return name;
   return undefined;
+}
+
+/** The IANA name of signature scheme `id`, its number in hexadecimal where it has none here; `undefined` for 0. */
+export function sigalgName(id: number): string | undefined {
+  if (id === 0) return undefined;
+  for (const [name, number] of [...SIGALGS, ...LEGACY_SIGALGS]) if (number === id) return name;
+  return `0x${id.toString(16).padStart(4, "0")}`;
 }

@@ -7,6 +7,7 @@
 import { typeName } from "./bytes.ts";
 import type { EngineState } from "./engine_state.ts";
 import { alertOf } from "./errors.ts";
+import { tell } from "./tell.ts";
 
 /** What a record or a message is (RFC 8446 section 5.1); `"unknown"`: of none of the types that there are. */
 export type TraceContent = "change_cipher_spec" | "alert" | "handshake" | "application_data" | "unknown";
@@ -102,11 +103,7 @@ export function tracer(report: (event: TraceEvent) => void, state: () => EngineS
       encrypted: encrypted !== 0,
       state: state(),
     };
-    try {
-      report(event);
-    } catch (error) {
-      reportError(error); // an exception must not unwind through C
-    }
+    tell(report, event);
   };
 }
 

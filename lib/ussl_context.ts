@@ -17,7 +17,8 @@ import {
   PSK_MAX,
   type TLSConfigOptions,
 } from "./policy.ts";
-import type { ContextOptions, SSLContext as TLSContext } from "./ssl.ts";
+import type { ContextOptions } from "./context_options.ts";
+import type { SSLContext as TLSContext } from "./ssl.ts";
 import { suiteIds, suitesOf, TLSVersion } from "./suites.ts";
 import type { Socket } from "./tcp_socket.ts";
 import { assertWrappable } from "./ussl.ts";

@@ -6,8 +6,9 @@ import { SSLError as TLSError } from "./errors.ts";
 import type { FileOrData } from "./files.ts";
 import { OSError } from "./os_error.ts";
 import { SSLSession } from "./session.ts";
-import type { SocketOptions } from "./socket.ts";
-import { type ContextOptions, SSLContext as TLSContext } from "./ssl.ts";
+import type { SocketOptions } from "./socket_options.ts";
+import type { ContextOptions } from "./context_options.ts";
+import { SSLContext as TLSContext } from "./ssl.ts";
 import { TLSVersion } from "./suites.ts";
 import { osError, SSLError } from "./ussl_errors.ts";
 

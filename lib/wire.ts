@@ -8,6 +8,7 @@ import { Callbacks } from "./callbacks.ts";
 import type { TLSConfigOptions } from "./policy.ts";
 import { CODE } from "./errors.ts";
 import type { Tracer } from "./trace.ts";
+import { tell } from "./tell.ts";
 
 /** NSS key log labels, by mbedtls_ssl_key_export_type. */
 const KEY_LOG_LABELS = [
@@ -108,11 +109,7 @@ export class Wire implements ConnectionIO {
 
   keyLog(type: number, secret: Bytes, clientRandom: Bytes): void {
     const label = KEY_LOG_LABELS[type];
-    try {
-      if (label !== undefined) this.#keyLog?.(`${label} ${clientRandom.toHex()} ${secret.toHex()}`);
-    } catch (error) {
-      reportError(error); // an exception must not unwind through C
-    }
+    if (label !== undefined) tell(this.#keyLog, `${label} ${clientRandom.toHex()} ${secret.toHex()}`);
     secret.fill(0);
   }
 }

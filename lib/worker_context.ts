@@ -4,7 +4,8 @@ import type { Bytes } from "./bytes.ts";
 import { loadSource } from "./files.ts";
 import { Certificate, type CertificateFiles } from "./own_certificate.ts";
 import type { ServeOptions } from "./server.ts";
-import { type ContextOptions, SSLContext } from "./ssl.ts";
+import type { ContextOptions } from "./context_options.ts";
+import { SSLContext } from "./ssl.ts";
 import { TicketKeyRing } from "./tickets.ts";
 import { cannotCross, copyForWorker } from "./worker_messages.ts";
 

@@ -4,7 +4,8 @@ import { encodeText } from "../lib/bytes.ts";
 import { TLSConfig } from "../lib/config.ts";
 import { CERT_OPTIONAL, CERT_REQUIRED } from "../lib/policy.ts";
 import { SSLError } from "../lib/errors.ts";
-import { type ContextOptions, SSLContext } from "../lib/ssl.ts";
+import type { ContextOptions } from "../lib/context_options.ts";
+import { SSLContext } from "../lib/ssl.ts";
 import { bytesFrom, configs, EnginePair, fixedCore, source } from "./pair.ts";
 import { certFile } from "./peers/options.ts";
 

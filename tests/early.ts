@@ -1,6 +1,7 @@
 /** Two engines with early data between them: what a server reads before and after the handshake is over, apart. */
 
 import { type Bytes, concat, EMPTY } from "../lib/bytes.ts";
+import { readClientHello } from "../lib/client_hello.ts";
 import type { TLSConfig } from "../lib/config.ts";
 import type { Core } from "../lib/core.ts";
 import { TLSEngine, type TLSEngineOptions } from "../lib/engine.ts";
@@ -108,3 +109,13 @@ function drain(read: (buffer: Bytes) => ReturnType<TLSEngine["read"]>): Bytes {
     parts.push(buffer.slice(0, outcome.bytes));
   }
 }
+
+/** The numbers of a ClientHello's extensions. */
+export function extensionsOf(flight: Uint8Array<ArrayBuffer>): readonly number[] {
+  const outcome = readClientHello(flight);
+  if (outcome.state !== "done") throw new Error("This is no ClientHello");
+  return outcome.hello.extensions.map(({ id }) => id);
+}
+
+/** The extension that announces early data (RFC 8446 section 4.2.10). */
+export const EARLY_DATA_EXTENSION = 42;

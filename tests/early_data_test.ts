@@ -1,15 +1,13 @@
 /** 0-RTT early data between two engines: when it is taken, when not, and that it arrives once. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { encodeText } from "../lib/bytes.ts";
-import { readClientHello } from "../lib/client_hello.ts";
 import { TLSConfig } from "../lib/config.ts";
 import { TLSEngine } from "../lib/engine.ts";
 import { CODE, SSLError } from "../lib/errors.ts";
-import { CERT_OPTIONAL } from "../lib/policy.ts";
+import { pinOf } from "../lib/peer_policy.ts";
 import { SSLSession } from "../lib/session.ts";
 import { TLSVersion } from "../lib/suites.ts";
-import { TicketKeyRing } from "../lib/tickets.ts";
-import { earlyConfigs, EarlyPair, MAX, sessionFor } from "./early.ts";
+import { EARLY_DATA_EXTENSION, earlyConfigs, EarlyPair, extensionsOf, MAX, sessionFor } from "./early.ts";
 import {
   bytesFrom,
   clientOptions,
@@ -19,11 +17,9 @@ import {
   FixedClock,
   fixedCore,
   serverOptions,
-  source,
 } from "./pair.ts";
 
 const REQUEST = encodeText("GET / HTTP/1.1\r\n\r\n");
-const EARLY_DATA_EXTENSION = 42;
 
 for (const [how, deliver] of Object.entries(FAITHFUL)) {
   Deno.test(`TLSEngine.readEarlyData(): early data comes before the handshake is over (${how})`, () => {
@@ -148,86 +144,6 @@ Deno.test("maxEarlyData: a client that sends more than its ticket allows is told
   assertEquals(alert.alert?.name, "unexpected_message");
 });
 
-/** What a server can have become since it gave the ticket: none takes early data, all complete the handshake. */
-const REFUSALS: Record<string, Parameters<typeof earlyConfigs>[1]> = {
-  "its keys are others": { tickets: new TicketKeyRing() },
-  "its keys are others, and it takes none": { tickets: new TicketKeyRing(), maxEarlyData: 0 },
-  "it takes none any more": { maxEarlyData: 0 },
-  "it takes less": { maxEarlyData: MAX - 1 },
-  "it asks for certificates now": { certReqs: CERT_OPTIONAL, trust: [source("roots.pem")] },
-  "it has other groups": { groups: ["secp384r1"] }, // HelloRetryRequest
-  "it has other suites": { ciphers: ["TLS_AES_128_GCM_SHA256"] },
-};
-for (const [why, options] of Object.entries(REFUSALS)) {
-  Deno.test(`earlyData: it follows behind the handshake, once, when the server refuses it: ${why}`, () => {
-    const core = fixedCore();
-    using tickets = new TicketKeyRing({ now: core.now });
-    using both = earlyConfigs(core, { tickets });
-    const savedSession = sessionFor(both.client, both.server);
-    using other = new TLSConfig(serverOptions({ tickets, maxEarlyData: MAX, ...options }), core);
-    const earlyData = bytesFrom(4, MAX);
-    using pair = new EarlyPair(both.client, other, { savedSession, earlyData });
-    assert(pair.first.length > MAX, "it was sent with the first flight");
-    if (why === "it has other suites") {
-      // mbedTLS ends the handshake of a ticket whose suite it has no more.
-      assertThrows(() => pair.connect(), SSLError);
-      return;
-    }
-    pair.connect();
-    assertEquals([pair.early.length, pair.read.server], [0, earlyData]);
-    assertEquals(pair.client.earlyDataAccepted || pair.server.earlyDataAccepted, false);
-  });
-}
-
-Deno.test("earlyData: without a session that allows it, it follows behind the handshake", () => {
-  const core = fixedCore();
-  using both = earlyConfigs(core);
-  using plain = configs(core);
-  const savedSession = sessionFor(both.client, both.server);
-  const none = sessionFor(plain.client, plain.server);
-  const cases = [
-    [both, {}],
-    [plain, { savedSession: none }],
-    [both, { savedSession, serverHostname: "www.localhost" }],
-  ] as const;
-  for (const [{ client, server }, options] of cases) {
-    using permissive = new TLSConfig(
-      clientOptions({ checkHostname: false, trust: client.options.trust! }),
-      core,
-    );
-    const config = "serverHostname" in options ? permissive : client;
-    using pair = new EarlyPair(config, server, { ...options, earlyData: REQUEST });
-    assertEquals(extensionsOf(pair.first).includes(EARLY_DATA_EXTENSION), false);
-    pair.connect();
-    assertEquals([pair.early.length, pair.read.server], [0, REQUEST]);
-    assertEquals(pair.client.earlyDataAccepted, false);
-  }
-});
-
-Deno.test("earlyData: it is sent in the protocol of the session alone", () => {
-  const core = fixedCore();
-  using both = earlyConfigs(core, { alpnProtocols: ["a", "b"] }, { alpnProtocols: ["a"] });
-  const savedSession = sessionFor(both.client, both.server);
-  using same = new EarlyPair(both.client, both.server, { savedSession, earlyData: REQUEST });
-  assertEquals(same.connect().early, REQUEST);
-
-  const later = sessionFor(both.client, both.server);
-  using b = new TLSConfig(clientOptions({ alpnProtocols: ["b"] }), core);
-  using other = new EarlyPair(b, both.server, { savedSession: later, earlyData: REQUEST });
-  assertEquals(extensionsOf(other.first).includes(EARLY_DATA_EXTENSION), false);
-  assertEquals(other.connect().read.server, REQUEST);
-
-  // The server has no such protocol any more.
-  using changed = new TLSConfig(
-    serverOptions({ maxEarlyData: MAX, tickets: both.server.options.tickets! }),
-    core,
-  );
-  using refused = new EarlyPair(both.client, changed, { savedSession: later, earlyData: REQUEST });
-  assert(extensionsOf(refused.first).includes(EARLY_DATA_EXTENSION));
-  refused.connect();
-  assertEquals([refused.early.length, refused.read.server, refused.client.sessionReused], [0, REQUEST, true]);
-});
-
 Deno.test("TLSConfig: without early data a ClientHello and a ticket say nothing of it", () => {
   const core = fixedCore();
   using early = earlyConfigs(core);
@@ -329,6 +245,24 @@ Deno.test("TLSEngine.readEarlyData(): a stream that ends before the handshake is
   assertThrows(() => pair.server.readEarlyData(new Uint8Array(1)), SSLError);
 });
 
+Deno.test("earlyData: pins hold for the session that it goes with", () => {
+  const core = fixedCore();
+  using plain = earlyConfigs(core);
+  using pair = new EnginePair(plain.client, plain.server);
+  const pins = [pinOf(core, pair.connect().client.peerCertificates()[0]!)];
+  using both = earlyConfigs(core, {}, { pins });
+  const savedSession = sessionFor(both.client, both.server);
+  using early = new EarlyPair(both.client, both.server, { savedSession, earlyData: REQUEST });
+  assertEquals(early.connect().early, REQUEST);
+  assert(early.client.handshakeDone && early.server.handshakeDone);
+  using without = new EarlyPair(both.client, both.server, {
+    savedSession: sessionFor(plain.client, plain.server), // made without them
+    earlyData: REQUEST,
+  });
+  assertEquals(without.connect().read.server, REQUEST);
+  assertEquals(without.client.earlyDataAccepted, false);
+});
+
 Deno.test("earlyData: a session's bytes carry what early data needs", () => {
   const core = fixedCore();
   using both = earlyConfigs(core, { alpnProtocols: ["a"] }, { alpnProtocols: ["a"] });
@@ -407,6 +341,7 @@ Deno.test("maxEarlyData, earlyData: what cannot be is refused at once", () => {
     [{ maxEarlyData: (1 << 20) + 1 }, RangeError],
     [{ maxEarlyData: "1" as unknown as number }, RangeError],
     [{ maxEarlyData: 1, tickets: false }, TypeError],
+    [{ maxEarlyData: 1, verifyConnection: () => {} }, TypeError],
     [{ maxEarlyData: 1, sslVersion: TLSVersion.TLSv1_2 }, TypeError],
   ] as const;
   for (const [options, kind] of wrong) {
@@ -421,6 +356,7 @@ Deno.test("maxEarlyData, earlyData: what cannot be is refused at once", () => {
   assertThrows(() => engine({}, "text"), TypeError, "earlyData");
   assertThrows(() => engine({ alpnProtocols: ["a", "b"] }), TypeError, "alpnProtocols");
   assertThrows(() => engine({ sslVersion: TLSVersion.TLSv1_2 }), TypeError, "TLS 1.3");
+  assertThrows(() => engine({ verifyConnection: () => {} }), TypeError, "verifyConnection");
   using server = new TLSConfig(serverOptions(), core);
   assertThrows(() => new TLSEngine(server, { earlyData: REQUEST }), TypeError, "earlyData");
 });
@@ -432,10 +368,3 @@ Deno.test("EnginePair: a server that takes early data serves clients that send n
   assertEquals(pair.send("client", REQUEST), REQUEST);
   assertEquals(pair.server.earlyDataAccepted, false);
 });
-
-/** The numbers of a ClientHello's extensions. */
-function extensionsOf(flight: Uint8Array<ArrayBuffer>): readonly number[] {
-  const outcome = readClientHello(flight);
-  if (outcome.state !== "done") throw new Error("This is no ClientHello");
-  return outcome.hello.extensions.map(({ id }) => id);
-}

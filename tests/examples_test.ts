@@ -267,6 +267,6 @@ Deno.test("examples/: each is shorter than 60 lines, and begins with what it is"
     if (name === "README.md") continue;
     const source = await Deno.readTextFile(new URL(name, EXAMPLES));
     assert(source.trimEnd().split("\n").length < 60, name);
-    assertMatch(source, /^\/\*\*\n \* [A-Z`][^]*?[.:] /, name);
+    assertMatch(source, /^\/\*\*\n \* [A-Z`][^]*?[.:]\s/, name);
   }
 });

@@ -1,6 +1,7 @@
 /** TLS that starts after plain bytes (STARTTLS), on both sides; and a peer that never starts it. */
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { openConnection, SSLError, SSLSocket, startServer, type StreamReader, type Writer } from "tlsio";
+import { CERT_REQUIRED, openConnection, SSLError, SSLSocket, startServer } from "tlsio";
+import type { StartTlsOptions, StreamReader, Writer } from "tlsio";
 import { clientOptions, ROOTS, tlsioClient } from "./interop.ts";
 import {
   certFile,
@@ -91,6 +92,69 @@ for (const tls of VERSIONS) {
     assertEquals((writer.transport as SSLSocket).version(), `TLSv${tls}`);
     writer.close();
     await writer.waitClosed();
+  });
+}
+
+for (const tls of VERSIONS) {
+  Deno.test(`startTls: our certificate, asked for by CPython's asyncio (TLSv${tls})`, async () => {
+    const asking = {
+      ...identity("rsa"),
+      tls,
+      style: "starttls",
+      clientCa: ROOTS,
+      clientAuth: "required",
+    } as const;
+    await using server = await pythonServer(asking);
+    const upgrade = async (options: StartTlsOptions) => {
+      const [reader, writer] = await openConnection({ hostname: "127.0.0.1", port: server.port });
+      assertEquals(await line(reader), "HELLO");
+      writer.write("WHO\nSTARTTLS\n");
+      assertEquals([await line(reader), await line(reader)], ["[]", "OK"]);
+      await writer.startTls(clientOptions(options));
+      writer.write("WHO\n");
+      const answer = await line(reader);
+      writer.close();
+      await writer.waitClosed();
+      return answer;
+    };
+    const { cert, key } = identity("client");
+    assertEquals(await upgrade({ certfile: cert, keyfile: key }), "['EC client']");
+    // asyncio sends no alert when its start_tls() fails: it hangs up. In TLS 1.3 a client learns of it when it reads.
+    assertEquals((await assertRejects(() => upgrade({}), SSLError)).kind, "eof");
+  });
+
+  Deno.test(`startTls: a server asks CPython's asyncio for its certificate (TLSv${tls})`, async () => {
+    const seen: unknown[] = [];
+    await using server = await startServer(async (reader, writer) => {
+      while (await line(reader) !== "STARTTLS");
+      writer.write("OK\n");
+      await writer.startTls({ ...IDENTITY, certReqs: CERT_REQUIRED, caCerts: ROOTS });
+      const socket = writer.transport as SSLSocket;
+      seen.push(socket.getpeercert()?.subject?.flat().at(-1), socket.serverHostname, socket.version());
+      writer.write(`${await line(reader)}!\n`);
+      await writer.drain();
+    }, { hostname: "127.0.0.1", port: 0 });
+    const script = `import asyncio, ssl, sys
+async def main():
+    port, ca, cert, key, version = sys.argv[1:]
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(port))
+    writer.write(b"EHLO\\nSTARTTLS\\n")
+    assert await reader.readline() == b"OK\\n"
+    context = ssl.create_default_context(cafile=ca)
+    context.load_cert_chain(cert, key)
+    context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
+    await writer.start_tls(context, server_hostname="localhost")
+    writer.write(b"in tls\\n")
+    print((await reader.readline()).decode().strip(), writer.get_extra_info("cipher")[1])
+    writer.close()
+    await writer.wait_closed()
+asyncio.run(main())`;
+    const { cert, key } = identity("client");
+    const { port } = server.addr as Deno.NetAddr;
+    const argv = [String(port), ROOTS, cert, key, `TLSv${tls.replace(".", "_")}`];
+    const { stdout, stderr } = await run("python3", ["-c", script, ...argv]);
+    assertEquals(stdout.split(" ").slice(0, 2), ["in", "tls!"], stderr);
+    assertEquals(seen, [["commonName", "EC client"], "localhost", `TLSv${tls}`]);
   });
 }
 

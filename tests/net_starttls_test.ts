@@ -1,6 +1,12 @@
 /** StreamWriter.startTls() on the streams of openConnection() and startServer(). */
 
-import { assertEquals, assertInstanceOf, assertRejects, assertStrictEquals } from "@std/assert";
+import {
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStrictEquals,
+  assertStringIncludes,
+} from "@std/assert";
 import { decodeText, encodeText } from "../lib/bytes.ts";
 import { SSLCertVerificationError, SSLError } from "../lib/errors.ts";
 import { type ClientConnected, openConnection, type StartTlsOptions, type Writer } from "../lib/net.ts";
@@ -88,6 +94,41 @@ test("StreamWriter.startTls() takes contexts", async () => {
     await command(streams, "MAIL");
     await close(streams[1]);
   }
+});
+
+test("StreamWriter.startTls() refuses the context of the other side, and names both sides", async () => {
+  using theirs = await SSLContext.create(SERVER);
+  using ours = await SSLContext.create({ caCerts: certFile("root.pem") });
+  const failed = Promise.withResolvers<unknown>();
+  await using server = await serving(upgrading([], { context: ours }), {
+    ssl: null,
+    onError: failed.resolve,
+  });
+  const streams = await open(server);
+  await command(streams, "STARTTLS");
+  const wrong = streams[1].startTls({ context: theirs, serverHostname: "localhost" });
+  await assertRejects(
+    () => wrong,
+    TypeError,
+    "Cannot startTls(): the context is a server's, this end is the client",
+  );
+  assertInstanceOf(await failed.promise, TypeError);
+  assertStringIncludes(String(await failed.promise), "the context is a client's, this end is the server");
+  await streams[1].waitClosed().catch(() => {});
+});
+
+test("StreamWriter.startTls() checks the certificate for serverHostname, not for what was dialled", async () => {
+  await using server = await serving(upgrading([]), { ssl: null, onError: () => {} });
+  const streams = await open(server); // 127.0.0.1
+  await command(streams, "STARTTLS");
+  await streams[1].startTls({ ...UPGRADE, serverHostname: "example.test" });
+  assertEquals((streams[1].transport as SSLSocket).serverHostname, "example.test");
+  await command(streams, "MAIL");
+  await close(streams[1]);
+  const nameless = await open(server);
+  await command(nameless, "STARTTLS");
+  const { serverHostname: _, ...rest } = UPGRADE;
+  await assertRejects(() => nameless[1].startTls(rest), TypeError, "needs serverHostname");
 });
 
 test("StreamWriter.startTls() puts TLS in TLS", async () => {

@@ -93,6 +93,7 @@ const LINK = [
   "-Wl,--max-memory=1073741824", // bytes; room for 25 000 handshakes at once, or 400 000 idle servers' ends
   "-Wl,--wrap=mbedtls_ssl_handle_pending_alert", // see wasm/glue/traffic.c
   "-Wl,--wrap=mbedtls_ssl_send_alert_message",
+  "-Wl,--wrap=mbedtls_ssl_parse_alpn_ext", // see wasm/glue/handshake.c
   "-Wl,--wrap=mbedtls_pk_sign_ext", // see wasm/glue/signer.c
   "-Wl,--wrap=mbedtls_ssl_set_outbound_transform", // see wasm/glue/early.c
   "-Wl,--wrap=mbedtls_ssl_write_record", // see wasm/glue/trace.c

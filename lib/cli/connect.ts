@@ -2,7 +2,8 @@
 
 import { isIP } from "node:net";
 import { CERT_NONE, CERT_OPTIONAL } from "../policy.ts";
-import { type ContextOptions, SSLContext } from "../ssl.ts";
+import type { ContextOptions } from "../context_options.ts";
+import { SSLContext } from "../ssl.ts";
 import { TLSVersion } from "../suites.ts";
 import { type CertificateFacts, validity } from "./certificates.ts";
 import { CaptureFile } from "./capture_file.ts";

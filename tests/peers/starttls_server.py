@@ -1,4 +1,5 @@
-"""A server that starts in the clear: it greets, answers STARTTLS by OK and TLS, and sends each line back in capitals.
+"""A server that starts in the clear: it greets, answers STARTTLS by OK and TLS, WHO by the CN of the client's certificate,
+and sends every other line back in capitals.
 
 It ends when its standard input does.
 """
@@ -19,6 +20,10 @@ async def main():
             if line == b"STARTTLS\n":
                 writer.write(b"OK\n")
                 await writer.start_tls(ctx)
+            elif line == b"WHO\n":
+                cert = writer.get_extra_info("peercert") or {}
+                names = [value for part in cert.get("subject", ()) for key, value in part if key == "commonName"]
+                writer.write(f"{names}\n".encode())
             else:
                 writer.write(line.upper())
         writer.close()

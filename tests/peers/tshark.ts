@@ -37,7 +37,7 @@ const FIELDS = [
 export async function tsharkHello(bytes: Uint8Array): Promise<TsharkHello> {
   await using dir = await tempDir();
   const file = `${dir.path}/hello.pcap`;
-  await Deno.writeFile(file, capture(bytes));
+  await Deno.writeFile(file, capture({ fromClient: true, bytes }));
   const names = FIELDS.map((name) => `tls.${name}`);
   const args = ["-r", file, "-T", "fields", "-E", "separator=;", ...names.flatMap((name) => ["-e", name])];
   const { code, stdout, stderr } = await run("tshark", args);
@@ -63,6 +63,44 @@ export async function tsharkHello(bytes: Uint8Array): Promise<TsharkHello> {
     signatureSchemes: numbers("handshake.sig_hash_alg"),
     pskModes: numbers("extension.psk_ke_mode"),
   };
+}
+
+/** What one end of a connection sent at once. */
+export interface Segment {
+  readonly fromClient: boolean;
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * Shows `tshark` a connection and the file of a key log. Returns the fields `names` of each HTTP message that it can read
+ * in it; none without the right keys.
+ */
+export async function tsharkHttp(
+  segments: readonly Segment[],
+  keyLog: string,
+  names: readonly string[],
+): Promise<string[][]> {
+  await using dir = await tempDir();
+  const file = `${dir.path}/talk.pcap`;
+  await Deno.writeFile(file, capture(...segments));
+  const fields = [
+    "-Y",
+    "http",
+    "-T",
+    "fields",
+    "-E",
+    "separator=;",
+    ...names.flatMap((name) => ["-e", name]),
+  ];
+  const { code, stdout, stderr } = await run("tshark", [
+    "-r",
+    file,
+    "-o",
+    `tls.keylog_file:${keyLog}`,
+    ...fields,
+  ]);
+  if (code !== 0) throw new Error(`Cannot read a capture with tshark: ${stderr}`);
+  return stdout.split("\n").filter((line) => line !== "").map((line) => line.split(";"));
 }
 
 /** What `tshark` finds in a capture of TLS on TCP, packet by packet. */
@@ -131,17 +169,23 @@ export async function tsharkPackets(file: string): Promise<TsharkPacket[]> {
   });
 }
 
-/** A capture file of one TCP segment from a client to port 443. Wireshark checks no checksums. */
-function capture(payload: Uint8Array): Uint8Array {
+/** A capture file of TCP segments between a client and port 443. Wireshark checks no checksums. */
+function capture(...segments: Segment[]): Uint8Array {
   const RAW_IP = 101; // a link type
-  const length = 20 + 20 + payload.length;
-  const view = new DataView(new ArrayBuffer(24 + 16 + length));
-  [0xa1b2c3d4, 0x00020004, 0, 0, 0x40000, RAW_IP].forEach((word, i) => view.setUint32(i * 4, word));
-  [0, 0, length, length].forEach((word, i) => view.setUint32(24 + i * 4, word));
-  const ip = [0x4500_0000 | length, 0x0001_4000, 0x4006_0000, 0x7f000001, 0x7f000001];
-  const tcp = [50000 << 16 | 443, 1, 1, 0x5018_ffff, 0];
-  [...ip, ...tcp].forEach((word, i) => view.setUint32(40 + i * 4, word));
-  const bytes = new Uint8Array(view.buffer);
-  bytes.set(payload, 80);
-  return bytes;
+  const header = new DataView(new ArrayBuffer(24));
+  [0xa1b2c3d4, 0x00020004, 0, 0, 0x40000, RAW_IP].forEach((word, i) => header.setUint32(i * 4, word));
+  const sent = [1, 1]; // the next sequence number of the client and of the server
+  const packets = segments.map(({ fromClient, bytes }) => {
+    const from = fromClient ? 0 : 1;
+    const length = 20 + 20 + bytes.length;
+    const view = new DataView(new ArrayBuffer(16 + 40));
+    [0, 0, length, length].forEach((word, i) => view.setUint32(i * 4, word));
+    const ip = [0x4500_0000 | length, 0x0001_4000, 0x4006_0000, 0x7f000001, 0x7f000001];
+    const ports = fromClient ? 50000 << 16 | 443 : 443 << 16 | 50000;
+    const tcp = [ports, sent[from]!, sent[1 - from]!, 0x5018_ffff, 0];
+    [...ip, ...tcp].forEach((word, i) => view.setUint32(16 + i * 4, word));
+    sent[from]! += bytes.length;
+    return [new Uint8Array(view.buffer), bytes];
+  });
+  return new Uint8Array([header.buffer, ...packets.flat()].flatMap((part) => [...new Uint8Array(part)]));
 }

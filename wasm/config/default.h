@@ -1,5 +1,6 @@
 /*
- * mbedTLS configuration of the default core: TLS 1.2 and 1.3, client and server, over whatever carries bytes.
+ * mbedTLS configuration of the default core: TLS 1.2 and 1.3, and DTLS 1.2, client and server, over whatever
+ * carries bytes.
  *
  * mbedTLS reads its own mbedtls_config.h first and then this file, so only what differs from upstream is here.
  */
@@ -52,15 +53,11 @@ time_t tlsio_time(time_t *now);
 
 /* ---- TLS: what stays out ---- */
 
-/* Streams only. */
-#undef MBEDTLS_SSL_PROTO_DTLS
-#undef MBEDTLS_SSL_DTLS_ANTI_REPLAY
-#undef MBEDTLS_SSL_DTLS_HELLO_VERIFY
+/* DTLS: a client that begins anew from the same port is lib/dtls_server.ts's; connection ids have no user here. */
 #undef MBEDTLS_SSL_DTLS_CLIENT_PORT_REUSE
 #undef MBEDTLS_SSL_DTLS_CONNECTION_ID
 #undef MBEDTLS_SSL_DTLS_CONNECTION_ID_COMPAT
 #undef MBEDTLS_SSL_CONTEXT_SERIALIZATION
-#undef MBEDTLS_SSL_COOKIE_C
 
 /* Key exchanges that nothing needs: finite-field DH is slow, its parameters are the peer's to choose badly, and
  * whoever speaks it speaks RSA key exchange or ECDHE, too. RSA key exchange, static ECDH and plain PSK stay: old

@@ -13,6 +13,8 @@ enum field {
     FIELD_SERIAL,
     FIELD_NOT_BEFORE,
     FIELD_NOT_AFTER,
+    FIELD_VERSION,
+    FIELD_EXTENSIONS, /* DER: Extensions, RFC 5280 section 4.1 */
 };
 
 typedef struct {
@@ -82,6 +84,9 @@ int EXPORT(certificate_fields)(const unsigned char *chain, size_t len, unsigned 
         put_field(&w, FIELD_SERIAL, 0, "", crt.serial.p, crt.serial.len);
         put_time(&w, FIELD_NOT_BEFORE, &crt.valid_from);
         put_time(&w, FIELD_NOT_AFTER, &crt.valid_to);
+        const unsigned char version = (unsigned char) crt.version;
+        put_field(&w, FIELD_VERSION, 0, "", &version, 1);
+        if (crt.v3_ext.len != 0) put_field(&w, FIELD_EXTENSIONS, 0, "", crt.v3_ext.p, crt.v3_ext.len);
         if (mbedtls_x509_crt_has_ext_type(&crt, MBEDTLS_X509_EXT_SUBJECT_ALT_NAME)) {
             for (const mbedtls_x509_sequence *san = &crt.subject_alt_names; san != NULL; san = san->next) {
                 put_field(&w, FIELD_ALT_NAME, san->buf.tag & MBEDTLS_ASN1_TAG_VALUE_MASK, "", san->buf.p,
@@ -102,6 +107,26 @@ int EXPORT(certificate_subject)(const unsigned char *pem, size_t len, char *out,
     int ret = mbedtls_x509_crt_parse(&crt, pem, len);
     if (ret > 0) ret = MBEDTLS_ERR_X509_INVALID_FORMAT; /* some of several certificates did not parse */
     else if (ret == 0) ret = mbedtls_x509_dn_gets(out, size, &crt.subject);
+    mbedtls_x509_crt_free(&crt);
+    return ret;
+}
+
+/*
+ * Hashes a certificate, DER, with the hash of its signature, or SHA-256 where that is MD5 or SHA-1: the channel
+ * binding "tls-server-end-point" (RFC 5929 section 4.1). `out` has room for 64 bytes. Returns the length.
+ */
+int EXPORT(certificate_binding)(const unsigned char *der, size_t len, unsigned char *out)
+{
+    mbedtls_x509_crt crt;
+    mbedtls_x509_crt_init(&crt);
+    int ret = mbedtls_x509_crt_parse_der_nocopy(&crt, der, len);
+    if (ret == 0) {
+        mbedtls_md_type_t type = crt.sig_md == MBEDTLS_MD_SHA1 || crt.sig_md == MBEDTLS_MD_MD5 ? MBEDTLS_MD_SHA256
+                                                                                             : crt.sig_md;
+        const mbedtls_md_info_t *md = mbedtls_md_info_from_type(type);
+        ret = md == NULL ? MBEDTLS_ERR_X509_UNKNOWN_SIG_ALG : mbedtls_md(md, der, len, out);
+        if (ret == 0) ret = mbedtls_md_get_size(md);
+    }
     mbedtls_x509_crt_free(&crt);
     return ret;
 }

@@ -43,6 +43,7 @@ config *EXPORT(config_new)(int is_server)
     mbedtls_ssl_config_init(&c->ssl);
     mbedtls_x509_crl_init(&c->crls);
     mbedtls_ssl_cache_init(&c->cache);
+    mbedtls_ssl_cookie_init(&c->cookies);
     int endpoint = is_server ? MBEDTLS_SSL_IS_SERVER : MBEDTLS_SSL_IS_CLIENT;
     if (mbedtls_ssl_config_defaults(&c->ssl, endpoint, MBEDTLS_SSL_TRANSPORT_STREAM,
                                     MBEDTLS_SSL_PRESET_DEFAULT) != 0) {
@@ -85,6 +86,7 @@ void EXPORT(config_free)(config *c)
     ticket_keys_free(c);
     mbedtls_ssl_config_free(&c->ssl);
     mbedtls_ssl_cache_free(&c->cache);
+    mbedtls_ssl_cookie_free(&c->cookies);
     mbedtls_free(c->suites);
     mbedtls_free(c->groups);
     mbedtls_free(c->sigalgs);
@@ -285,15 +287,5 @@ int EXPORT(config_use_tickets)(config *c, int use, int count)
     mbedtls_ssl_conf_session_tickets(&c->ssl, use ? MBEDTLS_SSL_SESSION_TICKETS_ENABLED
                                                   : MBEDTLS_SSL_SESSION_TICKETS_DISABLED);
     mbedtls_ssl_conf_new_session_tickets(&c->ssl, (uint16_t) count);
-    return 0;
-}
-
-/* Keeps up to `entries` TLS 1.2 sessions by id, each for `lifetime` seconds. */
-int EXPORT(config_set_cache)(config *c, int entries, int lifetime)
-{
-    CHECK_CONFIG(c);
-    mbedtls_ssl_cache_set_max_entries(&c->cache, entries);
-    mbedtls_ssl_cache_set_timeout(&c->cache, lifetime);
-    mbedtls_ssl_conf_session_cache(&c->ssl, &c->cache, mbedtls_ssl_cache_get, mbedtls_ssl_cache_set);
     return 0;
 }

@@ -67,6 +67,8 @@ static void on_key(void *conn, mbedtls_ssl_key_export_type type, const unsigned 
 int on_hello(mbedtls_ssl_context *ssl)
 {
     if (active == NULL) return 0;
+    int ret = note_shared(active);
+    if (ret != 0) return ret;
     size_t len = 0;
     const unsigned char *name = mbedtls_ssl_get_hs_sni(ssl, &len);
     if (name == NULL || memchr(name, 0, len) != NULL) return decide_early_data(active);
@@ -112,7 +114,8 @@ connection *EXPORT(connection_new)(config *c)
         connection_free(conn);
         return NULL;
     }
-    mbedtls_ssl_set_bio(&conn->ssl, conn, on_send, on_recv, NULL);
+    if (uses_datagrams(&conn->ssl)) set_datagram_bio(conn);
+    else mbedtls_ssl_set_bio(&conn->ssl, conn, on_send, on_recv, NULL);
     mbedtls_ssl_set_verify(&conn->ssl, on_verify, conn);
     if ((c->options & OPTION_KEY_LOG) != 0) mbedtls_ssl_set_export_keys_cb(&conn->ssl, on_key, conn);
     return conn;
@@ -124,6 +127,8 @@ void EXPORT(connection_free)(connection *conn)
     forget(conn);
     mbedtls_ssl_free(&conn->ssl);
     mbedtls_free(conn->sni);
+    mbedtls_free(conn->alpn_choice);
+    mbedtls_free(conn->shared);
     mbedtls_free(conn->dns_name);
     mbedtls_free(conn->ticket_peer);
     forget_early_ticket(conn);
@@ -192,6 +197,12 @@ static void note_handshake(connection *conn)
 {
     const mbedtls_ssl_context *ssl = &conn->ssl;
     const mbedtls_ssl_handshake_params *hs = ssl->handshake;
+    /* With RSA key exchange (TLS 1.2), a server sends a certificate and signs nothing. */
+    int is_sent = conn->facts[FACT_OWN_SIGALG] != 0 ||
+                  (ssl->conf->endpoint == MBEDTLS_SSL_IS_SERVER && !hs->resume &&
+                   ssl->tls_version == MBEDTLS_SSL_VERSION_TLS1_2 &&
+                   mbedtls_ssl_ciphersuite_uses_srv_cert(hs->ciphersuite_info));
+    conn->own = is_sent ? mbedtls_ssl_own_cert((mbedtls_ssl_context *) ssl) : NULL;
     if (ssl->tls_version == MBEDTLS_SSL_VERSION_TLS1_3) {
         int psk = mbedtls_ssl_tls13_key_exchange_mode_with_psk((mbedtls_ssl_context *) ssl);
         /* A client's `resume` says only that it offered; the server chose a PSK, and the ticket comes first. */
@@ -267,6 +278,7 @@ int EXPORT(connection_handshake)(connection *conn)
         expect_fragment_length(&conn->ssl);
         drop_session_of_other_suite(conn);
         ret = handshake_step(conn);
+        if (ret != 0 && drop_datagram(&conn->ssl, ret)) ret = 0;
         if (ret == 0 && (conn->config->options & OPTION_JUDGE) != 0 && !conn->judged && has_proved(&conn->ssl, before)) {
             conn->judged = 1;
             note_handshake(conn);
@@ -355,96 +367,4 @@ int EXPORT(connection_alert)(connection *conn, int description)
     if (ret != 0) return ret;
     ret = mbedtls_ssl_send_alert_message(&conn->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL, (unsigned char) description);
     return end(conn, ret);
-}
-
-/* ---- Facts ----------------------------------------------------------------------------------------- */
-
-static int session_is_resumable(const mbedtls_ssl_session *session)
-{
-    if (session == NULL) return 0;
-    if (session->ticket_len != 0) return 1;
-    return session->tls_version == MBEDTLS_SSL_VERSION_TLS1_2 && session->id_len != 0;
-}
-
-/* Brings the facts up to date. Returns where they are: FACT_COUNT times int32. */
-const int32_t *EXPORT(connection_facts)(connection *conn)
-{
-    if (conn == NULL || conn->magic != CONNECTION_MAGIC) return NULL;
-    mbedtls_ssl_context *ssl = &conn->ssl;
-    int32_t *facts = conn->facts;
-    facts[FACT_VERSION] = (int32_t) ssl->tls_version;
-    facts[FACT_SUITE] = mbedtls_ssl_get_ciphersuite_id_from_ssl(ssl);
-    facts[FACT_VERIFY_FLAGS] = (int32_t) mbedtls_ssl_get_verify_result(ssl);
-    if (ssl->conf->authmode == MBEDTLS_SSL_VERIFY_NONE) {
-        facts[FACT_VERIFY_FLAGS] = MBEDTLS_X509_BADCERT_SKIP_VERIFY;
-    } else if (facts[FACT_RESUMED] && ssl->tls_version == MBEDTLS_SSL_VERSION_TLS1_3) {
-        facts[FACT_VERIFY_FLAGS] = (int32_t) conn->ticket_flags;
-    }
-    facts[FACT_SESSION] = session_is_resumable(ssl->session);
-    facts[FACT_PENDING] = (int32_t) mbedtls_ssl_get_bytes_avail(ssl);
-    if (ssl->state == MBEDTLS_SSL_HANDSHAKE_OVER) {
-        facts[FACT_MAX_WRITE] = mbedtls_ssl_get_max_out_record_payload(ssl);
-    }
-    return facts;
-}
-
-/* The ALPN protocol that was agreed, as a C string; NULL: none. */
-const char *EXPORT(connection_alpn)(const connection *conn)
-{
-    return conn == NULL || conn->magic != CONNECTION_MAGIC ? NULL : mbedtls_ssl_get_alpn_protocol(&conn->ssl);
-}
-
-/* The host that a client asked for, as a C string; NULL: none. */
-const char *EXPORT(connection_sni)(const connection *conn)
-{
-    return conn == NULL || conn->magic != CONNECTION_MAGIC ? NULL : conn->sni;
-}
-
-/* Copies `len` bytes if they fit. Returns `len`, so that a caller with too little room can come again. */
-static int give(unsigned char *out, size_t size, const unsigned char *bytes, size_t len)
-{
-    if (len <= size) memcpy(out, bytes, len);
-    return (int) len;
-}
-
-/* The index-th certificate that the peer sent, DER. Returns its length; 0: there is none. */
-int EXPORT(connection_peer)(const connection *conn, size_t index, unsigned char *out, size_t size)
-{
-    CHECK_CONNECTION(conn);
-    const mbedtls_ssl_session *session = conn->ssl.session == NULL ? conn->ssl.session_negotiate : conn->ssl.session;
-    const mbedtls_x509_crt *crt = session == NULL ? NULL : session->peer_cert;
-    if (crt == NULL && index == 0 && conn->facts[FACT_RESUMED]) {
-        return give(out, size, conn->ticket_peer, conn->ticket_peer_len);
-    }
-    for (size_t i = 0; crt != NULL && i < index; i++) crt = crt->next;
-    return crt == NULL ? 0 : give(out, size, crt->raw.p, crt->raw.len);
-}
-
-/* The index-th certificate of the chain that verified, leaf first, DER. Returns its length; 0: none. */
-int EXPORT(connection_chain)(const connection *conn, size_t index, unsigned char *out, size_t size)
-{
-    CHECK_CONNECTION(conn);
-    /* A renegotiation frees the certificates that `chain` points to. */
-    if (index >= conn->chain_len || conn->ssl.renego_status != MBEDTLS_SSL_INITIAL_HANDSHAKE) return 0;
-    return give(out, size, conn->chain[index]->raw.p, conn->chain[index]->raw.len);
-}
-
-/* What a later connection can resume. Returns its length, also when it does not fit; 0: there is nothing. */
-int EXPORT(connection_session)(const connection *conn, unsigned char *out, size_t size)
-{
-    CHECK_CONNECTION(conn);
-    if (!session_is_resumable(conn->ssl.session)) return 0;
-    size_t len = 0;
-    int ret = mbedtls_ssl_session_save(conn->ssl.session, out, size, &len);
-    return ret == 0 || ret == MBEDTLS_ERR_SSL_BUFFER_TOO_SMALL ? (int) len : ret;
-}
-
-/* Keying material for other protocols (RFC 5705, RFC 8446 section 7.5). */
-int EXPORT(connection_export)(connection *conn, unsigned char *out, size_t len, const char *label,
-                              size_t label_len, const unsigned char *context, size_t context_len,
-                              int use_context)
-{
-    CHECK_CONNECTION(conn);
-    return mbedtls_ssl_export_keying_material(&conn->ssl, out, len, label, label_len, context, context_len,
-                                              use_context);
 }

@@ -22,11 +22,11 @@ static connection *lender; /* the idle connection that has buffers; NULL: none *
  */
 static int is_idle(const mbedtls_ssl_context *ssl)
 {
+    size_t header = uses_datagrams(ssl) ? 0 : MBEDTLS_SSL_SEQUENCE_NUMBER_LEN; /* DTLS: the counter is in each record */
     return ssl->state == MBEDTLS_SSL_HANDSHAKE_OVER && ssl->in_buf != NULL && ssl->out_buf != NULL &&
-           ssl->in_left == 0 && ssl->out_left == 0 && ssl->send_alert == 0 &&
+           ssl->in_left == ssl->next_record_offset && ssl->out_left == 0 && ssl->send_alert == 0 &&
            mbedtls_ssl_check_pending(ssl) == 0 && mbedtls_ssl_get_in_hsfraglen((mbedtls_ssl_context *) ssl) == 0 &&
-           ssl->in_hdr == ssl->in_buf + MBEDTLS_SSL_SEQUENCE_NUMBER_LEN &&
-           ssl->out_hdr == ssl->out_buf + MBEDTLS_SSL_SEQUENCE_NUMBER_LEN;
+           ssl->in_hdr == ssl->in_buf + header && ssl->out_hdr == ssl->out_buf + header;
 }
 
 /* Takes the lender's buffers. They are wiped. */
@@ -98,6 +98,8 @@ void end_handshake(connection *conn)
 {
     mbedtls_ssl_context *ssl = &conn->ssl;
     mbedtls_ssl_handshake_params *hs = ssl->handshake;
+    /* DTLS keeps its last flight, and a guess of what a datagram can carry: data has the size that was asked for. */
+    if (uses_datagrams(ssl) && hs != NULL) hs->mtu = 0;
     if (ssl->tls_version != MBEDTLS_SSL_VERSION_TLS1_3 || ssl->state != MBEDTLS_SSL_HANDSHAKE_OVER) return;
     if (hs == NULL || ssl->transform_in != ssl->transform_application ||
         ssl->transform_out != ssl->transform_application) return;

@@ -94,8 +94,10 @@ int ticket_write(void *p_config, const mbedtls_ssl_session *session, unsigned ch
     make_aad(aad, start, c);
     ret = mbedtls_gcm_crypt_and_tag(&key->gcm, MBEDTLS_GCM_ENCRYPT, state_len, start + TICKET_NAME, IV, aad,
                                     AAD, state, state, TAG, state + state_len);
-    if (ret == 0) *ticket_len = HEADER + state_len + TAG;
-    return ret;
+    if (ret != 0) return ret;
+    *ticket_len = HEADER + state_len + TAG;
+    if (active != NULL) active->facts[FACT_ISSUED]++;
+    return 0;
 }
 
 /* Whether the client's certificate has expired since; it is in the session (TLS 1.2) or beside it. */
@@ -111,31 +113,36 @@ static int has_expired(const mbedtls_ssl_session *session, const unsigned char *
     return expired;
 }
 
+/* Refuses a ticket, and keeps why. mbedTLS goes on with a full handshake after either code. */
+static int refuse(enum ticket_outcome why)
+{
+    if (active != NULL) active->facts[FACT_TICKET] = why;
+    return why == TICKET_UNAUTHENTIC || why == TICKET_MALFORMED ? MBEDTLS_ERR_SSL_INVALID_MAC
+                                                                : MBEDTLS_ERR_SSL_SESSION_TICKET_EXPIRED;
+}
+
 /* Reads the decrypted state into the session, and what mbedTLS does not keep into the connection. */
 static int read_state(const config *c, mbedtls_ssl_session *session, const unsigned char *state, size_t len)
 {
     mbedtls_ms_time_t authenticated = (mbedtls_ms_time_t) get_be(state + 4, 8);
     size_t peer_len = (size_t) get_be(state + 12, 3);
-    if (len < PREFIX + peer_len) return MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
+    if (len < PREFIX + peer_len) return refuse(TICKET_MALFORMED);
 
     int ret = mbedtls_ssl_session_load(session, state + PREFIX + peer_len, len - PREFIX - peer_len);
-    if (ret != 0) return ret;
-    if (active == NULL || session->tls_version != active->ssl.tls_version) {
-        return MBEDTLS_ERR_SSL_SESSION_TICKET_EXPIRED; /* a ticket of another version resumes nothing */
-    }
+    if (ret == MBEDTLS_ERR_SSL_ALLOC_FAILED) return ret;
+    if (ret != 0) return refuse(TICKET_MALFORMED);
+    if (active == NULL || session->tls_version != active->ssl.tls_version) return refuse(TICKET_VERSION);
     active->ticket_suite = session->ciphersuite;
 
     mbedtls_ms_time_t created;
     ret = mbedtls_ssl_session_get_ticket_creation_time(session, &created);
     if (ret != 0) return ret;
     mbedtls_ms_time_t age = mbedtls_ms_time() - created;
-    if (age < 0 || age > (mbedtls_ms_time_t) c->ticket_lifetime * 1000) {
-        return MBEDTLS_ERR_SSL_SESSION_TICKET_EXPIRED;
-    }
+    if (age < 0 || age > (mbedtls_ms_time_t) c->ticket_lifetime * 1000) return refuse(TICKET_EXPIRED);
 
     if (mbedtls_ms_time() - authenticated > AUTHENTICATION_MAX ||
         has_expired(session, state + PREFIX, peer_len)) {
-        return MBEDTLS_ERR_SSL_SESSION_TICKET_EXPIRED;
+        return refuse(TICKET_CERTIFICATE);
     }
 
     mbedtls_free(active->ticket_peer);
@@ -149,19 +156,20 @@ static int read_state(const config *c, mbedtls_ssl_session *session, const unsig
         memcpy(active->ticket_peer, state + PREFIX, peer_len);
         active->ticket_peer_len = peer_len;
     }
+    active->facts[FACT_TICKET] = TICKET_OPENED;
     return 0;
 }
 
 int ticket_parse(void *p_config, mbedtls_ssl_session *session, unsigned char *ticket, size_t len)
 {
     config *c = p_config;
-    if (len < HEADER + PREFIX + TAG) return MBEDTLS_ERR_SSL_INVALID_MAC;
+    if (len < HEADER + PREFIX + TAG) return refuse(TICKET_MALFORMED);
 
     ticket_key *key = NULL;
     for (size_t i = 0; i < c->ticket_key_count && key == NULL; i++) {
         if (memcmp(c->ticket_keys[i].name, ticket, TICKET_NAME) == 0) key = &c->ticket_keys[i];
     }
-    if (key == NULL) return MBEDTLS_ERR_SSL_SESSION_TICKET_EXPIRED;
+    if (key == NULL) return refuse(TICKET_UNKNOWN_KEY);
 
     unsigned char *state = ticket + HEADER;
     size_t state_len = len - HEADER - TAG;
@@ -169,7 +177,7 @@ int ticket_parse(void *p_config, mbedtls_ssl_session *session, unsigned char *ti
     make_aad(aad, ticket, c);
     if (mbedtls_gcm_auth_decrypt(&key->gcm, state_len, ticket + TICKET_NAME, IV, aad, AAD, state + state_len,
                                  TAG, state, state) != 0) {
-        return MBEDTLS_ERR_SSL_INVALID_MAC;
+        return refuse(TICKET_UNAUTHENTIC);
     }
     int ret = read_state(c, session, state, state_len);
     if (ret == 0) ret = note_early_ticket(active, session, state + state_len);

@@ -22,6 +22,7 @@
 #include "mbedtls/platform_util.h"
 #include "mbedtls/ssl.h"
 #include "mbedtls/ssl_cache.h"
+#include "mbedtls/ssl_cookie.h"
 #include "mbedtls/x509_crl.h"
 #include "mbedtls/x509_crt.h"
 
@@ -34,9 +35,9 @@ typedef struct connection connection;
 
 /* ---- Imports: JavaScript's side of the boundary (the table in lib/core.ts) ------------------------- */
 
-/* Takes `len` bytes of records to send. Returns the count, or a negative code. */
+/* Takes `len` bytes of records to send: of DTLS, one datagram. Returns the count, or a negative code. */
 IMPORT(bio_send) int bio_send(connection *conn, const unsigned char *bytes, size_t len);
-/* Gives up to `len` bytes of received records. Returns the count, 0 at the end, or a negative code. */
+/* Gives up to `len` bytes of received records: of DTLS, one datagram. Returns the count, 0 at the end, or a negative code. */
 IMPORT(bio_recv) int bio_recv(connection *conn, unsigned char *bytes, size_t len);
 /* Fills `bytes` from the host's CSPRNG. Returns 0, or a negative code. */
 IMPORT(entropy) int entropy(unsigned char *bytes, size_t len);
@@ -123,6 +124,8 @@ struct config {
     credential *credentials;
     mbedtls_x509_crl crls;
     mbedtls_ssl_cache_context cache;
+    mbedtls_ssl_cookie_ctx cookies; /* DTLS server */
+    int cache_full; /* sessions that had to leave it for others */
     /* Lists that mbedTLS keeps pointers to. */
     int *suites;
     uint16_t *groups;
@@ -162,9 +165,27 @@ enum fact {
     FACT_MAX_WRITE,    /* plaintext bytes that fit one record */
     FACT_GROUP,        /* IANA number of the key exchange's group; 0: none or not known */
     FACT_EXTENDED_MS,  /* 1: the master secret is bound to the handshake (RFC 7627); TLS 1.3: always */
+    FACT_TICKET,       /* server: what became of the client's ticket, enum ticket_outcome */
+    FACT_ISSUED,       /* server: tickets that were sealed for the client */
+    FACT_CACHE,        /* server: what became of the client's session id, enum cache_outcome */
+    FACT_OWN_SIGALG,   /* the SignatureScheme of our signature; 0: we made none */
+    FACT_PEER_SIGALG,  /* that of the peer's */
     FACT_EARLY_DATA,   /* EARLY_* */
     FACT_COUNT
 };
+
+enum ticket_outcome {
+    TICKET_NONE,        /* none was offered */
+    TICKET_OPENED,      /* it is ours; FACT_RESUMED says whether it was used */
+    TICKET_MALFORMED,   /* too short, or of another mbedTLS */
+    TICKET_UNKNOWN_KEY, /* the ring has no key of that name, or has it no more */
+    TICKET_UNAUTHENTIC, /* changed, or sealed for another context: the tag covers both */
+    TICKET_VERSION,     /* of another version of TLS */
+    TICKET_EXPIRED,
+    TICKET_CERTIFICATE, /* the client's certificate is too old, or was looked at too long ago */
+};
+
+enum cache_outcome { CACHE_UNUSED, CACHE_HIT, CACHE_MISS, CACHE_EXPIRED };
 
 enum { /* early data */
     EARLY_UNKNOWN, /* the ClientHello has not come, or a client's handshake is not over */
@@ -186,6 +207,10 @@ struct connection {
     mbedtls_ssl_context ssl;
     int32_t facts[FACT_COUNT];
     char *sni; /* server: the host that the client asked for; NULL: none */
+    char *alpn_choice; /* server: the protocol to agree on; NULL: the config's list decides */
+    uint16_t *shared; /* server: the client's suites that we have, too; behind them the signature schemes */
+    size_t shared_suites, shared_schemes;
+    const mbedtls_x509_crt *own; /* the certificate that we sent; NULL: none */
     /* What the peer's certificate must be for; the check is names.c's. */
     int check_name;
     char *dns_name;
@@ -212,6 +237,9 @@ struct connection {
     int traced;        /* call trace() */
     /* The counter of received records, while the connection has no buffers: mbedTLS keeps it there. */
     unsigned char in_ctr[MBEDTLS_SSL_SEQUENCE_NUMBER_LEN];
+    /* DTLS: the timer of retransmission. */
+    double timer_start; /* milliseconds, on the clock of the core */
+    uint32_t timer_ms;  /* 0: it does not run */
 };
 
 #define CONNECTION_MAGIC 0x434f4e31u
@@ -223,6 +251,24 @@ extern connection *active;
 
 /* A server's callback for a ClientHello that has been read. */
 int on_hello(mbedtls_ssl_context *ssl);
+
+/* ---- datagram.c ------------------------------------------------------------------------------------ */
+
+/* Whether it is DTLS. */
+static inline int uses_datagrams(const mbedtls_ssl_context *ssl)
+{
+    return ssl->conf->transport == MBEDTLS_SSL_TRANSPORT_DATAGRAM;
+}
+/* Gives a new connection of DTLS its transport and its timer. */
+void set_datagram_bio(connection *conn);
+/* Whether `ret` of a step of the handshake says no more than that a datagram is to be dropped, which it is then. */
+int drop_datagram(mbedtls_ssl_context *ssl, int ret);
+/* ---- handshake.c ----------------------------------------------------------------------------------- */
+
+/* Keeps the scheme of a signature: called for each handshake message that is sent, or has been received whole. */
+void note_signature(connection *conn, int received);
+/* Keeps what a server and its client both have. Returns 0, or a negative code. */
+int note_shared(connection *conn);
 
 /* ---- policy.c -------------------------------------------------------------------------------------- */
 

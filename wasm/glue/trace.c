@@ -58,6 +58,7 @@ static int code_of(int type, const unsigned char *message, size_t len)
 int __wrap_mbedtls_ssl_write_record(mbedtls_ssl_context *ssl, int force_flush)
 {
     connection *conn = ssl->p_bio;
+    if (ssl->out_msgtype == MBEDTLS_SSL_MSG_HANDSHAKE) note_signature(conn, 0);
     if (conn->traced) {
         int type = ssl->out_msgtype;
         trace(conn, 0, type, code_of(type, ssl->out_msg, ssl->out_msglen), ssl->out_msglen,
@@ -71,9 +72,10 @@ int __wrap_mbedtls_ssl_handle_message_type(mbedtls_ssl_context *ssl)
 {
     int ret = __real_mbedtls_ssl_handle_message_type(ssl);
     connection *conn = ssl->p_bio;
-    if (!conn->traced) return ret;
     int type = ssl->in_msgtype;
     int is_handshake = type == MBEDTLS_SSL_MSG_HANDSHAKE;
+    if (is_handshake && ret == 0) note_signature(conn, 1);
+    if (!conn->traced) return ret;
     if (is_handshake && ret != 0) return ret; /* its first part, or not to be read */
     int encrypted = ssl->transform_in != NULL;
     if (type == MBEDTLS_SSL_MSG_CHANGE_CIPHER_SPEC) encrypted = is_encrypted(ssl, ssl->transform_in, type);

@@ -1,5 +1,5 @@
 /*
- * TLS 1.3 traffic keys, where mbedTLS 3.6 leaves a gap: KeyUpdate, and the keys of alerts.
+ * Traffic keys, where mbedTLS 3.6 leaves a gap: KeyUpdate and the keys of alerts of TLS 1.3, and what is exported.
  */
 #include "tlsio.h"
 

@@ -1,0 +1,144 @@
+/*
+ * What the messages of a handshake say and mbedTLS forgets: which signatures were made, what both ends could
+ * have agreed on, the Finished messages; and the ALPN protocol that JavaScript chose.
+ */
+#include "tlsio.h"
+
+#include "ssl_misc.h"
+
+/* ---- Signatures ------------------------------------------------------------------------------------ */
+
+/*
+ * The SignatureScheme in a message; 0: it has none. In TLS 1.2, the ServerKeyExchange of ECDHE with a
+ * certificate has it behind the curve and the point (RFC 8422 section 5.4).
+ */
+static int scheme_of(const mbedtls_ssl_context *ssl, const unsigned char *message, size_t len)
+{
+    size_t header = mbedtls_ssl_hs_hdr_len(ssl), at = header; /* DTLS has a longer one */
+    if (len < header + 2) return 0;
+    if (message[0] == MBEDTLS_SSL_HS_SERVER_KEY_EXCHANGE) {
+        const mbedtls_ssl_ciphersuite_t *suite = ssl->handshake->ciphersuite_info;
+        int is_signed = suite != NULL && (suite->key_exchange == MBEDTLS_KEY_EXCHANGE_ECDHE_RSA ||
+                                          suite->key_exchange == MBEDTLS_KEY_EXCHANGE_ECDHE_ECDSA);
+        if (!is_signed || len < header + 4) return 0;
+        at += 4 + (size_t) message[header + 3];
+    } else if (message[0] != MBEDTLS_SSL_HS_CERTIFICATE_VERIFY) {
+        return 0;
+    }
+    return at + 2 <= len ? message[at] << 8 | message[at + 1] : 0;
+}
+
+void note_signature(connection *conn, int received)
+{
+    const mbedtls_ssl_context *ssl = &conn->ssl;
+    if (ssl->handshake == NULL) return;
+    int scheme = received ? scheme_of(ssl, ssl->in_msg, ssl->in_hslen) : scheme_of(ssl, ssl->out_msg, ssl->out_msglen);
+    if (scheme != 0) conn->facts[received ? FACT_PEER_SIGALG : FACT_OWN_SIGALG] = scheme;
+}
+
+/* ---- What both ends could have agreed on ----------------------------------------------------------- */
+
+static int is_listed(const int *list, int suite)
+{
+    for (; list != NULL && *list != 0; list++) {
+        if (*list == suite) return 1;
+    }
+    return 0;
+}
+
+/* The list of suites in the ClientHello at hand: its bytes in *len. NULL: it is not where it should be. */
+static const unsigned char *offered_suites(const mbedtls_ssl_context *ssl, size_t *len)
+{
+    const unsigned char *p = ssl->in_msg + mbedtls_ssl_hs_hdr_len(ssl), *end = ssl->in_msg + ssl->in_hslen;
+    int skip = ssl->conf->transport == MBEDTLS_SSL_TRANSPORT_DATAGRAM ? 2 : 1; /* session id; in DTLS, a cookie */
+    if (end - p < 2 + 32 + 1) return NULL;
+    p += 2 + 32; /* version and random */
+    for (; skip > 0; skip--) {
+        if (end - p < 1 || end - p < 1 + p[0]) return NULL;
+        p += 1 + p[0];
+    }
+    if (end - p < 2) return NULL;
+    *len = (size_t) (p[0] << 8 | p[1]);
+    p += 2;
+    return (size_t) (end - p) < *len ? NULL : p;
+}
+
+/*
+ * Called while a server's ClientHello is at hand. Keeps the client's suites and signature schemes that we have,
+ * too, in its order: some fifty bytes, for shared_ciphers().
+ */
+int note_shared(connection *conn)
+{
+    const mbedtls_ssl_context *ssl = &conn->ssl;
+    size_t len = 0, suites = 0, schemes = 0;
+    const unsigned char *offered = offered_suites(ssl, &len);
+    for (const int *suite = conn->config->suites; suite != NULL && *suite != 0; suite++) suites++;
+    const uint16_t *received = ssl->handshake->received_sig_algs;
+    while (received[schemes] != MBEDTLS_TLS_SIG_NONE) schemes++;
+
+    mbedtls_free(conn->shared);
+    conn->shared_suites = conn->shared_schemes = 0;
+    conn->shared = mbedtls_calloc(suites + schemes + 1, sizeof(*conn->shared));
+    if (conn->shared == NULL) return MBEDTLS_ERR_SSL_ALLOC_FAILED;
+    for (size_t i = 0; offered != NULL && i + 1 < len && conn->shared_suites < suites; i += 2) {
+        int suite = offered[i] << 8 | offered[i + 1];
+        if (is_listed(conn->config->suites, suite)) conn->shared[conn->shared_suites++] = (uint16_t) suite;
+    }
+    for (size_t i = 0; i < schemes; i++) {
+        if (!mbedtls_ssl_sig_alg_is_offered(ssl, received[i])) continue;
+        conn->shared[conn->shared_suites + conn->shared_schemes++] = received[i];
+    }
+    return 0;
+}
+
+/* What both ends have, suites or signature schemes, in the client's order: writes `size` at most. Returns how many. */
+int EXPORT(connection_shared)(const connection *conn, int schemes, uint16_t *out, size_t size)
+{
+    CHECK_CONNECTION(conn);
+    size_t count = schemes ? conn->shared_schemes : conn->shared_suites;
+    if (count > size) count = size;
+    if (count != 0) memcpy(out, conn->shared + (schemes ? conn->shared_suites : 0), count * sizeof(*out));
+    return (int) count;
+}
+
+/* ---- Finished (RFC 5929 section 3) ----------------------------------------------------------------- */
+
+/* Writes the first Finished message of the last TLS 1.2 handshake. Returns its length; 0: there is none. */
+int EXPORT(connection_finished)(const connection *conn, unsigned char *out, size_t size)
+{
+    CHECK_CONNECTION(conn);
+    const mbedtls_ssl_context *ssl = &conn->ssl;
+    size_t len = ssl->verify_data_len;
+    if (ssl->tls_version != MBEDTLS_SSL_VERSION_TLS1_2 || len == 0 || len > size) return 0;
+    int is_client = ssl->conf->endpoint == MBEDTLS_SSL_IS_CLIENT;
+    /* The client finishes first; with a resumed session, the server. */
+    int is_own = is_client != (conn->facts[FACT_RESUMED] != 0);
+    memcpy(out, is_own ? ssl->own_verify_data : ssl->peer_verify_data, len);
+    return (int) len;
+}
+
+/* ---- ALPN ------------------------------------------------------------------------------------------ */
+
+int __real_mbedtls_ssl_parse_alpn_ext(mbedtls_ssl_context *ssl, const unsigned char *buf, const unsigned char *end);
+int __wrap_mbedtls_ssl_parse_alpn_ext(mbedtls_ssl_context *ssl, const unsigned char *buf, const unsigned char *end);
+
+/* The names were read before, by who made the choice. */
+int __wrap_mbedtls_ssl_parse_alpn_ext(mbedtls_ssl_context *ssl, const unsigned char *buf, const unsigned char *end)
+{
+    if (active == NULL || active->alpn_choice == NULL) return __real_mbedtls_ssl_parse_alpn_ext(ssl, buf, end);
+    ssl->alpn_chosen = active->alpn_choice;
+    return 0;
+}
+
+/* Server, before the handshake: agrees on `name`, a C string, whatever the config says. */
+int EXPORT(connection_choose_alpn)(connection *conn, const char *name)
+{
+    CHECK_CONNECTION(conn);
+    if (conn->ssl.state != MBEDTLS_SSL_HELLO_REQUEST) return MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
+    size_t size = strlen(name) + 1;
+    mbedtls_free(conn->alpn_choice);
+    conn->alpn_choice = mbedtls_calloc(1, size);
+    if (conn->alpn_choice == NULL) return MBEDTLS_ERR_SSL_ALLOC_FAILED;
+    memcpy(conn->alpn_choice, name, size);
+    return 0;
+}

@@ -40,6 +40,11 @@ const TABLE: Record<string, [error: unknown, args: readonly [number, string], is
     true,
   ],
   "a number of the connection below, tunnelled": [below(reset), [104, "ECONNRESET"], false],
+  "a socket below that was closed meanwhile": [
+    below(new Deno.errors.Interrupted("operation canceled")),
+    [9, "EBADF"],
+    false,
+  ],
   "an OSError of the socket below": [below(new OSError("EPIPE", "Cannot send()")), [32, "EPIPE"], false],
   "a failure below without a number": [
     below(new Deno.errors.UnexpectedEof("gone")),

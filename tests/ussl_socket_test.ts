@@ -385,7 +385,9 @@ for (const [name, version] of Object.entries({ "TLS 1.2": TLS12, "TLS 1.3": TLS1
     };
     const [first, one] = await connect();
     assertEquals(first.session_reused, false);
-    const session = await save_session(first); // right after the handshake, before any data
+    const saving = save_session(first); // right after the handshake, before any data
+    assert(await seconds(saving) < 2, "it waited longer than for the ticket");
+    const session = await saving;
     assert(session instanceof SSLSession);
     await one.write("data is not lost by that");
     assertEquals(text(await first.recv(99)), "data is not lost by that");

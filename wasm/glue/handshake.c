@@ -32,7 +32,13 @@ void note_signature(connection *conn, int received)
 {
     const mbedtls_ssl_context *ssl = &conn->ssl;
     if (ssl->handshake == NULL) return;
-    int scheme = received ? scheme_of(ssl, ssl->in_msg, ssl->in_hslen) : scheme_of(ssl, ssl->out_msg, ssl->out_msglen);
+    int scheme = received ? scheme_of(ssl, ssl->in_msg, ssl->in_hslen) : 0;
+    if (!received && !uses_datagrams(ssl)) scheme = scheme_of(ssl, ssl->out_msg, ssl->out_msglen);
+    /* In DTLS the message at hand may be a part of one; the flight has it whole. */
+    const mbedtls_ssl_flight_item *item = received ? NULL : ssl->handshake->flight;
+    for (; item != NULL && scheme == 0; item = item->next) {
+        if (item->type == MBEDTLS_SSL_MSG_HANDSHAKE) scheme = scheme_of(ssl, item->p, item->len);
+    }
     if (scheme != 0) conn->facts[received ? FACT_PEER_SIGALG : FACT_OWN_SIGALG] = scheme;
 }
 

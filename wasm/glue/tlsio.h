@@ -240,6 +240,8 @@ struct connection {
     /* DTLS: the timer of retransmission. */
     double timer_start; /* milliseconds, on the clock of the core */
     uint32_t timer_ms;  /* 0: it does not run */
+    unsigned flight;    /* the flight that was sent last, by the number of the message behind it */
+    unsigned resends;   /* how often it was asked for again */
 };
 
 #define CONNECTION_MAGIC 0x434f4e31u

@@ -188,7 +188,11 @@ export class DTLSContext implements Disposable {
       engine = await inTime(met, timeout, () => noHello(timeout), signal);
     } catch (error) {
       meeting.over = true;
-      datagrams.close();
+      try {
+        datagrams.close();
+      } catch {
+        // it was closed by others
+      }
       throw error;
     }
     const left = Math.max((ends - performance.now()) / 1000, 0.001);

@@ -298,7 +298,8 @@ export class DTLSSocket extends SSLObject implements AsyncDisposable {
     this.#opened.reject(reason);
     this.#reader?.resolve();
     const handedOver = Promise.allSettled([...this.#sends]);
-    this.#linkClosed = inTime(handedOver, LINGER).catch(() => {}).then(() => this.#link.close());
+    this.#linkClosed = inTime(handedOver, LINGER).catch(() => {}).then(() => this.#link.close())
+      .catch(() => {}); // it was closed by others
   }
 
   /**

@@ -1,0 +1,293 @@
+/** DTLS against those who see datagrams or make them up: what a handshake costs others, and whom a cookie lets in. */
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  type DatagramHost,
+  type DatagramLike,
+  DTLSContext,
+  type DTLSSocket,
+  PROTOCOL_DTLS_SERVER,
+  toDatagrams,
+} from "tlsio/dtls";
+import { SSLEOFError, SSLError } from "../lib/errors.ts";
+import { contexts, HOST, pipe, PSK } from "./dtls_sockets.ts";
+import { type Bytes, concat, encodeText } from "../lib/bytes.ts";
+import { TLSConfig } from "../lib/config.ts";
+import { DTLSEngine } from "../lib/dtls_engine.ts";
+import { greet } from "../lib/dtls_greeting.ts";
+import { CLIENT_ID, datagramConfigs, DatagramPair } from "./dtls_network.ts";
+import {
+  bytesFrom,
+  clientOptions,
+  credential,
+  ENDS,
+  FixedClock,
+  fixedCore,
+  serverOptions,
+  source,
+} from "./pair.ts";
+
+const HELLO_RANDOM = 27; // where a hello's random begins in its datagram
+
+/** A plain record with the empty handshake message of this number: the peer takes it for the end of our last flight. */
+function forgedMessage(messageSeq: number, recordSeq: number): Bytes {
+  const number = [0, 0, 0, 0, recordSeq >> 8, recordSeq & 255];
+  return Uint8Array.of(22, 0xfe, 0xfd, 0, 0, ...number, 0, 12, 11, 0, 0, 0, 0, messageSeq, 0, 0, 0, 0, 0, 0);
+}
+
+Deno.test("DTLSEngine: made-up messages of an old flight do not have the next one sent again and again", () => {
+  const clock = new FixedClock();
+  using configs = datagramConfigs(fixedCore(1, clock));
+  using client = new DTLSEngine(configs.client, { serverHostname: "localhost" });
+  client.handshake();
+  client.receive(greet(configs.server, client.takeDatagrams()[0]!, { clientId: CLIENT_ID }).reply!);
+  client.handshake();
+  const { engine } = greet(configs.server, client.takeDatagrams()[0]!, { clientId: CLIENT_ID });
+  using server = engine!;
+  server.handshake();
+  const sizeOf = (datagrams: Bytes[]) => datagrams.reduce((sum, { length }) => sum + length, 0);
+  const flight = sizeOf(server.takeDatagrams());
+  let sent = 0;
+  for (let i = 0; i < 100; i++) {
+    const many = Array.from({ length: 10 }, (_, j) => forgedMessage(1, 100 + 10 * i + j));
+    server.receive(concat(many));
+    clock.advance(0.005);
+    assertEquals(server.handshake().state, "need-records");
+    sent += sizeOf(server.takeDatagrams());
+  }
+  assertEquals(sent, 4 * flight);
+  const left = server.nextTimeout()!;
+  assert(left > 400 && left < 600, `the timer went on: ${left} ms are left`);
+  clock.advance(1);
+  server.handshake();
+  assertEquals(sizeOf(server.takeDatagrams()), flight, "as ever when the time is up");
+});
+
+Deno.test("greet: a cookie is good for the hello that asked for it, and for no other", () => {
+  using configs = datagramConfigs(fixedCore());
+  using client = new DTLSEngine(configs.client, { serverHostname: "localhost" });
+  client.handshake();
+  client.receive(greet(configs.server, client.takeDatagrams()[0]!, { clientId: CLIENT_ID }).reply!);
+  client.handshake();
+  const hello = client.takeDatagrams()[0]!;
+  const other = hello.slice();
+  other[HELLO_RANDOM]! ^= 1;
+  const { engine, reply } = greet(configs.server, other, { clientId: CLIENT_ID });
+  engine?.[Symbol.dispose]();
+  assertEquals([engine === undefined, reply !== undefined], [true, true]);
+});
+
+Deno.test("DTLS: what is for streams is refused, whatever the types say", () => {
+  const core = fixedCore();
+  for (const name of ["onUnknownPeer", "verifyConnection"]) {
+    const trust = [source("roots.pem")];
+    for (const options of [clientOptions(), serverOptions({ certReqs: 2, trust })]) {
+      assertThrows(
+        () => new TLSConfig({ ...options, datagrams: {}, [name]: () => true }, core),
+        TypeError,
+        `Cannot use ${name}: it is for streams`,
+      );
+    }
+  }
+  assertThrows(() => new TLSConfig({ ...serverOptions(), datagrams: {}, maxEarlyData: 1 }, core), TypeError);
+});
+
+for (const [kind, mtu, protocols] of [["one datagram", 1200, 1], ["many datagrams", 256, 60]] as const) {
+  Deno.test(`DTLSEngine: what both ends share is known when the hello is ${kind}`, () => {
+    const alpnProtocols = Array.from({ length: protocols }, (_, i) => `protocol number ${i}`);
+    const server = { certReqs: 2, trust: [source("roots.pem")] } as const;
+    const ciphers = ["TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"];
+    using configs = datagramConfigs(fixedCore(), { alpnProtocols }, {
+      credential: credential("client"),
+      ciphers,
+      sigalgs: ["ecdsa_secp256r1_sha256", "rsa_pss_rsae_sha256"],
+    }, server);
+    using pair = new DatagramPair({ configs, mtu });
+    pair.connect(0.1);
+    for (const end of ENDS) {
+      const scheme = "ecdsa_secp256r1_sha256";
+      assertEquals([pair[end].signatureSchemes, pair[end].group], [{ own: scheme, peer: scheme }, "x25519"]);
+    }
+    assertEquals(pair.server.opened.sharedSigalgs(), ["ecdsa_secp256r1_sha256"]);
+    assertEquals(pair.server.opened.sharedSuites().map(({ name }) => name), ciphers);
+    assertEquals(pair.send("client", bytesFrom(1, 9)), [bytesFrom(1, 9)]);
+    assertEquals(pair.client.opened.finished(), pair.server.opened.finished());
+  });
+}
+
+/** A network in memory: what `say` sends comes from any address that it names. */
+function network() {
+  const queue: [Bytes, Deno.NetAddr][] = [];
+  const ways = new Map<number, (datagram: Bytes | null) => void>();
+  let wake: () => void = () => {};
+  let closed = false;
+  const host: DatagramHost = {
+    addr: { transport: "udp", hostname: "192.0.2.1", port: 5684 },
+    async receive(p) {
+      while (queue.length === 0 && !closed) await new Promise<void>((resolve) => wake = resolve);
+      const next = queue.shift();
+      if (next === undefined) throw new Deno.errors.BadResource("closed");
+      p.set(next[0]);
+      return [p.subarray(0, next[0].length), next[1]];
+    },
+    send(p, to) {
+      ways.get((to as Deno.NetAddr).port)?.(p.slice());
+      return Promise.resolve(p.length);
+    },
+    close() {
+      closed = true;
+      wake();
+    },
+  };
+  const say = (port: number, datagram: Bytes) => {
+    queue.push([datagram.slice(), { transport: "udp", hostname: "192.0.2.7", port }]);
+    wake();
+  };
+  /** A program at a port, and what it has sent. */
+  const program = (port: number): { way: DatagramLike; sent: Bytes[] } => {
+    const received: (Bytes | null)[] = [];
+    const sent: Bytes[] = [];
+    let arrive: () => void = () => {};
+    const put = (datagram: Bytes | null) => {
+      received.push(datagram);
+      arrive();
+    };
+    ways.set(port, put);
+    const way: DatagramLike = {
+      send: (datagram) => Promise.resolve(sent.push(datagram.slice()) && say(port, datagram)),
+      async receive() {
+        while (received.length === 0) await new Promise<void>((resolve) => arrive = resolve);
+        return received.shift()!;
+      },
+      close: () => put(null),
+    };
+    return { way, sent };
+  };
+  /** Until the server has used what was said. */
+  const settle = async () => {
+    while (queue.length > 0) await new Promise((resolve) => setTimeout(resolve, 0));
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  };
+  return { host, say, program, settle };
+}
+
+Deno.test("DTLSServer: hellos with good cookies that were seen, sent again, begin nothing and end nothing", async () => {
+  using context = await contexts();
+  const net = network();
+  await using server = context.server.listen(net.host);
+  const connect = async () => {
+    const { way, sent } = net.program(7);
+    const [near, far] = await Promise.all([context.client.wrapSocket(way), server.accept()]);
+    return { near, far, sent };
+  };
+  const first = await connect();
+  first.near.abort();
+  const second = await connect(); // from the same port, with a hello of its own
+  await assertRejects(() => first.far.recv(), SSLEOFError);
+  const works = async ({ near, far }: { near: DTLSSocket; far: DTLSSocket }) => {
+    await near.send(encodeText("x"));
+    assertEquals(await far.recv(), encodeText("x"));
+  };
+  for (const datagram of [...first.sent, ...second.sent]) net.say(7, datagram);
+  await net.settle();
+  await works(second);
+  // A hello of the liar's own, with a cookie that was seen.
+  const hello = second.sent[1]!.slice();
+  hello[HELLO_RANDOM]! ^= 1;
+  net.say(7, hello);
+  for (const datagram of second.sent) net.say(8, datagram); // and from elsewhere
+  await net.settle();
+  assertEquals(server.stats, { peers: 1, waiting: 0, dropped: 0 });
+  await works(second);
+  await second.near.close();
+  await second.far.close();
+  for (const datagram of [...first.sent, ...second.sent]) net.say(7, datagram);
+  await net.settle();
+  assertEquals(server.stats, { peers: 0, waiting: 0, dropped: 0 }, "nor after the end");
+  const third = await connect();
+  await works(third);
+  await third.near.close();
+});
+
+Deno.test("DTLSServer: a client that has ended before it was accepted is not accepted, and takes no room", async () => {
+  using context = await contexts();
+  const net = network();
+  await using server = context.server.listen(net.host, { backlog: 2 });
+  for (let i = 0; i < 6; i++) { // each time as if it had lost power
+    const near = await context.client.wrapSocket(net.program(7).way);
+    near.abort();
+  }
+  assertEquals(server.stats, { peers: 1, waiting: 1, dropped: 0 });
+  const { way } = net.program(8);
+  const near = await context.client.wrapSocket(way);
+  const [, far] = [await server.accept(), await server.accept()];
+  await near.send(encodeText("x"));
+  assertEquals(await far.recv(), encodeText("x"));
+  await near.close();
+});
+
+Deno.test("DTLSServer.close() during handshakes and with clients that wait tells all, and leaves no timer", async () => {
+  using context = await contexts();
+  const net = network();
+  const errors: unknown[] = [];
+  const server = context.server.listen(net.host, { onError: (error) => errors.push(error) });
+  const near = await context.client.wrapSocket(net.program(7).way);
+  const { way, sent } = net.program(8);
+  const half: DatagramLike = { // its second flight never comes
+    ...way,
+    send: (datagram) => sent.length < 2 ? way.send(datagram) : Promise.resolve(),
+  };
+  const stuck = context.client.wrapSocket(half, { timeout: 0.5 });
+  while (server.stats.peers < 2) await net.settle();
+  await Promise.all([server.close(), assertRejects(() => stuck, SSLError)]);
+  assertEquals([await near.recv(), errors, server.stats.peers], [null, [], 0]);
+  await near.close();
+});
+
+Deno.test("DTLSSocket: a way that was closed by others, or cannot be, is an error of the socket and of nobody else", async () => {
+  using context = await contexts();
+  const conn = Deno.listenDatagram({ transport: "udp", hostname: HOST, port: 0 });
+  const peer: Deno.NetAddr = { transport: "udp", hostname: HOST, port: 9 };
+  const alone = context.client.wrapSocket(toDatagrams(conn, peer), { timeout: 20 });
+  conn.close();
+  await assertRejects(() => alone, SSLEOFError, "the way for datagrams was closed");
+
+  const close = () => {
+    throw new Error("not today");
+  };
+  const { ends: [a, b], closed } = pipe();
+  const clientId = CLIENT_ID;
+  const [near, far] = await Promise.all([
+    context.client.wrapSocket({ ...a, close }),
+    context.server.wrapSocket({ ...b, close }, { clientId }),
+  ]);
+  await near.close();
+  await far.close();
+  await assertRejects(
+    () => context.server.wrapSocket({ ...pipe().ends[0], close }, { clientId, timeout: 0.02 }),
+    SSLError,
+    "timed out",
+  );
+  assertEquals(closed, [false, false]);
+});
+
+Deno.test("DTLSContext: what is for streams is refused, whatever the types say", async () => {
+  const store = { get: () => undefined, set: () => {}, delete: () => {} };
+  const wrong: Record<string, unknown> = {
+    getConfigForClient: () => undefined,
+    getCertificate: () => undefined,
+    alpnCallback: () => undefined,
+    sessionStore: store,
+    onUnknownPeer: () => true,
+    verifyConnection: () => {},
+    renegotiation: true,
+    trace: () => {},
+    maxEarlyData: 1,
+  };
+  for (const [name, value] of Object.entries(wrong)) {
+    for (const protocol of [2, 3] as const) {
+      await assertRejects(() => DTLSContext.create(protocol, { psk: PSK, [name]: value }), TypeError, name);
+    }
+  }
+  using server = await DTLSContext.create(PROTOCOL_DTLS_SERVER, { psk: PSK, serverSide: false } as object);
+  assertEquals(server.serverSide, true);
+});

@@ -5,12 +5,14 @@ import {
   type DatagramLike,
   DTLSContext,
   type DTLSSocket,
+  PROTOCOL_DTLS_CLIENT,
   PROTOCOL_DTLS_SERVER,
   toDatagrams,
 } from "tlsio/dtls";
 import { SSLEOFError, SSLError } from "../lib/errors.ts";
 import { contexts, HOST, pipe, PSK } from "./dtls_sockets.ts";
 import { type Bytes, concat, encodeText } from "../lib/bytes.ts";
+import { Core } from "../lib/core.ts";
 import { TLSConfig } from "../lib/config.ts";
 import { DTLSEngine } from "../lib/dtls_engine.ts";
 import { greet } from "../lib/dtls_greeting.ts";
@@ -290,4 +292,110 @@ Deno.test("DTLSContext: what is for streams is refused, whatever the types say",
   }
   using server = await DTLSContext.create(PROTOCOL_DTLS_SERVER, { psk: PSK, serverSide: false } as object);
   assertEquals(server.serverSide, true);
+});
+
+Deno.test("DTLSServer: callbacks that throw, or that close what calls them, end one handshake and nothing else", async () => {
+  const net = network();
+  let act: () => void = () => {
+    throw new Error("not today");
+  };
+  const errors: string[] = [];
+  const pskCallback = () => {
+    act();
+    return PSK.key;
+  };
+  using client = await DTLSContext.create(PROTOCOL_DTLS_CLIENT, { psk: PSK });
+  using context = await DTLSContext.create(PROTOCOL_DTLS_SERVER, { pskCallback });
+  const server = context.listen(net.host, {
+    onError: (error) => errors.push(String((error as Error).cause ?? error)),
+  });
+  const core = Core.shared();
+  await assertRejects(() => client.wrapSocket(net.program(7).way, { timeout: 5 }), SSLError);
+  await net.settle();
+  assertEquals([errors.length, server.stats.peers], [1, 0]);
+  act = () => {};
+  const near = await client.wrapSocket(net.program(8).way);
+  act = () => void server.close();
+  const late = client.wrapSocket(net.program(9).way, { timeout: 0.3 });
+  await assertRejects(() => late, SSLError);
+  await server.close();
+  assertEquals([server.stats.peers, core.retired], [0, false]);
+  await near.close();
+});
+
+Deno.test("DTLSSocket: close() and abort() in each state end the handshake, those who wait, and the way", async () => {
+  using context = await contexts();
+  for (const end of ["close", "abort"] as const) {
+    for (let stop = 0; stop < 6; stop++) { // after so many datagrams of the client
+      const { ends: [a, b], closed } = pipe();
+      const controller = new AbortController();
+      let sent = 0;
+      const way: DatagramLike = {
+        ...a,
+        send: (datagram) => (sent++ === stop && controller.abort(new Error("enough")), a.send(datagram)),
+      };
+      const far = context.server.wrapSocket(b, { clientId: CLIENT_ID, timeout: 0.2 });
+      const hasFar = far.then((socket) => socket, () => undefined);
+      const near = await context.client.wrapSocket(way, { signal: controller.signal }).catch(() => undefined);
+      if (near !== undefined) {
+        const waits = near.recv();
+        await assertRejects(() => near.recv(), TypeError, "another recv is waiting");
+        const told = assertRejects(() => waits, SSLError);
+        if (end === "close") await near.close();
+        else near.abort();
+        await told;
+        await assertRejects(() => near.send(bytesFrom(1, 1)), SSLError);
+        await near.close();
+      }
+      await (await hasFar)?.close();
+      assertEquals(closed, [true, true], `${end} after ${stop}`);
+    }
+  }
+});
+
+Deno.test("DTLSEngine: the key log has the secret of the handshake, once at each end", () => {
+  const lines: Record<string, string[]> = { client: [], server: [] };
+  using configs = datagramConfigs(fixedCore(), {}, { keyLog: (line) => lines.client!.push(line) }, {
+    keyLog: (line) => lines.server!.push(line),
+  });
+  using pair = new DatagramPair({ configs });
+  pair.connect();
+  assertEquals(lines.client, lines.server);
+  const [label, random, secret] = lines.client![0]!.split(" ");
+  const hello = pair.sent.client[0]!.subarray(HELLO_RANDOM, HELLO_RANDOM + 32);
+  assertEquals([lines.client!.length, label, random, secret!.trim().length], [
+    1,
+    "CLIENT_RANDOM",
+    hello.toHex(),
+    96,
+  ]);
+});
+
+Deno.test("DTLSEngine: fragments that overlap, lie or are tiny cost a bounded memory", () => {
+  const clock = new FixedClock();
+  const core = fixedCore(1, clock);
+  using configs = datagramConfigs(core);
+  using pair = new DatagramPair({ configs, clock });
+  const before = core.allocated;
+  let most = 0;
+  let injected = 0;
+  pair.tamper = (from, datagram) => {
+    if (from === "client" || datagram[13] === 3) return datagram;
+    for (let i = 0; i < 600; i++) { // to the client: parts of messages that are to come
+      const [length, offset, part] = [16000 + i % 7, (i * 31) % 15000, 1 + i % 40];
+      const u24 = (n: number) => [n >> 16, n >> 8 & 255, n & 255];
+      const message = [11, ...u24(length), 0, 3 + i % 9, ...u24(offset), ...u24(part), ...bytesFrom(i, part)];
+      const number = [0, 0, 0, 1, i >> 8, i & 255];
+      const record = Uint8Array.of(22, 0xfe, 0xfd, 0, 0, ...number, 0, message.length, ...message);
+      pair.client.receive(record);
+      pair.client.handshake();
+      injected++;
+      most = Math.max(most, core.allocated - before);
+    }
+    return undefined; // lost: mbedTLS keeps parts of no more than four messages
+  };
+  pair.run(() => injected > 0);
+  pair.tamper = (_, datagram) => datagram;
+  assert(injected > 0 && most < 131072, `${most} bytes`);
+  assertEquals(core.retired, false);
 });

@@ -399,3 +399,70 @@ Deno.test("DTLSEngine: fragments that overlap, lie or are tiny cost a bounded me
   assert(injected > 0 && most < 131072, `${most} bytes`);
   assertEquals(core.retired, false);
 });
+
+Deno.test("DTLSSocket: datagrams of one byte that nobody reads are bounded, too, and reading makes room", async () => {
+  using context = await contexts();
+  const { ends: [a, b] } = pipe();
+  const [near, far] = await Promise.all([
+    context.client.wrapSocket(a),
+    context.server.wrapSocket(b, { clientId: CLIENT_ID }),
+  ]);
+  const readAll = async () => {
+    let count = 0;
+    for (; far.pending() > 0; count++) await far.recv();
+    return count;
+  };
+  for (let round = 0; round < 2; round++) {
+    for (let i = 0; i < 3000; i++) await near.send(bytesFrom(i, 1));
+    for (let i = 0; i < 3000; i++) await Promise.resolve(); // the pipe's reader takes its turn
+    assertEquals(await readAll(), Math.floor(262144 / 257));
+  }
+  await near.close();
+  await far.close();
+});
+
+Deno.test("DTLSEngine: a last flight is sent again also when the connection's buffers have gone to another", () => {
+  const clock = new FixedClock();
+  using configs = datagramConfigs(fixedCore(1, clock));
+  using pair = new DatagramPair({ configs, clock });
+  let lost = 0;
+  pair.tamper = (from, datagram) => {
+    if (from === "client" || pair.server === undefined || !pair.server.handshakeDone || lost++ > 0) {
+      return datagram;
+    }
+    using other = new DatagramPair({ configs, clock: new FixedClock() }); // takes the buffers
+    other.connect();
+    assertEquals(other.send("client", bytesFrom(1, 100)), [bytesFrom(1, 100)]);
+    return undefined;
+  };
+  pair.connect(10);
+  assert(lost > 1);
+  for (const end of ENDS) assertEquals(pair.send(end, bytesFrom(2, 900)), [bytesFrom(2, 900)]);
+});
+
+Deno.test("DTLSServer: clients that begin anew, fail or fall silent leave nothing in the core", async () => {
+  using context = await contexts();
+  const core = Core.shared();
+  const round = async () => {
+    const net = network();
+    const server = context.server.listen(net.host, { timeout: 0.05 });
+    for (let i = 0; i < 20; i++) (await context.client.wrapSocket(net.program(7).way)).abort();
+    for (let i = 0; i < 20; i++) {
+      const { way, sent } = net.program(100 + i);
+      const half: DatagramLike = {
+        ...way,
+        send: (datagram) => sent.length < 2 ? way.send(datagram) : Promise.resolve(),
+      };
+      await assertRejects(() => context.client.wrapSocket(half, { timeout: 0.005 }), SSLError);
+      if (i % 2 === 0) net.say(100 + i, Uint8Array.of(21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 9, 9, 0, 2, 2, 40)); // handshake_failure
+    }
+    await net.settle();
+    await server.close();
+    assertEquals(server.stats.peers, 0);
+  };
+  await round();
+  await round();
+  const start = core.allocated;
+  for (let i = 0; i < 3; i++) await round();
+  assert(core.allocated - start < 4096, `${core.allocated - start} bytes more`);
+});

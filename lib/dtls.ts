@@ -223,7 +223,7 @@ export class DTLSContext implements Disposable {
   }
 
   /**
-   * Serves many clients at one port.
+   * Serves many clients at one port. Once the context is disposed of, no more can begin: `onError` is told.
    *
    * @param host A `Deno.DatagramConn`, or what has its shape. The server takes it over.
    * @param options See {@linkcode DTLSServerOptions}.

@@ -23,7 +23,7 @@ export interface DTLSServerOptions extends Omit<DatagramSocketOptions, "signal">
   maxPeers?: number;
   /** Clients that shake hands or wait for {@linkcode DTLSServer.accept}; the hellos of others are dropped. @default {128} */
   backlog?: number;
-  /** Told why a handshake failed. */
+  /** Told why a handshake failed, or could not begin. */
   onError?: (error: unknown, remoteAddr: Deno.Addr) => void;
 }
 
@@ -105,10 +105,18 @@ export class DTLSServer implements AsyncIterable<DTLSSocket>, AsyncDisposable {
       try {
         const [datagram, from] = await this.#host.receive(buffer);
         errors = 0;
-        if (this.#failure === undefined) this.#take(datagram as Bytes, from);
+        if (this.#failure === undefined) this.#greetOrDeliver(datagram as Bytes, from);
       } catch (error) {
         if (isLastError(error, ++errors)) this.#stop(error as Error);
       }
+    }
+  }
+
+  #greetOrDeliver(datagram: Bytes, from: Deno.Addr): void {
+    try {
+      this.#take(datagram, from);
+    } catch (error) { // such as: the context was disposed of, or there is no memory
+      this.#tell(error, from);
     }
   }
 

@@ -302,3 +302,18 @@ Deno.test("DTLSServer: clients that begin anew, fail or fall silent leave nothin
   for (let i = 0; i < 3; i++) await round();
   assert(core.allocated - start < 4096, `${core.allocated - start} bytes more`);
 });
+
+Deno.test("DTLSServer: what keeps a client from beginning, such as a context that is gone, is told to onError", async () => {
+  using context = await contexts();
+  const net = network();
+  const errors: string[] = [];
+  await using server = context.server.listen(net.host, { onError: (error) => errors.push(String(error)) });
+  const near = await context.client.wrapSocket(net.program(7).way);
+  const far = await server.accept();
+  context.server[Symbol.dispose]();
+  await assertRejects(() => context.client.wrapSocket(net.program(8).way, { timeout: 0.02 }), SSLError);
+  assertEquals(errors[0], "TypeError: Cannot use TLSConfig: it is disposed");
+  await near.send(encodeText("x"));
+  assertEquals(await far.recv(), encodeText("x"), "who is there goes on");
+  await near.close();
+});

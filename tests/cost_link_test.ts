@@ -67,7 +67,8 @@ Deno.test("modelHandshake: a link that cannot be is refused, by the name of its 
 
 Deno.test("estimate: a link's waits are its client's, and as reliable as the link", () => {
   const network = { ...networkCost([], { role: "client" }), ...flights(200, 2000, 100) };
-  const parts = (link: Link | string) => estimate({ network, operations: {} }, "esp32", { link }).parts;
+  const parts = (link: Link | string) =>
+    estimate({ resumed: true, network, operations: {} }, "esp32", { link }).parts;
   const of = (link: Link | string) => parts(link).find(({ group }) => group === "network")!;
   assertEquals([of({ rtt: 40 }).likely, of({ rtt: 40 }).reliability], [40, "given"]);
   assertEquals(of("lora").reliability, "guess");

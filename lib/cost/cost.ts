@@ -35,18 +35,20 @@ export type Bulk =
   | "SHA-256"
   | "SHA-512";
 
-/** What the core's heap held for a handshake, in bytes of a 32-bit machine. */
+/** What a connection has of the core's heap, in bytes of a 32-bit machine. */
 export interface HeapCost {
-  /** The most that it held at once. */
+  /** The most at once. */
   readonly peak: number;
-  /** What the connection still holds when the handshake is over. */
-  readonly held: number;
-  /** Calls that allocated memory. */
-  readonly allocations: number;
+  /** What it still has when the handshake is over. */
+  readonly live: number;
+  /** The most in each step of the handshake, by the step's name. */
+  readonly phases?: Readonly<Record<string, number>> | undefined;
 }
 
 /** What a handshake costs one end. */
 export interface HandshakeCost {
+  /** Whether it resumed an earlier session. */
+  readonly resumed: boolean;
   /** Bytes, records, flights and round trips, counted. */
   readonly network: NetworkCost;
   /** How often each operation was done; `undefined`: the core does not count them. */

@@ -21,8 +21,10 @@ export interface EstimatePart extends Range {
   readonly group: EstimateGroup;
   /** What it is: `"P-256 multiply"`, `"AES-GCM"`, `"records"`. */
   readonly name: string;
-  /** How many: operations, bytes, or 1. */
+  /** How many of {@linkcode unit}. */
   readonly count: number;
+  /** What is counted. */
+  readonly unit: "times" | "bytes";
   /** How far its figure can be trusted. */
   readonly reliability: Reliability;
   /** Where its figure comes from. */
@@ -49,7 +51,7 @@ export interface EstimateOptions {
   link?: Link | string | undefined;
 }
 
-/** A figure of a table is for so many bytes. */
+/** A table's figure for bytes is for so many. */
 const KB = 1024;
 
 /**
@@ -67,7 +69,7 @@ const KB = 1024;
  *
  * const network = networkCost([], { role: "server" });
  * const operations = { "P-256 multiply": 2, "RSA-2048 private warm": 1 } as const;
- * const { groups, missing } = estimate({ network, operations }, "esp32");
+ * const { groups, missing } = estimate({ resumed: false, network, operations }, "esp32");
  * assertEquals([groups.cpu.likely, missing], [500, []]);
  * ```
  */
@@ -82,21 +84,28 @@ export function estimate(
     throw new TypeError("Cannot estimate: the operations were not counted; the core of another profile does");
   }
   const missing: string[] = [];
-  const part = (group: EstimateGroup, name: string, figure: Figure | undefined, count = 0, per = 1) => {
+  const part = (
+    group: EstimateGroup,
+    name: string,
+    figure: Figure | undefined,
+    count = 0,
+    unit: EstimatePart["unit"] = "times",
+  ) => {
     if (count === 0) return [];
     if (figure === undefined) missing.push(name);
     if (figure === undefined) return [];
     const { reliability, source } = figure;
-    return [{ group, name, count, ...times(figure, count / per), reliability, source }];
+    const ms = times(figure, unit === "bytes" ? count / KB : count);
+    return [{ group, name, count, unit, ...ms, reliability, source }];
   };
   const parts: EstimatePart[] = [
     ...Object.entries(operations).flatMap(([name, count]) =>
       part("cpu", name, table.operations[name as Operation], count)
     ),
     ...Object.entries(bulk).flatMap(([name, bytes]) =>
-      part("cpu", name, table.bulk[name as Bulk], bytes, KB)
+      part("cpu", name, table.bulk[name as Bulk], bytes, "bytes")
     ),
-    ...part("transfer", "records", table.transfer, network.up.bytes + network.down.bytes, KB),
+    ...part("transfer", "records", table.transfer, network.up.bytes + network.down.bytes, "bytes"),
     ...(link === undefined ? [] : part("network", "round trips and bytes", linkFigure(cost, link), 1)),
     ...Object.entries(table.fixed).flatMap(([name, figure]) => part("fixed", name, figure, 1)),
   ];

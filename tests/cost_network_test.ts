@@ -1,7 +1,7 @@
 /** What a handshake costs the network: counted from the trace, against the bytes on the wire. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { encodeText } from "../lib/bytes.ts";
-import { type NetworkCost, networkCost } from "../lib/cost/network_cost.ts";
+import { type NetworkCost, networkCost, NetworkCounter } from "../lib/cost/network_cost.ts";
 import { CERT_REQUIRED, type TLSConfigOptions } from "../lib/policy.ts";
 import type { TraceEvent } from "../lib/trace.ts";
 import {
@@ -222,3 +222,20 @@ Deno.test("networkCost: names what is missing where the trace has no ClientHello
   const none = networkCost([], { role: "server" });
   assertEquals([none.complete, none.up.bytes, none.flights, none.elapsed], [false, 0, [], 0]);
 });
+
+for (const [version, sslVersion] of VERSIONS) {
+  Deno.test(`NetworkCounter: counts at any time what the list up to then does (${version})`, () => {
+    const { pair, events } = traced({ both: { sslVersion } });
+    using _ = pair;
+    for (let i = 0; i < 20; i++) pair.send("server", new Uint8Array(100));
+    pair.close();
+    for (const end of ENDS) {
+      const counter = new NetworkCounter();
+      events[end].forEach((event, i) => {
+        counter.add(event);
+        if (i > 2) assertEquals(counter.cost(), networkCost(events[end].slice(0, i + 1)));
+      });
+      assertEquals(counter.cost().rest.down.dataBytes, 2000);
+    }
+  });
+}

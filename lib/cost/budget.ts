@@ -46,6 +46,7 @@ export interface BudgetExcess {
 
 /** A handshake cost more than its budget. */
 export class HandshakeBudgetError extends Error {
+  /** `"HandshakeBudgetError"`. */
   override readonly name = "HandshakeBudgetError";
   /** The limits that it did not keep. */
   readonly excesses: readonly BudgetExcess[];

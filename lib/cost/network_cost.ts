@@ -67,10 +67,10 @@ export interface NetworkCost {
   readonly rest: Readonly<Record<Way, Traffic>>;
 }
 
-/** Options of {@linkcode networkCost}. */
+/** Options of {@linkcode networkCost} and {@linkcode NetworkCounter}. */
 export interface NetworkCostOptions {
   /** Whose trace it is. @default the end that sent the ClientHello is the client */
-  role?: "client" | "server";
+  role?: "client" | "server" | undefined;
 }
 
 /**
@@ -91,132 +91,176 @@ export interface NetworkCostOptions {
  * assertEquals([up.bytes, up.records, roundTrips, complete], [136, 1, 0, false]);
  * ```
  */
-export function networkCost(
-  events: readonly TraceEvent[],
-  { role = roleOf(events) }: NetworkCostOptions = {},
-): NetworkCost {
-  const records = recordsOf(events, role);
-  const last = lastOfHandshake(records);
-  const complete = last !== -1;
-  const isOfHandshake = (record: SeenRecord, i: number) =>
-    (!complete || i <= last) && record.content !== "application_data";
-  const handshake = records.filter(isOfHandshake);
-  const rest = records.filter((record, i) => !isOfHandshake(record, i));
-  const flights = flightsOf(handshake);
-  return {
-    role,
-    complete,
-    up: trafficOf(handshake, "up"),
-    down: trafficOf(handshake, "down"),
-    flights,
-    roundTrips: flights.filter(({ way }) => way === "down").length,
-    elapsed: handshake.length === 0 ? 0 : handshake.at(-1)!.end - handshake[0]!.start,
-    rest: { up: trafficOf(rest, "up"), down: trafficOf(rest, "down") },
-  };
+export function networkCost(events: readonly TraceEvent[], options: NetworkCostOptions = {}): NetworkCost {
+  const counter = new NetworkCounter(options);
+  for (const event of events) counter.add(event);
+  return counter.cost();
 }
 
-/** A record with the messages that end in it. */
-interface SeenRecord {
-  readonly way: Way;
-  readonly bytes: number;
-  /** What is in it, also where it is encrypted. */
-  content: TraceContent;
-  messages: TraceEvent[];
-  start: number; // milliseconds
-  end: number;
-}
+/** Counts likewise while the connection lives: it keeps the handshake's records, and of all that follows the sums. */
+export class NetworkCounter {
+  #role: "client" | "server" | undefined;
+  /** Those of the handshake, and of early data. */
+  readonly #records: SeenRecord[] = [];
+  /** Sent messages whose record has not been. */
+  #made: TraceEvent[] = [];
+  #finished = 0;
+  /** What follows the handshake. */
+  readonly #after = { sent: new Sums(), received: new Sums() };
 
-const CERTIFICATES: readonly (string | undefined)[] = [
-  "certificate",
-  "certificate_status",
-  "compressed_certificate",
-];
-
-function roleOf(events: readonly TraceEvent[]): "client" | "server" {
-  const hello = events.find(({ layer, name }) => layer === "message" && name === "client_hello");
-  if (hello === undefined) {
-    throw new TypeError(
-      "Cannot count the cost of a handshake: the trace has no ClientHello, and no role is given",
-    );
+  /** Makes a counter for one connection. */
+  constructor({ role }: NetworkCostOptions = {}) {
+    this.#role = role;
   }
-  return hello.direction === "sent" ? "client" : "server";
-}
 
-/** The records, with their messages: those that are sent come before their record, those that are received after it. */
-function recordsOf(events: readonly TraceEvent[], role: "client" | "server"): SeenRecord[] {
-  const records: SeenRecord[] = [];
-  const sent: SeenRecord[] = [];
-  const received: SeenRecord[] = [];
-  let made: TraceEvent[] = []; // not in a record yet
-  for (const event of events) {
-    const { direction, layer, contentType, length, time } = event;
-    if (layer === "message") {
-      const record = received.at(-1);
-      if (direction === "sent") made.push(event);
+  /** Counts an event: all are to be told, in order, as a `trace` is. */
+  add(event: TraceEvent): void {
+    const { direction, layer, name, length, time } = event;
+    if (this.#finished >= 2) {
+      if (layer === "record") this.#after[direction].addRecord(length);
+      else this.#after[direction].addMessage(event);
+    } else if (layer === "record") {
+      const messages = direction === "sent" ? this.#made.splice(0) : [];
+      const start = messages[0]?.time ?? time;
+      this.#records.push({
+        direction,
+        bytes: length,
+        content: event.contentType,
+        messages,
+        start,
+        end: time,
+      });
+      this.#countFinished(messages);
+    } else {
+      if (name === "client_hello") this.#role ??= direction === "sent" ? "client" : "server";
+      const record = this.#records.findLast((each) => each.direction === direction);
+      if (direction === "sent") this.#made.push(event);
       else if (record !== undefined) {
         record.messages.push(event);
         record.end = time;
+        this.#countFinished([event]);
       }
-      continue;
     }
-    const way = (direction === "sent") === (role === "client") ? "up" : "down";
-    const messages = direction === "sent" ? made : [];
-    const start = messages[0]?.time ?? time;
-    const record = { way, bytes: length, content: contentType, messages, start, end: time } as const;
-    if (direction === "sent") made = [];
-    (direction === "sent" ? sent : received).push(record);
-    records.push(record);
   }
-  // What TLS 1.3 encrypts looks like data: its message says what it is, and a long one has it in its first or last record.
-  for (const inOrder of [sent, received.toReversed()]) {
+
+  #countFinished(messages: readonly TraceEvent[]): void {
+    this.#finished += messages.filter(({ name }) => name === "finished").length;
+  }
+
+  /**
+   * What it has come to so far.
+   *
+   * @throws {TypeError} If there was no ClientHello and no `role` was given.
+   */
+  cost(): NetworkCost {
+    const role = this.#role;
+    if (role === undefined) {
+      throw new TypeError(
+        "Cannot count the cost of a handshake: the trace has no ClientHello, and no role is given",
+      );
+    }
+    const [up, down] = role === "client" ? DIRECTIONS : DIRECTIONS.toReversed();
+    const all = withContent(this.#records);
+    const handshake = all.filter(({ content }) => content !== "application_data");
+    const early = all.filter(({ content }) => content === "application_data");
+    const of = (direction: Direction) => new Sums().and(handshake, direction);
+    const restOf = (direction: Direction) => this.#after[direction].and(early, direction);
+    const flights = flightsOf(handshake, up!);
+    return {
+      role,
+      complete: this.#finished >= 2,
+      up: of(up!),
+      down: of(down!),
+      flights,
+      roundTrips: flights.filter(({ way }) => way === "down").length,
+      elapsed: handshake.length === 0 ? 0 : handshake.at(-1)!.end - handshake[0]!.start,
+      rest: { up: restOf(up!), down: restOf(down!) },
+    };
+  }
+}
+
+type Direction = TraceEvent["direction"];
+
+const DIRECTIONS = ["sent", "received"] as const;
+
+/** A record with its messages: those that are sent come before it, those that are received after it. */
+interface SeenRecord {
+  readonly direction: Direction;
+  readonly bytes: number;
+  /** What is in it, also where it is encrypted. */
+  readonly content: TraceContent;
+  readonly messages: TraceEvent[];
+  readonly start: number; // milliseconds
+  end: number;
+}
+
+/** Traffic while it is summed up. */
+class Sums implements Traffic {
+  bytes = 0;
+  records = 0;
+  certificateBytes = 0;
+  ticketBytes = 0;
+  dataBytes = 0;
+
+  addRecord(length: number): void {
+    this.bytes += length;
+    this.records++;
+  }
+
+  addMessage({ name, contentType, length }: TraceEvent): void {
+    const kind = contentType === "application_data" ? "dataBytes" : KINDS.get(name);
+    if (kind !== undefined) this[kind] += length;
+  }
+
+  /** The sum with those of `records` that went in a direction. */
+  and(records: readonly SeenRecord[], direction: Direction): Traffic {
+    const sums = Object.assign(new Sums(), this);
+    for (const record of records.filter((each) => each.direction === direction)) {
+      sums.addRecord(record.bytes);
+      for (const message of record.messages) sums.addMessage(message);
+    }
+    return { ...sums };
+  }
+}
+
+const KINDS: ReadonlyMap<string | undefined, "certificateBytes" | "ticketBytes"> = new Map([
+  ["certificate", "certificateBytes"],
+  ["certificate_status", "certificateBytes"],
+  ["compressed_certificate", "certificateBytes"],
+  ["new_session_ticket", "ticketBytes"],
+]);
+
+/**
+ * The records with what is in them. What TLS 1.3 encrypts looks like data: its message says what it is, and a long one is told of
+ * at its first record where it is sent, at its last where it is received.
+ */
+function withContent(records: readonly SeenRecord[]): SeenRecord[] {
+  const contents = new Map<SeenRecord, TraceContent>();
+  for (const direction of DIRECTIONS) {
+    const hidden = records.filter((record) =>
+      record.direction === direction && record.content === "application_data"
+    );
     let content: TraceContent = "application_data";
-    for (const record of inOrder) {
-      if (record.content !== "application_data") continue;
+    for (const record of direction === "sent" ? hidden : hidden.toReversed()) {
       content = record.messages[0]?.contentType ?? content;
-      record.content = content;
+      contents.set(record, content);
     }
   }
-  return records;
+  return records.map((record) => ({ ...record, content: contents.get(record) ?? record.content }));
 }
 
-/** The place of the record with the second Finished; -1: there is none. */
-function lastOfHandshake(records: readonly SeenRecord[]): number {
-  let finished = 0;
-  return records.findIndex(({ messages }) =>
-    (finished += messages.filter(({ name }) => name === "finished").length) >= 2
-  );
-}
-
-function flightsOf(records: readonly SeenRecord[]): Flight[] {
+function flightsOf(records: readonly SeenRecord[], up: Direction): Flight[] {
   const runs: SeenRecord[][] = [];
   for (const record of records) {
-    if (runs.at(-1)?.[0]?.way === record.way) runs.at(-1)!.push(record);
+    if (runs.at(-1)?.[0]?.direction === record.direction) runs.at(-1)!.push(record);
     else runs.push([record]);
   }
   return runs.map((run) => ({
-    way: run[0]!.way,
-    bytes: sum(run, ({ bytes }) => bytes),
+    way: run[0]!.direction === up ? "up" : "down",
+    bytes: run.reduce((sum, { bytes }) => sum + bytes, 0),
     records: run.length,
     messages: run.flatMap(({ messages }) =>
       messages.map(({ name, contentType, length }) => ({ name: name ?? contentType, bytes: length }))
     ),
   }));
-}
-
-function trafficOf(all: readonly SeenRecord[], way: Way): Traffic {
-  const records = all.filter((record) => record.way === way);
-  const messages = records.flatMap(({ messages }) => messages);
-  const bytesOf = (isMeant: (message: TraceEvent) => boolean) =>
-    sum(messages.filter(isMeant), ({ length }) => length);
-  return {
-    bytes: sum(records, ({ bytes }) => bytes),
-    records: records.length,
-    certificateBytes: bytesOf(({ name }) => CERTIFICATES.includes(name)),
-    ticketBytes: bytesOf(({ name }) => name === "new_session_ticket"),
-    dataBytes: bytesOf(({ contentType }) => contentType === "application_data"),
-  };
-}
-
-function sum<T>(items: readonly T[], of: (item: T) => number): number {
-  return items.reduce((total, item) => total + of(item), 0);
 }

@@ -112,6 +112,7 @@ Deno.test("assertHandshakeCost: what cannot be checked is no success", () => {
     [cost, { maxBytesDown: undefined, device: "esp32" }, "the budget has no limit"],
     [cost, { maxBytes: 100 }, "Cannot check maxBytes: unknown limit; known are maxBytesUp"],
     [cost, { maxBytesDown: "9999" }, "Cannot check maxBytesDown: expected a number of 0 or more, got string"],
+    [cost, { maxRoundTrips: -1 }, "Cannot check maxRoundTrips: expected a number of 0 or more, got -1"],
     [cost, { maxBytesDown: NaN }, "expected a number of 0 or more, got NaN"],
     [{ resumed: false, network }, { maxPeakHeap: 1e9 }, "Cannot check maxPeakHeap: the heap was not counted"],
     [{ resumed: false, network }, { maxDeviceMs: 1e9 }, "the operations were not counted"],

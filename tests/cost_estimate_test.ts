@@ -114,6 +114,9 @@ Deno.test("estimate: its reliability is the worst of what makes a tenth of it", 
   );
   const little = cost({ "RSA-4096 private warm": 10 }, { bulk: { "AES-GCM": 100 } });
   assertEquals(estimate(little, device).reliability, "measured", "a ceiling, but of next to nothing");
+  const tenth = (count: number) =>
+    estimate(cost({ "RSA-4096 private warm": count, "P-384 multiply": 1 }), device).reliability;
+  assertEquals([tenth(3), tenth(4)], ["derived", "measured"], "300 of 2850 ms, and of 3700");
   assertEquals(worst([]), "given");
 });
 

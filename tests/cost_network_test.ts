@@ -217,6 +217,23 @@ Deno.test("networkCost: a message in several records, several messages in one, e
   assertEquals([cost.rest.up.bytes, cost.rest.up.records, cost.rest.down.bytes], [27, 1, 0]);
 });
 
+Deno.test("networkCost: elapsed, from the first message that is made to the last that is read; certificates' status", () => {
+  const event = (time: number, direction: TraceEvent["direction"], name?: string): TraceEvent => ({
+    ...{ time, direction, length: 50, encrypted: false, state: "handshake", contentType: "handshake" },
+    ...(name === undefined ? { layer: "record" } : { layer: "message", name }),
+  });
+  const events = [
+    ...[event(100, "sent", "client_hello"), event(105, "sent")],
+    ...[event(130, "received"), event(131, "received", "server_hello")],
+    ...[event(140, "received"), event(141, "received", "certificate_status")],
+    ...[event(150, "sent", "finished"), event(151, "sent")],
+    ...[event(180, "received"), event(187, "received", "finished"), event(500, "received")],
+  ];
+  const cost = networkCost(events);
+  assertEquals([cost.complete, cost.elapsed, cost.down.certificateBytes], [true, 87, 50]);
+  assertEquals(networkCost(events.slice(0, 4)).elapsed, 31);
+});
+
 Deno.test("networkCost: names what is missing where the trace has no ClientHello; role helps", () => {
   assertThrows(() => networkCost([]), TypeError, "the trace has no ClientHello, and no role is given");
   const none = networkCost([], { role: "server" });

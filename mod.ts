@@ -2,6 +2,19 @@
  * tlsio: TLS for Deno on a WebAssembly build of mbedTLS, with MicroPython's `wrapSocket`, Pycom's session resume, and
  * asyncio's `startServer` and `openConnection`.
  *
+ * | you want | begin with |
+ * |---|---|
+ * | TLS on a connection that you have, on either side | {@linkcode wrapSocket}; {@linkcode SSLContext} for many; {@linkcode SSLSocket} is what you get |
+ * | a server, or a connection with buffered reading | {@linkcode startServer}, {@linkcode openConnection} |
+ * | certificates | {@linkcode createCertificate}, {@linkcode Certificate}, {@linkcode getServerCertificate} |
+ * | to say whom to let in | {@linkcode ContextOptions}, {@linkcode PeerPolicyOptions} |
+ * | to resume sessions | {@linkcode saveSession}, {@linkcode MemorySessionStore}, {@linkcode TicketKeyRing} |
+ * | to know what was negotiated | {@linkcode SSLObject}, {@linkcode TraceEvent} |
+ * | to understand a failure | {@linkcode SSLError} |
+ *
+ * HTTPS is `tlsio/http`; records without I/O, `tlsio/engine`; DTLS, `tlsio/dtls`; MicroPython's own names, `tlsio/ussl` and
+ * `tlsio/socket`.
+ *
  * @example A client
  * ```ts no-assert ignore
  * import { wrapSocket } from "tlsio";

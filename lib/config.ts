@@ -302,9 +302,11 @@ const OUT_OF_MEMORY = { kind: "internal", code: CODE.ALLOC_FAILED } as const;
 const BUILT = new FinalizationRegistry<Built>(freeBuilt);
 
 function freeBuilt({ core, handle, trust }: Built): void {
-  if (core.retired) return;
-  core.call.config_free(handle);
-  core.call.trust_free(trust);
+  core.whenIdle(() => {
+    if (core.retired) return;
+    core.call.config_free(handle);
+    core.call.trust_free(trust);
+  });
 }
 
 /**

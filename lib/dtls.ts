@@ -20,7 +20,7 @@ import {
 } from "./dtls_socket.ts";
 import { CODE, SSLEOFError, SSLError } from "./errors.ts";
 import { parseAddress } from "./ip_address.ts";
-import { type ContextOptions, readOptions } from "./context_options.ts";
+import { assertContextOptions, type ContextOptions, readOptions } from "./context_options.ts";
 import type { DatagramPolicy } from "./policy.ts";
 import type { SSLSession } from "./session.ts";
 import { checkPeer } from "./socket_options.ts";
@@ -148,6 +148,7 @@ export class DTLSContext implements Disposable {
       ...(retransmitMax !== undefined && { retransmitMax }),
       ...(cookieLifetime !== undefined && { cookieLifetime }),
     };
+    assertContextOptions(given);
     const serverSide = protocol === PROTOCOL_DTLS_SERVER;
     const { policy, asks } = await readOptions({ ...given, serverSide });
     const [asked] = Object.entries(asks).find(([, value]) => value !== undefined) ?? [];

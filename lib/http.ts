@@ -295,7 +295,7 @@ function assertCount(name: string, value: unknown, least: number): void {
 }
 
 function withAlpn(options: NonNullable<HttpServeOptions["ssl"]>): typeof options {
-  if (options instanceof SSLContext) return options;
+  if (options instanceof SSLContext || !options) return options; // the server says that it is none
   return { ...options, alpnProtocols: options.alpnProtocols ?? ["http/1.1", "http/1.0"] };
 }
 

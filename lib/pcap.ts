@@ -13,7 +13,7 @@ import { type Endpoint, FLAG, packet, SEGMENT_MAX } from "./tcp_segment.ts";
 
 /** Options of a {@linkcode PcapWriter}. */
 export interface PcapWriterOptions {
-  /** Bytes that it keeps, packets with their headers; what comes later is left out. @default {67108864} */
+  /** Bytes that it keeps, packets with their headers; what comes later is left out, and secrets with it. @default {67108864} */
   limit?: number;
   /** Milliseconds since the Unix epoch. @default {the clock of performance.now()} */
   now?: () => number;
@@ -86,7 +86,9 @@ export class PcapWriter {
    * Takes lines of an NSS key log, as the option of that name gives them. They go into the file: **who has it can read the
    * traffic**.
    */
-  readonly keyLog = (line: string): void => void this.#secrets.push(`${line}\n`);
+  readonly keyLog = (line: string): void => {
+    if (!this.#truncated) this.#secrets.push(`${line}\n`);
+  };
 
   /**
    * Puts the capture between a connection and who uses it.

@@ -29,7 +29,7 @@ export type PskCallback = (identity: Uint8Array<ArrayBuffer>) => Uint8Array<Arra
 
 /**
  * Signs a hash with a key that tlsio never sees: one of a secure element, a key store, another process. It runs inside the
- * core: it cannot wait. What it throws ends the handshake. Suites with RSA key exchange fail: they need a key that decrypts.
+ * core: it cannot wait. What it throws ends the handshake. Suites with RSA key exchange or static ECDH fail: they need the key itself.
  *
  * @param hash The hash, made by the hash function of the scheme.
  * @param scheme The IANA name: `"ecdsa_secp256r1_sha256"`, `"rsa_pss_rsae_sha256"` (its salt as long as the hash),
@@ -223,6 +223,9 @@ export function checkOptions(options: TLSConfigOptions, serverSide: boolean, cer
     throw new RangeError(`Cannot use minRsaBits: expected 1024 to 8192, got ${minRsaBits}`);
   }
   if (options.psk !== undefined) {
+    if (typeof options.psk !== "object" || options.psk === null) {
+      throw new TypeError(`Cannot use psk: expected { identity, key }, got ${typeName(options.psk)}`);
+    }
     const { key, identity } = options.psk;
     assertBytes("psk.key", key);
     if (typeof identity !== "string") assertBytes("psk.identity", identity);

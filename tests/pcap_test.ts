@@ -139,6 +139,9 @@ Deno.test("PcapWriter: keeps no more than its limit, without gaps, and says so",
   conn.close();
   assertEquals(pcap.truncated, true);
   assertEquals((await packetsOf(pcap)).length, 4);
+  const { length } = pcap.toBytes();
+  pcap.keyLog("CLIENT_RANDOM 00 00"); // of packets that are not there
+  assertEquals(pcap.toBytes().length, length);
   assertThrows(() => new PcapWriter({ limit: NaN }), RangeError, "Cannot use limit");
 });
 

@@ -54,7 +54,7 @@ export class HandshakeBudgetError extends Error {
   /** For {@linkcode assertHandshakeCost}. */
   constructor(excesses: readonly BudgetExcess[]) {
     const lines = excesses.map(({ limit, allowed, actual, takers }) =>
-      `${limit} ${allowed}, but took ${Math.round(actual)}${
+      `${limit} ${allowed}, but took ${Number(actual.toFixed(1))}${
         takers.length > 0 ? `: ${takers.join(", ")}` : ""
       }`
     );

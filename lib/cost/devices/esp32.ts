@@ -66,12 +66,17 @@ export const ESP32: Device = {
   },
   transfer: around(14, [-50, 50], "reported", "1550 KB in 21 s by MicroPython: micropython#5543"),
   fixed: {
-    "key and certificate, random generator": between(
+    "setup of key and certificate": between(
       10,
       30,
       "guess",
-      "what ssl.wrap_socket sets up each time",
+      "ssl.wrap_socket parses both and seeds its generator each time",
     ),
-    "accept, sockets, Python": between(50, 100, "guess", "what the rest leaves of reported handshakes"),
+    "connection and Python": between(
+      50,
+      100,
+      "guess",
+      "accept, sockets, interpreter: what the rest leaves of reported handshakes",
+    ),
   },
 };

@@ -220,6 +220,16 @@ static void note_handshake(connection *conn)
     }
 }
 
+void __real_mbedtls_ssl_handshake_wrapup(mbedtls_ssl_context *ssl);
+void __wrap_mbedtls_ssl_handshake_wrapup(mbedtls_ssl_context *ssl);
+
+/* A renegotiation ends in the middle of a read: what was noted of the handshake before is no longer so. */
+void __wrap_mbedtls_ssl_handshake_wrapup(mbedtls_ssl_context *ssl)
+{
+    note_handshake(ssl->p_bio);
+    __real_mbedtls_ssl_handshake_wrapup(ssl);
+}
+
 /*
  * A ClientHello for both versions asks for a fragment length, but mbedTLS remembers that it did for TLS 1.2
  * alone, and refuses the answer of a TLS 1.3 server as one that it did not ask for.

@@ -11,6 +11,9 @@ import { SSLError } from "./errors.ts";
 import type { TryOutcome } from "./nonblocking.ts";
 import { SSLObject } from "./object.ts";
 
+/** For `SSLBio`, which has read all of `bio`: what it does not need is in there again, behind `writeEof()`, too. */
+let giveBack: (bio: MemoryBIO, bytes: Uint8Array) => void;
+
 /**
  * A buffer of bytes between TLS and whatever carries its records: CPython's `ssl.MemoryBIO`.
  *
@@ -74,9 +77,8 @@ export class MemoryBIO {
     return bytes.length;
   }
 
-  /** For `SSLBio`, which has read all of `bio`: what it does not need is in there again, behind `writeEof()`, too. */
-  static giveBack(bio: MemoryBIO, bytes: Uint8Array): void {
-    bio.#add(bytes);
+  static {
+    giveBack = (bio, bytes) => bio.#add(bytes);
   }
 
   /** Says that nothing more will be written. */
@@ -209,7 +211,7 @@ export class SSLBio extends SSLObject implements Disposable {
 
   #handBack(): void {
     const rest = this.#engine.takeUnread();
-    if (rest.length > 0) MemoryBIO.giveBack(this.#incoming, rest);
+    if (rest.length > 0) giveBack(this.#incoming, rest);
   }
 
   #send(): void {

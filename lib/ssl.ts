@@ -141,7 +141,7 @@ export class SSLContext implements Disposable {
     const resumption = checked.savedSession === undefined
       ? this.#resumption(conn, checked.serverHostname)
       : undefined;
-    const stored = await resumption?.take(!doHandshake);
+    const stored = resumption && await resumption.take(!doHandshake); // without a store, the context may go right away
     const socket = new SSLSocket(conn, this.#config, {
       ...checked,
       ...(choose && { choose }),

@@ -132,7 +132,7 @@ for (
 
   Deno.test(`${file} exports these types, and nothing of its own`, async () => {
     const text = await Deno.readTextFile(new URL(`../${file}`, import.meta.url));
-    const code = text.replaceAll(/\/\*[^]*?\*\//g, "").trim();
+    const code = text.replaceAll(/\/\*[^]*?\*\/|^\/\/.*$/gm, "").trim();
     const exports = [...code.matchAll(/export (type )?\{([^}]*)\} from "\.\/lib\/[a-z_]+\.ts";\s*/g)];
     assertEquals(
       code.length,

@@ -21,6 +21,7 @@ import {
   SSLError,
   verifyError,
 } from "./errors.ts";
+import { assertProtocol } from "./policy.ts";
 import { type ConnectionState, missingPin, stateOf } from "./peer_policy.ts";
 import type { SSLSession } from "./session.ts";
 import { DTLS_VERSION, groupName, sigalgName, suiteOf, TLSVersion, versionName } from "./suites.ts";
@@ -99,6 +100,7 @@ export abstract class BaseEngine {
   /** Server, before the handshake: agrees on this ALPN protocol, which the client must have named. */
   chooseAlpn(protocol: string): void {
     this.assertUsable("choose an ALPN protocol");
+    assertProtocol("protocol", protocol);
     this.#connection.chooseAlpn(protocol);
   }
 

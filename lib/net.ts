@@ -179,7 +179,7 @@ function streamsOf(
     extraInfo: tlsInfo,
     upgrade: async (transport, given) => {
       const serverSide = upgraded !== undefined;
-      if (given.context !== undefined && given.context.serverSide !== serverSide) {
+      if (given.context instanceof SSLContext && given.context.serverSide !== serverSide) {
         const [theirs, ours] = serverSide ? ["client", "server"] : ["server", "client"];
         throw new TypeError(`Cannot startTls(): the context is a ${theirs}'s, this end is the ${ours}`);
       }

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { type Bytes, concat, encodeText } from "./bytes.ts";
+import { type Bytes, concat, encodeText, typeName } from "./bytes.ts";
 import { type Duplex, type DuplexLike, toDuplex } from "./duplex.ts";
 import { parseAddress } from "./ip_address.ts";
 import { type Endpoint, FLAG, packet, SEGMENT_MAX } from "./tcp_segment.ts";
@@ -72,7 +72,12 @@ export class PcapWriter {
   /** Makes an empty capture. */
   constructor(options: PcapWriterOptions = {}) {
     const { limit = LIMIT, now = () => performance.timeOrigin + performance.now() } = options;
-    if (!(limit >= 0)) throw new RangeError(`Cannot use limit: expected a number of bytes, got ${limit}`);
+    if (typeof limit !== "number" || !(limit >= 0)) {
+      throw new RangeError(`Cannot use limit: expected a number of bytes, got ${String(limit)}`);
+    }
+    if (typeof now !== "function") {
+      throw new TypeError(`Cannot use now: expected a function, got ${typeName(now)}`);
+    }
     this.#limit = limit;
     this.#now = now;
   }

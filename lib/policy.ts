@@ -205,14 +205,7 @@ export function checkOptions(options: TLSConfigOptions, serverSide: boolean, cer
   for (const option of ["ciphers", "groups", "sigalgs", "alpnProtocols"] as const) {
     assertNames(option, options[option], option === "alpnProtocols" ? 0 : 1);
   }
-  for (const name of options.alpnProtocols ?? []) {
-    const { length } = encodeText(name);
-    if (length < 1 || length > 255 || name.includes("\0")) {
-      throw new RangeError(
-        `Cannot use alpnProtocols: a name has 1 to 255 bytes and no NUL, got ${length} bytes`,
-      );
-    }
-  }
+  for (const name of options.alpnProtocols ?? []) assertProtocol("alpnProtocols", name);
   if (!FRAGMENT_CODES.has(options.maxFragmentLength)) {
     throw new RangeError(
       `Cannot use maxFragmentLength: expected 512, 1024, 2048 or 4096, got ${options.maxFragmentLength}`,
@@ -351,4 +344,11 @@ export function versionRange(
     throw new TypeError("Cannot use maxFragmentLength: a client needs sslVersion TLS 1.2 for it");
   }
   return { minimum, maximum };
+}
+
+/** Throws a `RangeError` unless `name` can be that of a protocol. */
+export function assertProtocol(option: string, name: string): void {
+  const { length } = encodeText(name);
+  if (length >= 1 && length <= 255 && !name.includes("\0")) return;
+  throw new RangeError(`Cannot use ${option}: a name has 1 to 255 bytes and no NUL, got ${length} bytes`);
 }

@@ -23,7 +23,7 @@ import { Core } from "./core.ts";
 import type { DuplexLike } from "./duplex.ts";
 import { checkEarlyData } from "./early_data.ts";
 import { TLSEngine } from "./engine.ts";
-import { type MemoryBIO, SSLBio } from "./memory_bio.ts";
+import { assertBios, type MemoryBIO, SSLBio } from "./memory_bio.ts";
 import { Certificate } from "./own_certificate.ts";
 import type { SSLSession } from "./session.ts";
 import { Resumption } from "./session_store.ts";
@@ -141,7 +141,7 @@ export class SSLContext implements Disposable {
     const resumption = checked.savedSession === undefined
       ? this.#resumption(conn, checked.serverHostname)
       : undefined;
-    const stored = await resumption?.take(!doHandshake);
+    const stored = resumption && await resumption.take(!doHandshake); // without a store, the context may go right away
     const socket = new SSLSocket(conn, this.#config, {
       ...checked,
       ...(choose && { choose }),
@@ -167,7 +167,8 @@ export class SSLContext implements Disposable {
   }
 
   /**
-   * Puts TLS between two buffers: CPython's `wrap_bio`, for a transport of your own.
+   * Puts TLS between two buffers: CPython's `wrap_bio`, for a transport of your own. It cannot wait, so that `sessionStore` is not
+   * asked: give `savedSession` and `onSession`.
    *
    * @param incoming Where you put the peer's records.
    * @param outgoing Where you find those for the peer.
@@ -180,12 +181,17 @@ export class SSLContext implements Disposable {
     outgoing: MemoryBIO,
     options: Pick<SocketOptions, "serverHostname" | "savedSession" | "onSession" | "suppressRaggedEofs"> = {},
   ): SSLBio {
+    assertBios(incoming, outgoing);
     const asked = this.#asked ??
       (["verifyConnection", "onUnknownPeer"] as const).find((name) =>
         this.#config.options[name] !== undefined
       );
     if (asked !== undefined) throw new TypeError(`Cannot wrapBio(): ${asked} needs a socket`);
-    const { serverHostname, savedSession, onSession, suppressRaggedEofs = false } = this.#check(options);
+    const { serverHostname, savedSession, onSession, suppressRaggedEofs = false, ...others } = this.#check(
+      options,
+    );
+    const [other] = Object.entries(others).find(([, value]) => value !== undefined) ?? [];
+    if (other !== undefined) throw new TypeError(`Cannot wrapBio(): ${other} needs a socket`);
     const engine = new TLSEngine(this.#config, { serverHostname, savedSession, suppressRaggedEofs });
     engine.onSession = onSession;
     return new SSLBio(engine, incoming, outgoing);

@@ -477,6 +477,18 @@ with connect(context) as sock:
   }
 });
 
+Deno.test("getServerCertificate: refuses an option that there is not, which would check nothing, and names others", async () => {
+  const address = { hostname: "127.0.0.1", port: 1 };
+  const wrong: [object, string][] = [
+    [{ cacerts: ROOTS }, "Cannot use cacerts: there is no such option"],
+    [{ timeout: 0 }, "Cannot use timeout: expected a number of seconds above 0, got 0"],
+    [{ caCerts: [] }, "Cannot use caCerts: the list is empty"],
+  ];
+  for (const [options, message] of wrong) {
+    await assertRejects(() => getServerCertificate(address, options), Error, message);
+  }
+});
+
 // ---- MemoryBIO ----
 
 Deno.test("wrapBio: our client over MemoryBIO talks to CPython's server, with every call", async () => {

@@ -142,7 +142,10 @@ Deno.test("PcapWriter: keeps no more than its limit, without gaps, and says so",
   const { length } = pcap.toBytes();
   pcap.keyLog("CLIENT_RANDOM 00 00"); // of packets that are not there
   assertEquals(pcap.toBytes().length, length);
-  assertThrows(() => new PcapWriter({ limit: NaN }), RangeError, "Cannot use limit");
+  for (const limit of [NaN, -1, "5" as unknown as number]) {
+    assertThrows(() => new PcapWriter({ limit }), RangeError, "Cannot use limit");
+  }
+  assertThrows(() => new PcapWriter({ now: 5 as unknown as () => number }), TypeError, "Cannot use now");
 });
 
 // ---- The command line -----------------------------------------------------------------------------------

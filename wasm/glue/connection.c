@@ -208,6 +208,10 @@ static void note_handshake(connection *conn)
         /* A client's `resume` says only that it offered; the server chose a PSK, and the ticket comes first. */
         int ticket = ssl->conf->endpoint == MBEDTLS_SSL_IS_SERVER || hs->selected_identity == 0;
         conn->facts[FACT_RESUMED] = hs->resume && psk && ticket;
+        int outcome = conn->facts[FACT_TICKET];
+        if (psk && !hs->resume && (outcome == TICKET_MALFORMED || outcome == TICKET_UNKNOWN_KEY)) {
+            conn->facts[FACT_TICKET] = TICKET_NONE; /* it was the identity of a pre-shared key */
+        }
         conn->facts[FACT_EXTENDED_MS] = 1;
         conn->facts[FACT_GROUP] = mbedtls_ssl_tls13_key_exchange_mode_with_ephemeral((mbedtls_ssl_context *) ssl)
                                       ? hs->offered_group_id
@@ -218,6 +222,16 @@ static void note_handshake(connection *conn)
         conn->facts[FACT_GROUP] =
             hs->resume ? 0 : mbedtls_ssl_get_tls_id_from_ecp_group_id(hs->ecdh_ctx.grp_id);
     }
+}
+
+void __real_mbedtls_ssl_handshake_wrapup(mbedtls_ssl_context *ssl);
+void __wrap_mbedtls_ssl_handshake_wrapup(mbedtls_ssl_context *ssl);
+
+/* A renegotiation ends in the middle of a read: what was noted of the handshake before is no longer so. */
+void __wrap_mbedtls_ssl_handshake_wrapup(mbedtls_ssl_context *ssl)
+{
+    note_handshake(ssl->p_bio);
+    __real_mbedtls_ssl_handshake_wrapup(ssl);
 }
 
 /*

@@ -116,6 +116,8 @@ int EXPORT(connection_finished)(const connection *conn, unsigned char *out, size
     const mbedtls_ssl_context *ssl = &conn->ssl;
     size_t len = ssl->verify_data_len;
     if (ssl->tls_version != MBEDTLS_SSL_VERSION_TLS1_2 || len == 0 || len > size) return 0;
+    /* In the middle of a renegotiation, one of the two is of the handshake before. */
+    if (ssl->renego_status == MBEDTLS_SSL_RENEGOTIATION_IN_PROGRESS) return MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
     int is_client = ssl->conf->endpoint == MBEDTLS_SSL_IS_CLIENT;
     /* The client finishes first; with a resumed session, the server. */
     int is_own = is_client != (conn->facts[FACT_RESUMED] != 0);

@@ -73,10 +73,10 @@ const MEMBERS: Record<string, string> = {
     tryHandshake tryRead tryWrite unwrap verifyFlags verifyMessage version writable write`,
   DTLSContext: ".check .create listen serverSide wrapSocket",
   DTLSEngine: `accept alpnProtocol assertUsable chooseAlpn cipher closeNotify config connectionState distrust
-    earlyDataAccepted earlyState error exportKeyingMaterial extendedMasterSecret fail     forgetSession group handshake handshakeDone hasDatagrams maxDatagram maxWrite nextTimeout offered
-    opened peerCertificates pending read receive refuse run serverName session sessionReused
-    setState signatureSchemes state takeDatagrams useConfig verifiedChain
-    verifyFlags verifyMessage version wire write`,
+    earlyDataAccepted earlyState error exportKeyingMaterial extendedMasterSecret fail forgetSession group
+    handshake handshakeDone hasDatagrams maxDatagram maxWrite nextTimeout offered opened peerCertificates
+    pending read receive refuse run serverName session sessionReused setState signatureSchemes state
+    takeDatagrams useConfig verifiedChain verifyFlags verifyMessage version wire write`,
   DTLSServer: ".check accept addr close stats",
   DTLSSocket:
     `.deliver .lose abort cipher clientSigalg close earlyDataAccepted exportKeyingMaterial getCertificate
@@ -88,9 +88,10 @@ const MEMBERS: Record<string, string> = {
   TLSEngine:
     `accept alpnProtocol assertUsable canAnswerEarly chooseAlpn cipher closeNotify config connectionState
     distrust dropEarlyData earlyDataAccepted earlyState error exportKeyingMaterial extendedMasterSecret
-    fail forgetSession group handshake handshakeDone hasRecords maxWrite offered     opened peerCertificates pending read readEarlyData receive receiveEof refuse run serverName session
-    sessionReused setState signatureSchemes state takeRecords takeUnread
-    updateKey useConfig verifiedChain verifyFlags verifyMessage version wantsRecords wire write`,
+    fail forgetSession group handshake handshakeDone hasRecords maxWrite offered opened peerCertificates
+    pending read readEarlyData receive receiveEof refuse run serverName session sessionReused setState
+    signatureSchemes state takeRecords takeUnread updateKey useConfig verifiedChain verifyFlags
+    verifyMessage version wantsRecords wire write`,
   TicketKeyRing: ".from .share .shared generation keys load rotate size toBytes watch",
   PcapWriter: "tap toBytes truncated",
   Core:

@@ -1,6 +1,5 @@
 /**
- * BaseEngine: what every TLS peer without I/O has, whatever carries its records: a handshake, a failure that is final, and
- * what is known of the connection.
+ * BaseEngine: what every TLS peer without I/O has: a handshake, a failure that is final, and what is known of the peer.
  *
  * @module
  */
@@ -9,6 +8,7 @@ import { type Bytes, EMPTY, encodeText } from "./bytes.ts";
 import type { TLSConfig } from "./config.ts";
 import { IO_SIZE } from "./core.ts";
 import { Connection, type Facts, PAUSED } from "./connection.ts";
+import type { ConnectionHeap } from "./device_heap.ts";
 import { EARLY } from "./early_data.ts";
 import { type Cipher, type EngineState, type HandshakeOutcome, moved } from "./engine_state.ts";
 import {
@@ -148,8 +148,7 @@ export abstract class BaseEngine {
   }
 
   #learn(): void {
-    this.#facts = this.#connection.facts();
-    this.#serverName = this.#connection.sni();
+    [this.#facts, this.#serverName] = [this.#connection.facts(), this.#connection.sni()];
   }
 
   /** Goes on with a handshake that waits with `"verify"`; `handshake()` then does. */
@@ -185,6 +184,11 @@ export abstract class BaseEngine {
   }
 
   // ---- What is known of the connection ----------------------------------------------------------------
+
+  /** @internal What it has of a device's heap. */
+  get heap(): ConnectionHeap | undefined {
+    return this.#connection.heap();
+  }
 
   /** Certificates, trust and policy. */
   get config(): TLSConfig {
@@ -436,8 +440,7 @@ export abstract class BaseEngine {
   }
 
   #describe(verifyFlags: number): string {
-    const { core } = this.#connection;
-    return core.retired ? "" : core.verifyText(verifyFlags);
+    return this.#connection.core.retired ? "" : this.#connection.core.verifyText(verifyFlags);
   }
 
   #handshakeAction(): string {

@@ -7,6 +7,7 @@ import { type Bytes, encodeText } from "./bytes.ts";
 import type { TLSConfig } from "./config.ts";
 import { type Core, IO_SIZE } from "./core.ts";
 import { DatagramWire } from "./datagram_wire.ts";
+import { type ConnectionHeap, DeviceHeap } from "./device_heap.ts";
 import { CODE, errorFromCode } from "./errors.ts";
 import { type SessionFacts, SSLSession } from "./session.ts";
 import { sigalgName, type Suite, suiteOf } from "./suites.ts";
@@ -147,6 +148,11 @@ export class Connection {
       [state],
       (at) => this.core.call.connection_offer_session(this.#handle, at!, state.length),
     );
+  }
+
+  /** What it has of a device's heap. */
+  heap(): ConnectionHeap | undefined {
+    return this.#handle === 0 ? undefined : DeviceHeap.of(this.core, this.#handle);
   }
 
   /** Goes on with the handshake. 0: it is over; {@linkcode PAUSED}: the peer has proved who it is. */

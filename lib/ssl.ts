@@ -101,8 +101,8 @@ export class SSLContext implements Disposable {
    * @throws {SSLError} `kind: "config"`: a certificate or key that does not parse, or does not match.
    */
   static async create(options: ContextOptions = {}): Promise<SSLContext> {
-    const { policy, asks } = await readOptions(options);
-    return new SSLContext(new TLSConfig(policy), asks);
+    const { policy, core, asks } = await readOptions(options);
+    return new SSLContext(new TLSConfig(policy, core), asks);
   }
 
   /** Whether its connections are a server's. */

@@ -74,7 +74,7 @@ const MEMBERS: Record<string, string> = {
   DTLSContext: ".check .create listen serverSide wrapSocket",
   DTLSEngine: `accept alpnProtocol assertUsable chooseAlpn cipher closeNotify config connectionState distrust
     earlyDataAccepted earlyState error exportKeyingMaterial extendedMasterSecret fail finished
-    forgetSession group handshake handshakeDone hasDatagrams maxDatagram maxWrite nextTimeout offered
+    forgetSession group handshake handshakeDone hasDatagrams heap maxDatagram maxWrite nextTimeout offered
     ownCertificate peerCertificates pending read receive refuse run serverName session sessionReused
     setState sharedSigalgs sharedSuites signatureSchemes state takeDatagrams useConfig verifiedChain
     verifyFlags verifyMessage version wire write`,
@@ -89,7 +89,7 @@ const MEMBERS: Record<string, string> = {
   TLSEngine:
     `accept alpnProtocol assertUsable canAnswerEarly chooseAlpn cipher closeNotify config connectionState
     distrust dropEarlyData earlyDataAccepted earlyState error exportKeyingMaterial extendedMasterSecret
-    fail finished forgetSession group handshake handshakeDone hasRecords maxWrite offered ownCertificate
+    fail finished forgetSession group handshake handshakeDone hasRecords heap maxWrite offered ownCertificate
     peerCertificates pending read readEarlyData receive receiveEof refuse run serverName session
     sessionReused setState sharedSigalgs sharedSuites signatureSchemes state takeRecords takeUnread
     updateKey useConfig verifiedChain verifyFlags verifyMessage version wantsRecords wire write`,

@@ -17,6 +17,8 @@ export interface Core {
   config: string;
   /** The folders whose `.c` files it takes, of {@linkcode FOLDERS}. */
   folders: string[];
+  /** What it leaves out of them. */
+  without: string[];
   /** Sources beside those. */
   sources: string[];
   /** Which of {@linkcode KERNELS} it has. */
@@ -34,6 +36,7 @@ const SHIPPED: Core = {
   shipped: true,
   config: "wasm/config/default.h",
   folders: ["mbedtls/library/", "wasm/glue/"],
+  without: [],
   sources: ["wasm/config/no_stdio.c"],
   kernels: Object.keys(KERNELS),
   simd: RELAXED_SIMD,
@@ -48,10 +51,23 @@ const TEST: Core = {
   names: true,
 };
 
+/** An ESP32's: no kernels of ours, and a heap that counts. */
+const DEVICE: Core = {
+  ...SHIPPED,
+  config: "wasm/config/esp32.h",
+  folders: [...SHIPPED.folders, "wasm/device/"],
+  without: ["alpn", "early", "idle", "memory", "psk", "tls13", "traffic"].map((name) =>
+    `wasm/glue/${name}.c`
+  ),
+  kernels: [],
+  simd: [],
+};
+
 /** Every core, by the name of its .wasm file. */
 export const CORES: Readonly<Record<string, Core>> = {
   "core": SHIPPED,
   "core.simd": { ...SHIPPED, simd: PLAIN_SIMD }, // for engines without relaxed SIMD; lib/core_module.js chooses
+  "core.esp32": DEVICE, // lib/esp32_module.js loads it
   "test": TEST,
   "test.simd": { ...TEST, simd: PLAIN_SIMD },
   "stock": { ...TEST, kernels: [] },
@@ -63,6 +79,7 @@ const STRICT = ["-Wall", "-Wextra", "-Werror"];
 const FOLDERS: Readonly<Record<string, string[]>> = {
   "mbedtls/library/": [], // no -msimd128: the vectoriser halves the speed of mbedTLS's ChaCha20
   "wasm/glue/": STRICT,
+  "wasm/device/": [...STRICT, "-Iwasm/glue"],
   "wasm/harness/": [...STRICT, "-Iwasm/glue"],
 };
 
@@ -91,9 +108,9 @@ const LINK = [
   "-Wl,-z,stack-size=262144", // bytes; an RSA signature takes 40 000, and untouched pages cost nothing
   "-Wl,--initial-memory=1048576", // bytes; grows on demand
   "-Wl,--max-memory=1073741824", // bytes; room for 25 000 handshakes at once, or 400 000 idle servers' ends
-  "-Wl,--wrap=mbedtls_ssl_handle_pending_alert", // see wasm/glue/traffic.c
+  "-Wl,--wrap=mbedtls_ssl_handle_pending_alert", // see wasm/glue/alerts.c
   "-Wl,--wrap=mbedtls_ssl_send_alert_message",
-  "-Wl,--wrap=mbedtls_ssl_parse_alpn_ext", // see wasm/glue/handshake.c
+  "-Wl,--wrap=mbedtls_ssl_parse_alpn_ext", // see wasm/glue/alpn.c
   "-Wl,--wrap=mbedtls_pk_sign_ext", // see wasm/glue/signer.c
   "-Wl,--wrap=mbedtls_ssl_set_outbound_transform", // see wasm/glue/early.c
   "-Wl,--wrap=mbedtls_ssl_write_record", // see wasm/glue/trace.c
@@ -223,7 +240,7 @@ async function plan(core: Core, { compiler, files, tools, version }: Workshop): 
 
 /** The flags of a source; undefined for a file that the core does not take. */
 function flagsOf(core: Core, path: string, version: string): string[] | undefined {
-  if (!path.endsWith(".c")) return undefined;
+  if (!path.endsWith(".c") || core.without.includes(path)) return undefined;
   const kernel = kernelOf(core, path);
   const folder = core.folders.find((folder) => path.startsWith(folder));
   const own = kernel ?? (folder === undefined ? undefined : FOLDERS[folder]);

@@ -86,7 +86,12 @@ async function sourcesOf(
     await Deno.mkdir(`${folder}/${name}`, { recursive: true });
   }
   for (const [name, bytes] of release) await Deno.writeFile(`${folder}/${name}`, bytes);
-  const own = [NATIVE[0]!, "wasm/glue/platform.c", ...ours.filter((name) => /harness\/.*\.c$/.test(name))];
+  const own = [
+    NATIVE[0]!,
+    "wasm/glue/memory.c",
+    "wasm/glue/platform.c",
+    ...ours.filter((name) => /harness\/.*\.c$/.test(name)),
+  ];
   return [
     ...own.map((name) => new URL(name, ROOT).pathname),
     ...[...release.keys()].filter((name) => name.endsWith(".c")).map((name) => `${folder}/${name}`),

@@ -8,7 +8,6 @@ import { type Bytes, EMPTY, encodeText } from "./bytes.ts";
 import type { TLSConfig } from "./config.ts";
 import { IO_SIZE } from "./core.ts";
 import { Connection, type Facts, PAUSED } from "./connection.ts";
-import type { ConnectionHeap } from "./device_heap.ts";
 import { EARLY } from "./early_data.ts";
 import { type Cipher, type EngineState, type HandshakeOutcome, moved } from "./engine_state.ts";
 import {
@@ -185,9 +184,9 @@ export abstract class BaseEngine {
 
   // ---- What is known of the connection ----------------------------------------------------------------
 
-  /** @internal What it has of a device's heap. */
-  get heap(): ConnectionHeap | undefined {
-    return this.#connection.heap();
+  /** @internal What it has of a device's heap, and what was counted for it. */
+  get device(): ReturnType<Connection["device"]> {
+    return this.#connection.device();
   }
 
   /** Certificates, trust and policy. */

@@ -84,13 +84,14 @@ export const CORE_EXPORTS = {
   issue_certificate: 13,
 } as const;
 
-/** What a device's core exports besides; lib/device_heap.ts calls them. */
+/** What a device's core exports besides: lib/device_heap.ts and lib/device_counts.ts call them. */
 export const DEVICE_EXPORTS = {
   heap_limit: 2,
   heap_used: 0,
   heap_peak: 0,
   heap_refused: 0,
   connection_heap: 1,
+  core_counts: 1,
 } as const;
 
 /** Every function that the module imports, with its number of parameters. */

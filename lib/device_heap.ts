@@ -94,21 +94,21 @@ export class DeviceHeap {
     return this.#call.heap_refused();
   }
 
-  /** @internal What the connection `handle` of a core has; `undefined`: the core is no device's. */
-  static of(core: Core, handle: number): ConnectionHeap | undefined {
-    const at = core.device?.connection_heap(handle) ?? 0;
-    if (at === 0) return undefined;
-    const [live, peak, ...states] = core.int32s(at, 2 + STATES);
-    const named = [...PHASES].map(([state, name]): [string, number] => [name, states[state]!]);
-    return { live: live!, peak: peak!, phases: Object.fromEntries(named.filter(([, bytes]) => bytes > 0)) };
-  }
-
   /** For `console.log()`. */
   [Symbol.for("Deno.customInspect")](): string {
     return this.#core.retired
       ? "DeviceHeap { retired }"
       : `DeviceHeap { ${this.used} of ${this.budget} bytes }`;
   }
+}
+
+/** What the connection `handle` of a core has; `undefined`: the core is no device's. */
+export function connectionHeap(core: Core, handle: number): ConnectionHeap | undefined {
+  const at = core.device?.connection_heap(handle) ?? 0;
+  if (at === 0) return undefined;
+  const [live, peak, ...states] = core.int32s(at, 2 + STATES);
+  const named = [...PHASES].map(([state, name]): [string, number] => [name, states[state]!]);
+  return { live: live!, peak: peak!, phases: Object.fromEntries(named.filter(([, bytes]) => bytes > 0)) };
 }
 
 function check(name: string, value: number, least: number, most: number): void {

@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import { type Bytes, concat } from "../lib/bytes.ts";
 import { TLSConfig } from "../lib/config.ts";
-import { Core } from "../lib/core.ts";
+import type { Core } from "../lib/core.ts";
 import { DeviceHeap, type HeapLimits } from "../lib/device_heap.ts";
 import { TLSEngine } from "../lib/engine.ts";
 import { CODE, SSLError } from "../lib/errors.ts";
@@ -156,11 +156,11 @@ Deno.test("heap: a connection's bytes are counted, in all and by phase", async (
   using client = new TLSConfig(clientOptions(), fixedCore(2));
   const idle = heap.used;
   using pair = connect(client, server);
-  const { live, peak, phases } = pair.server.heap!;
+  const { live, peak, phases } = pair.server.device!.heap;
   assertEquals(live, heap.used - idle);
   assertEquals(peak, Math.max(...Object.values(phases)));
   assertEquals(phases.setup! >= 16717 + 4429, true);
-  assertEquals(pair.client.heap, undefined, "the other core is no device's");
+  assertEquals(pair.client.device, undefined, "the other core is no device's");
 });
 
 Deno.test("heap: limits out of range are refused", async () => {

@@ -2,7 +2,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { type Bytes, concat } from "../lib/bytes.ts";
 import { readOptions } from "../lib/context_options.ts";
-import { Core } from "../lib/core.ts";
+import type { Core } from "../lib/core.ts";
 import { newEsp32Core } from "../lib/esp32.ts";
 import { TLSConfig } from "../lib/config.ts";
 import type { Source } from "../lib/credentials.ts";

@@ -72,9 +72,10 @@ const MEMBERS: Record<string, string> = {
     serverHostname serverSigalg session sessionReused setBlocking setTimeout sharedCiphers sharedSigalgs
     tryHandshake tryRead tryWrite unwrap verifyFlags verifyMessage version writable write`,
   DTLSContext: ".check .create listen serverSide wrapSocket",
-  DTLSEngine: `accept alpnProtocol assertUsable chooseAlpn cipher closeNotify config connectionState distrust
+  DTLSEngine:
+    `accept alpnProtocol assertUsable chooseAlpn cipher closeNotify config connectionState device distrust
     earlyDataAccepted earlyState error exportKeyingMaterial extendedMasterSecret fail finished
-    forgetSession group handshake handshakeDone hasDatagrams heap maxDatagram maxWrite nextTimeout offered
+    forgetSession group handshake handshakeDone hasDatagrams maxDatagram maxWrite nextTimeout offered
     ownCertificate peerCertificates pending read receive refuse run serverName session sessionReused
     setState sharedSigalgs sharedSuites signatureSchemes state takeDatagrams useConfig verifiedChain
     verifyFlags verifyMessage version wire write`,
@@ -88,8 +89,8 @@ const MEMBERS: Record<string, string> = {
   TLSConfig: "acquire assertHost checkCookie release speaks stats suites tally withCertificate writeCookie",
   TLSEngine:
     `accept alpnProtocol assertUsable canAnswerEarly chooseAlpn cipher closeNotify config connectionState
-    distrust dropEarlyData earlyDataAccepted earlyState error exportKeyingMaterial extendedMasterSecret
-    fail finished forgetSession group handshake handshakeDone hasRecords heap maxWrite offered ownCertificate
+    device distrust dropEarlyData earlyDataAccepted earlyState error exportKeyingMaterial extendedMasterSecret
+    fail finished forgetSession group handshake handshakeDone hasRecords maxWrite offered ownCertificate
     peerCertificates pending read readEarlyData receive receiveEof refuse run serverName session
     sessionReused setState sharedSigalgs sharedSuites signatureSchemes state takeRecords takeUnread
     updateKey useConfig verifiedChain verifyFlags verifyMessage version wantsRecords wire write`,

@@ -21,6 +21,8 @@ export interface Core {
   without: string[];
   /** Sources beside those. */
   sources: string[];
+  /** Functions whose calls from another file the linker sends to `__wrap_` and their name. */
+  wraps: string[];
   /** Which of {@linkcode KERNELS} it has. */
   kernels: string[];
   /** Flags for the SIMD of its kernels. */
@@ -37,6 +39,7 @@ const SHIPPED: Core = {
   config: "wasm/config/default.h",
   folders: ["mbedtls/library/", "wasm/glue/"],
   without: [],
+  wraps: [],
   sources: ["wasm/config/no_stdio.c"],
   kernels: Object.keys(KERNELS),
   simd: RELAXED_SIMD,
@@ -51,6 +54,26 @@ const TEST: Core = {
   names: true,
 };
 
+/** What a device's core counts: see wasm/device/counts.c. */
+const COUNTED = [
+  "mbedtls_aes_crypt_cbc",
+  "mbedtls_aes_crypt_ecb",
+  "mbedtls_aria_crypt_cbc",
+  "mbedtls_aria_crypt_ecb",
+  "mbedtls_ecdsa_read_signature",
+  "mbedtls_ecdsa_write_signature",
+  "mbedtls_ecp_mul_restartable",
+  "mbedtls_mpi_mul_mpi",
+  "mbedtls_rsa_pkcs1_decrypt",
+  "mbedtls_rsa_pkcs1_encrypt",
+  "mbedtls_rsa_pkcs1_sign",
+  "mbedtls_rsa_pkcs1_verify",
+  "mbedtls_rsa_rsassa_pss_verify_ext",
+  "mbedtls_sha1_update",
+  "mbedtls_sha256_update",
+  "mbedtls_sha512_update",
+];
+
 /** An ESP32's: no kernels of ours, and a heap that counts. */
 const DEVICE: Core = {
   ...SHIPPED,
@@ -59,6 +82,7 @@ const DEVICE: Core = {
   without: ["alpn", "early", "idle", "memory", "psk", "tls13", "traffic"].map((name) =>
     `wasm/glue/${name}.c`
   ),
+  wraps: COUNTED,
   kernels: [],
   simd: [],
 };
@@ -149,7 +173,8 @@ export async function buildCore(name: string, workshop: Workshop): Promise<Built
   const core = CORES[name]!;
   const objects = await compile(name, core, workshop);
   const strip = core.names ? "-Wl,--strip-debug" : "-Wl,--strip-all";
-  const plan = await workshop.compiler.plan(...LINK, strip, "in.o", "-o", "out.wasm");
+  const wraps = core.wraps.map((name) => `-Wl,--wrap=${name}`);
+  const plan = await workshop.compiler.plan(...LINK, ...wraps, strip, "in.o", "-o", "out.wasm");
   const files = Object.fromEntries([...objects].map(([path, object]) => [objectName(path), object]));
   const args = plan.flatMap((word) => word === "in.o" ? Object.keys(files).sort() : [word]);
   const { text, output } = await workshop.compiler.run({ args, files, output: "out.wasm" });

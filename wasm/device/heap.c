@@ -10,6 +10,8 @@
  */
 #include "tlsio.h"
 
+#include "counts.h"
+
 #include <stdlib.h>
 
 #define BLOCK_HEADER 4
@@ -32,6 +34,7 @@ typedef struct account {
     uint32_t id;
     const connection *conn;
     struct account *next;
+    counts counts;
     /* What connection_heap() gives. */
     struct {
         uint32_t live;          /* bytes */
@@ -45,6 +48,7 @@ static uint32_t heap_live, heap_most, heap_refusals;
 static uint32_t heap_budget = UINT32_MAX, heap_block = UINT32_MAX; /* no limit */
 static account *accounts;
 static uint32_t last_id = FIRST_CONNECTION;
+static counts all_counts;
 int out_of_memory;
 
 static uint32_t bytes_of(size_t size)
@@ -107,6 +111,13 @@ static void charge(account *a, const connection *conn, uint32_t bytes)
     if (state < STATES && a->bytes.live > a->bytes.state[state]) a->bytes.state[state] = a->bytes.live;
 }
 
+void counts_now(counts *out[2])
+{
+    account *a = account_of(active);
+    out[0] = &all_counts;
+    out[1] = a == NULL ? NULL : &a->counts;
+}
+
 void *tlsio_calloc(size_t count, size_t size)
 {
     size_t bytes;
@@ -115,6 +126,8 @@ void *tlsio_calloc(size_t count, size_t size)
     if (!__builtin_mul_overflow(count, size, &bytes) && fits(bytes)) block = take(1, bytes, a == NULL ? SHARED : a->id);
     if (block != NULL) {
         charge(a, active, bytes_of(bytes));
+        COUNT(allocations, 1);
+        COUNT(allocated, bytes);
     } else {
         heap_refusals++;
         out_of_memory = 1;
@@ -200,4 +213,13 @@ const uint32_t *EXPORT(connection_heap)(const connection *conn)
     if (conn == NULL || conn->magic != CONNECTION_MAGIC) return NULL;
     account *a = account_of(conn);
     return a == NULL ? NULL : &a->bytes.live;
+}
+
+/* What was counted, in all, or for a connection: see counts.h. NULL: no memory. */
+const counts *EXPORT(core_counts)(const connection *conn)
+{
+    if (conn == NULL) return &all_counts;
+    if (conn->magic != CONNECTION_MAGIC) return NULL;
+    account *a = account_of(conn);
+    return a == NULL ? NULL : &a->counts;
 }

@@ -35,6 +35,11 @@ export function resolveProfile(name = "default"): Profile {
   return profile;
 }
 
+/** Names of protocols for the ALPN of a profile's servers that name none; none for a device, which has no ALPN. */
+export function defaultAlpn(profile: string | undefined, names: string[]): { alpnProtocols?: string[] } {
+  return resolveProfile(profile).core === undefined ? { alpnProtocols: names } : {};
+}
+
 /** What a profile makes of the options that are given. */
 export async function applyProfile(
   name: string | undefined,

@@ -43,7 +43,11 @@ export interface ContextOptions extends PolicyOptions {
    * and so is one whose issuer has given none (`crlCheck`), an outdated one, or one that it did not sign.
    */
   crls?: FileOrData | readonly FileOrData[];
-  /** Which core and which defaults. @default {"default"} */
+  /**
+   * Which core and which defaults. `"esp32"`: mbedTLS, its suites and a heap of 60 KiB as MicroPython 1.28 has them on an ESP32;
+   * the process is one device, whose heap all such connections share. Takes `--allow-import` for where this package is from, or
+   * `--allow-read` for a file. @default {"default"}
+   */
   profile?: string;
   /** Adds the secrets of each handshake to this file, in NSS's format: who has it can read the traffic. */
   keylogFilename?: string | URL;

@@ -3,29 +3,26 @@
  *
  * ```sh
  * deno run --allow-net --allow-read examples/https_client.ts localhost 8443 ca.pem
- * deno run --allow-net --allow-sys examples/https_client.ts example.com 443
  * ```
  *
- * `ca.pem` is whom to trust; without it, whom Deno trusts. The book's ESP32 trusted everybody: that is
- * `certReqs: CERT_NONE`.
+ * `ca.pem` is whom to trust. The book's ESP32 trusted everybody, and so does `wrap_socket(s)`.
  */
-import { wrapSocket } from "../mod.ts";
 import { AF_INET, getaddrinfo, socket } from "../socket.ts";
+import { CERT_REQUIRED, wrap_socket } from "../ussl.ts";
 
-const [hostname = "localhost", port = "8443", caCerts] = Deno.args;
+const [hostname = "localhost", port = "8443", ca_certs = "ca.pem"] = Deno.args;
 const request = `GET /index.html HTTP/1.1\r\nHost: ${hostname}\r\nConnection: close\r\n\r\n`;
 
 const [info] = await getaddrinfo(hostname, Number(port), AF_INET);
 const s = socket();
-s.settimeout(10);
+s.settimeout(10); // seconds for each call
 await s.connect(info!.at(-1) as [string, number]);
-await using tls = await wrapSocket(s, { serverHostname: hostname, ...(caCerts && { caCerts }) });
-console.log(`${tls.version()}, ${tls.cipher()!.name}\n`);
-
-await tls.write(new TextEncoder().encode(request));
+const ss = await wrap_socket(s, { cert_reqs: CERT_REQUIRED, ca_certs, server_hostname: hostname });
+console.log(`${ss.version()}, ${ss.cipher()![0]}\n`);
+await ss.write(request);
 
 const decoder = new TextDecoder();
-const buffer = new Uint8Array(512);
-for (let n = await tls.read(buffer); n !== null; n = await tls.read(buffer)) {
-  console.log(decoder.decode(buffer.subarray(0, n), { stream: true }));
+for (let data = await ss.read(512); data!.length > 0; data = await ss.read(512)) { // none: the end
+  console.log(decoder.decode(data!, { stream: true }));
 }
+await ss.close();

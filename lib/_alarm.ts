@@ -1,3 +1,5 @@
+import { LONGEST } from "./deadline.ts";
+
 /**
  * Alarm: a time limit that is set and lifted many times a second, and hardly ever reached.
  *
@@ -15,7 +17,7 @@ export class Alarm {
     this.#ring = ring;
   }
 
-  /** Sets it to ring in so many milliseconds, 2^31 - 1 at most, instead of when it would have. */
+  /** Sets it to ring in so many milliseconds instead of when it would have. */
   set(milliseconds: number): void {
     this.#due = performance.now() + milliseconds;
     if (this.#fires > this.#due) this.#sleep(milliseconds);
@@ -34,8 +36,9 @@ export class Alarm {
 
   #sleep(milliseconds: number): void {
     clearTimeout(this.#timer);
-    this.#fires = performance.now() + milliseconds;
-    this.#timer = setTimeout(() => this.#look(), Math.ceil(milliseconds));
+    const nap = Math.min(Math.ceil(milliseconds), LONGEST);
+    this.#fires = performance.now() + nap;
+    this.#timer = setTimeout(() => this.#look(), nap);
   }
 
   #look(): void {

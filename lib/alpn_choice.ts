@@ -12,7 +12,7 @@ import { CODE, SSLError } from "./errors.ts";
 export interface AlpnOffer {
   /** The host that the client asks for (SNI); `undefined`: none. */
   readonly serverName: string | undefined;
-  /** The protocols that it speaks, its favourite first. */
+  /** The protocols that it speaks, its favourite first; without those whose names are not text (RFC 8701 has some). */
   readonly protocols: readonly string[];
 }
 
@@ -23,15 +23,21 @@ export interface AlpnOffer {
  */
 export type AlpnCallback = (offer: AlpnOffer) => string | undefined | Promise<string | undefined>;
 
+/** Whether its bytes come out of a name as they went in: what is no UTF-8 became U+FFFD, and the core's names end at a NUL. */
+function isText(name: string): boolean {
+  return !/[\0\ufffd]/.test(name);
+}
+
 /** Asks `callback` about a client; `undefined`: the client has named no protocol. */
 export async function chooseAlpn(
   callback: AlpnCallback,
-  { serverName, alpnProtocols: protocols }: ClientHello,
+  { serverName, alpnProtocols }: ClientHello,
 ): Promise<string | undefined> {
-  if (protocols.length === 0) return undefined;
+  if (alpnProtocols.length === 0) return undefined;
+  const protocols = alpnProtocols.filter(isText);
   const chosen: unknown = await callback({ serverName, protocols });
   if (chosen === undefined) {
-    const offered = protocols.map((name) => JSON.stringify(name)).join(", ");
+    const offered = alpnProtocols.map((name) => JSON.stringify(name)).join(", ");
     throw new SSLError(`Cannot complete TLS handshake: none of the protocols ${offered} was chosen`, {
       kind: "protocol",
       code: CODE.NO_APPLICATION_PROTOCOL,

@@ -20,17 +20,10 @@ import {
   SSLError,
   verifyError,
 } from "./errors.ts";
+import { assertProtocol } from "./policy.ts";
 import { type ConnectionState, missingPin, stateOf } from "./peer_policy.ts";
 import type { SSLSession } from "./session.ts";
-import {
-  DTLS_VERSION,
-  groupName,
-  sigalgName,
-  type Suite,
-  suiteOf,
-  TLSVersion,
-  versionName,
-} from "./suites.ts";
+import { DTLS_VERSION, groupName, sigalgName, suiteOf, TLSVersion, versionName } from "./suites.ts";
 import { type TraceEvent, type Tracer, tracer } from "./trace.ts";
 import type { Wire } from "./wire.ts";
 import { tell } from "./tell.ts";
@@ -38,7 +31,8 @@ import { tell } from "./tell.ts";
 const NEED_RECORDS = { state: "need-records" } as const;
 const DONE = { state: "done" } as const;
 const VERIFY = { state: "verify" } as const;
-const BAD_CERTIFICATE = 42; // an AlertDescription
+const BAD_CERTIFICATE = 42; // AlertDescriptions
+const INTERNAL_ERROR = 80;
 
 /** One end of one connection, without a way in and out for its records. */
 export abstract class BaseEngine {
@@ -55,6 +49,8 @@ export abstract class BaseEngine {
   /** Client: is told of each session as it comes. To be set before the handshake. */
   onSession: ((session: SSLSession) => void) | undefined;
   #handshakeDone = false;
+  /** @internal Whether {@linkcode BaseEngine.refuse} has sent an alert, whatever kind of error it was given. */
+  refused = false;
   #judging = false; // the handshake waits for accept() or refuse()
 
   /** For the engines that add a way in and out. */
@@ -103,6 +99,7 @@ export abstract class BaseEngine {
   /** Server, before the handshake: agrees on this ALPN protocol, which the client must have named. */
   chooseAlpn(protocol: string): void {
     this.assertUsable("choose an ALPN protocol");
+    assertProtocol("protocol", protocol);
     this.#connection.chooseAlpn(protocol);
   }
 
@@ -113,6 +110,7 @@ export abstract class BaseEngine {
   refuse(error: SSLError, alert: number | undefined): never {
     this.#error = error;
     this.setState("failed");
+    this.refused = alert !== undefined;
     if (alert !== undefined) this.#connection.alert(alert);
     throw error;
   }
@@ -134,16 +132,27 @@ export abstract class BaseEngine {
         return DONE;
       }
       if (code === PAUSED) {
-        this.#learn();
-        this.#checkPins();
-        const { onUnknownPeer, verifyConnection } = this.#config.options;
-        this.#judging = onUnknownPeer !== undefined || verifyConnection !== undefined;
+        this.#judge();
         continue;
       }
       if (code !== CODE.WANT_READ) throw this.fail(this.#handshakeAction(), code);
       if (this.wire.starved) return NEED_RECORDS;
     }
     return VERIFY;
+  }
+
+  /** The peer has proved who it is. Until that is judged the handshake cannot go on, whatever fails here. */
+  #judge(): void {
+    this.#judging = true;
+    try {
+      this.#learn();
+      this.#checkPins();
+    } catch (error) {
+      if (this.#error === undefined && error instanceof SSLError) this.refuse(error, INTERNAL_ERROR);
+      throw error;
+    }
+    const { onUnknownPeer, verifyConnection } = this.#config.options;
+    this.#judging = onUnknownPeer !== undefined || verifyConnection !== undefined;
   }
 
   #learn(): void {
@@ -280,7 +289,7 @@ export abstract class BaseEngine {
 
   /** The ALPN protocol that was agreed. */
   get alpnProtocol(): string | undefined {
-    return this.#open().alpn();
+    return this.opened.alpn();
   }
 
   /** Decrypted bytes that a read would give without more records. */
@@ -290,14 +299,14 @@ export abstract class BaseEngine {
 
   /** The certificates that the peer sent, DER, leaf first. A resumed session has the leaf alone. */
   peerCertificates(): Bytes[] {
-    const sent = this.#open().certificates("peer");
+    const sent = this.opened.certificates("peer");
     if (sent.length > 0 || !this.sessionReused || !this.#offered?.facts.peer) return sent;
     return [Uint8Array.fromBase64(this.#offered.facts.peer)];
   }
 
   /** The chain that verified, DER, leaf first, trust anchor last; empty when none was checked in this handshake. */
   verifiedChain(): Bytes[] {
-    return this.#open().certificates("chain");
+    return this.opened.certificates("chain");
   }
 
   /** What to resume later: the newest ticket or session id; `undefined` when the server gave none. */
@@ -331,35 +340,15 @@ export abstract class BaseEngine {
     });
   }
 
-  /** The certificate that we sent, DER; `undefined`: none in this handshake. */
-  ownCertificate(): Bytes | undefined {
-    return this.#open().own();
-  }
-
-  /** Server: the cipher suites that the client offered and the config has, in the client's order. */
-  sharedSuites(): Suite[] {
-    return this.#open().sharedSuites();
-  }
-
-  /** Server: the signature schemes that both ends have, in the client's order. */
-  sharedSigalgs(): string[] {
-    return this.#open().sharedSigalgs();
-  }
-
   /** The schemes of the signatures by which the two ends proved who they are; `undefined`: that end made none. */
   get signatureSchemes(): { own: string | undefined; peer: string | undefined } {
     const { ownSigalg = 0, peerSigalg = 0 } = this.#known ?? {};
     return { own: sigalgName(ownSigalg), peer: sigalgName(peerSigalg) };
   }
 
-  /** TLS 1.2: the first Finished message of the handshake (RFC 5929 section 3.1); empty in TLS 1.3. */
-  finished(): Bytes {
-    return this.#open().finished();
-  }
-
   /** Keying material for another protocol (RFC 5705, RFC 8446 section 7.5). */
   exportKeyingMaterial(length: number, label: string, context?: Bytes): Bytes {
-    return this.#open().exportKeyingMaterial(length, encodeText(label), context);
+    return this.opened.exportKeyingMaterial(length, encodeText(label), context);
   }
 
   /** Frees the connection in the core. What was learned stays; the session is saved first. */
@@ -390,8 +379,8 @@ export abstract class BaseEngine {
     }
   }
 
-  /** The connection, once its handshake is over. */
-  #open(): Connection {
+  /** @internal The connection, once its handshake is over: for who is asked about it. */
+  get opened(): Connection {
     if (this.#error !== undefined) throw this.#error;
     if (this.#state === "freed") {
       throw new SSLError("Cannot ask: the connection is closed", { kind: "closed" });
@@ -414,14 +403,17 @@ export abstract class BaseEngine {
 
   /** @internal Runs one call of the core; a trap becomes this engine's failure. */
   protected run(call: (connection: Connection) => number): number {
+    let code;
     try {
-      return call(this.#connection);
+      code = call(this.#connection);
     } catch (error) {
       if (!(error instanceof SSLError)) throw error;
       this.#error = error;
       this.setState("failed");
       throw error;
     }
+    if (this.#connection.freed) this.assertUsable("go on"); // a callback has given it up
+    return code;
   }
 
   /** @internal Makes the failure final, and queues the alert that mbedTLS did not send. */

@@ -39,7 +39,7 @@ export class Callbacks implements CoreCallbacks {
 
   verify(certificate: Bytes, depth: number): number {
     try {
-      const code: unknown = this.#options.verifyCallback!(certificate, depth);
+      const code = atOnce(this.#options.verifyCallback!(certificate, depth));
       if (code === 0) return 0;
       if (typeof code !== "number") throw new TypeError(`expected a number, got ${typeName(code)}`);
       this.#fail(
@@ -60,7 +60,7 @@ export class Callbacks implements CoreCallbacks {
 
   psk(identity: Bytes): Bytes | undefined {
     try {
-      const key: unknown = this.#options.pskCallback!(identity);
+      const key = atOnce(this.#options.pskCallback!(identity));
       if (key === undefined) return undefined;
       assertBytes("its key", key);
       if (key.length >= 1 && key.length <= PSK_MAX) return key;
@@ -74,7 +74,7 @@ export class Callbacks implements CoreCallbacks {
   sign(signer: number, scheme: number, hash: Bytes, max: number): Bytes | undefined {
     if (this.#failure !== undefined) return undefined; // mbedTLS tries one scheme after the other
     try {
-      const signature: unknown = signersOf(this.#options)[signer]!(hash, schemeName(scheme));
+      const signature = atOnce(signersOf(this.#options)[signer]!(hash, schemeName(scheme)));
       assertBytes("its signature", signature);
       if (signature.length >= 1 && signature.length <= max) return signature;
       throw new RangeError(`a signature has 1 to ${max} bytes, got ${signature.length}`);
@@ -104,6 +104,12 @@ export class Callbacks implements CoreCallbacks {
     }
     return new SSLError(text, { kind: "config", code, cause });
   }
+}
+
+/** What a callback gave. A promise is a wrong answer; that it rejects besides must not end the process. */
+function atOnce(given: unknown): unknown {
+  if (given instanceof Promise) given.catch(() => {});
+  return given;
 }
 
 function textOf(cause: unknown): string {

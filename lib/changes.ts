@@ -21,8 +21,8 @@ export class Changes {
   }
 }
 
-async function changeInTime(change: Promise<boolean>, seconds: number): Promise<boolean> {
-  return seconds === Infinity ? await change : await inTime(change, seconds).catch(() => false);
+function changeInTime(change: Promise<boolean>, seconds: number): Promise<boolean> {
+  return seconds === Infinity ? change : inTime(change, seconds).catch(() => false);
 }
 
 /** What can change, and tells of it. */
@@ -34,19 +34,20 @@ export interface Changing {
 /**
  * What every call of a socket does that may wait, for `timeout` seconds: tries, and tries again after each change of `source`.
  * A non-blocking call lets the event loop turn once, so that a program which calls again and again sees what came.
+ * `ends` is for a call that began to wait before.
  */
 export async function until<T>(
   source: Changing,
   action: string,
   attempt: () => T | undefined,
   timeout: number | null,
+  ends: number = endOf(timeout),
 ): Promise<T> {
-  const ends = performance.now() + (timeout ?? Infinity) * 1000;
   for (let turned = false;;) {
     const got = attempt();
     if (got !== undefined) return got;
     if (timeout !== 0) {
-      const left = (ends - performance.now()) / 1000;
+      const left = timeout === null ? Infinity : (ends - performance.now()) / 1000;
       if (left > 0 && await nextChangeOf(source, left)) continue;
       throw timedOut(action, timeout);
     }
@@ -54,6 +55,11 @@ export async function until<T>(
     await turn();
     turned = true;
   }
+}
+
+/** When `timeout` seconds from now are over, by `performance.now()`. */
+export function endOf(timeout: number | null): number {
+  return timeout === null ? Infinity : performance.now() + timeout * 1000;
 }
 
 /** What a call throws that waited for `seconds`. */

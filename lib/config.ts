@@ -164,20 +164,20 @@ export class TLSConfig {
     if (this.#disposed && this.#engines === 0) this.#free();
   }
 
-  /** DTLS server: a cookie for the client `clientId`. */
-  writeCookie(clientId: Bytes): Bytes {
+  /** DTLS server: a cookie for `asker`, a client's id with the random of its hello behind it. */
+  writeCookie(asker: Bytes): Bytes {
     const { core, handle } = this.#current();
     const fill = (at: number, size: number) =>
-      core.with([clientId], (id) => core.call.config_write_cookie(handle, id!, clientId.length, at, size));
+      core.with([asker], (id) => core.call.config_write_cookie(handle, id!, asker.length, at, size));
     return core.collect("write a cookie", fill);
   }
 
-  /** DTLS server: whether `cookie` is one of ours, for the client `clientId`, and not too old. */
-  checkCookie(clientId: Bytes, cookie: Bytes): boolean {
+  /** DTLS server: whether `cookie` is one of ours, for `asker`, and not too old. */
+  checkCookie(asker: Bytes, cookie: Bytes): boolean {
     const { core, handle } = this.#current();
-    return core.with([clientId, cookie], (id, at) => {
+    return core.with([asker, cookie], (id, at) => {
       const { length } = cookie;
-      const isGood = core.call.config_check_cookie(handle, id!, clientId.length, at!, length);
+      const isGood = core.call.config_check_cookie(handle, id!, asker.length, at!, length);
       return core.check("check a cookie", isGood) === 1;
     });
   }
@@ -302,9 +302,11 @@ const OUT_OF_MEMORY = { kind: "internal", code: CODE.ALLOC_FAILED } as const;
 const BUILT = new FinalizationRegistry<Built>(freeBuilt);
 
 function freeBuilt({ core, handle, trust }: Built): void {
-  if (core.retired) return;
-  core.call.config_free(handle);
-  core.call.trust_free(trust);
+  core.whenIdle(() => {
+    if (core.retired) return;
+    core.call.config_free(handle);
+    core.call.trust_free(trust);
+  });
 }
 
 /**

@@ -91,22 +91,25 @@ export class Connection {
 
   /** Makes a connection of `config`; `trace` is told of its records and messages. */
   constructor(config: TLSConfig, trace?: Tracer) {
-    const { core, handle: configHandle } = config.acquire();
-    this.core = core;
     const { options } = config;
     this.wire = options.datagrams === undefined ? new Wire(options, trace) : new DatagramWire(options, trace);
-    const handle = core.call.connection_new(configHandle);
-    if (handle === 0) {
-      config.release();
-      throw errorFromCode("create a TLS connection", CODE.ALLOC_FAILED);
+    const { core, handle: configHandle } = config.acquire();
+    this.core = core;
+    let handle = 0;
+    try {
+      handle = core.call.connection_new(configHandle); // throws in a callback of the core
+    } finally {
+      if (handle === 0) config.release();
     }
+    if (handle === 0) throw errorFromCode("create a TLS connection", CODE.ALLOC_FAILED);
     this.#handle = handle;
     core.connect(handle, this.wire);
     if (trace !== undefined) core.call.connection_trace(handle);
-    this.#release = () => {
-      core.disconnect(handle);
-      config.release();
-    };
+    this.#release = () =>
+      core.whenIdle(() => {
+        core.disconnect(handle);
+        config.release();
+      });
     LOST.register(this, this.#release, this);
   }
 

@@ -17,6 +17,7 @@ import { Certificate, type CertificateFiles, loadCredentials } from "./own_certi
 import type { OwnCredential, PolicyOptions, TLSConfigOptions } from "./policy.ts";
 import { applyProfile } from "./profile.ts";
 import { assertStore, type SessionStore } from "./session_store.ts";
+import { SOCKET_OPTIONS, type SocketOptions } from "./socket_options.ts";
 import type { SSLContext } from "./ssl.ts";
 
 /** Options of an {@linkcode SSLContext}. */
@@ -141,10 +142,40 @@ const CONTEXT_OPTIONS = [
   "pskCallback",
 ] as const satisfies readonly (keyof ContextOptions)[];
 
-/** The options of a context among `options`. */
-export function contextPart(options: ContextOptions): ContextOptions {
-  const given = CONTEXT_OPTIONS.filter((name) => options[name] !== undefined);
-  return Object.fromEntries(given.map((name) => [name, options[name]]));
+/** Throws for options that a context has not: a check that is misspelled would not be made. */
+export function assertContextOptions(options: ContextOptions): void {
+  assertKnown(options, CONTEXT_OPTIONS, SOCKET_OPTIONS, "it is for a connection, not for a context");
+}
+
+/** Throws for options that a connection has not. */
+export function assertSocketOptions(options: SocketOptions): void {
+  assertKnown(options, SOCKET_OPTIONS, CONTEXT_OPTIONS, "the context decides it");
+}
+
+function assertKnown(
+  options: object,
+  known: readonly string[],
+  others: readonly string[],
+  whose: string,
+): void {
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined || known.includes(name)) continue;
+    const state = others.includes(name) ? whose : "there is no such option";
+    throw new TypeError(`Cannot use ${name}: ${state}`);
+  }
+}
+
+/** The options that are given: those of a connection, and the rest, for a context. */
+export function partsOf(
+  options: ContextOptions & SocketOptions,
+): { context: ContextOptions; socket: SocketOptions } {
+  const context: Record<string, unknown> = {};
+  const socket: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(options)) {
+    const part = (SOCKET_OPTIONS as readonly string[]).includes(name) ? socket : context;
+    if (value !== undefined) part[name] = value;
+  }
+  return { context, socket };
 }
 
 /** Whom a context asks, besides its config. */

@@ -190,6 +190,7 @@ export class Core {
   readonly #connections = new Map<number, ConnectionIO>();
   #view: Bytes = EMPTY;
   #running = false;
+  readonly #later: (() => void)[] = []; // what a callback gave up
   #trap: unknown;
   #defaultTrust = 0;
 
@@ -285,6 +286,7 @@ export class Core {
           throw this.#trapped();
         } finally {
           this.#running = false;
+          while (this.#later.length > 0) this.#later.shift()!();
         }
       };
     }
@@ -323,6 +325,12 @@ export class Core {
   /** Gives the records of connection `handle` to `io`, until {@linkcode Core.disconnect}. */
   connect(handle: number, io: ConnectionIO): void {
     this.#connections.set(handle, io);
+  }
+
+  /** Runs `free` now, or, for a callback, when the call of the core that made it has ended: C still uses what it has. */
+  whenIdle(free: () => void): void {
+    if (this.#running) this.#later.push(free);
+    else free();
   }
 
   /** Frees connection `handle`. On a retired core there is nothing left to free. */

@@ -17,8 +17,9 @@ export function parseLength(bytes: Bytes): number {
   return isPem(bytes) ? bytes.length + 1 : bytes.length;
 }
 
-/** Whether `bytes` hold PEM (RFC 7468). */
+/** Whether `bytes` hold PEM (RFC 7468). What begins as DER is DER: a name in it can hold the PEM of another certificate. */
 export function isPem(bytes: Uint8Array): boolean {
+  if (bytes[0] === 0x30 && bytes[1]! > 0x7f) return false; // a SEQUENCE with a length that no UTF-8 text has there
   return new TextDecoder("latin1").decode(bytes).includes("-----BEGIN ");
 }
 

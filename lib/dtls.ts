@@ -20,7 +20,7 @@ import {
 } from "./dtls_socket.ts";
 import { CODE, SSLEOFError, SSLError } from "./errors.ts";
 import { parseAddress } from "./ip_address.ts";
-import { type ContextOptions, readOptions } from "./context_options.ts";
+import { assertContextOptions, type ContextOptions, readOptions } from "./context_options.ts";
 import type { DatagramPolicy } from "./policy.ts";
 import type { SSLSession } from "./session.ts";
 import { checkPeer } from "./socket_options.ts";
@@ -148,6 +148,7 @@ export class DTLSContext implements Disposable {
       ...(retransmitMax !== undefined && { retransmitMax }),
       ...(cookieLifetime !== undefined && { cookieLifetime }),
     };
+    assertContextOptions(given);
     const serverSide = protocol === PROTOCOL_DTLS_SERVER;
     const { policy, asks } = await readOptions({ ...given, serverSide });
     const [asked] = Object.entries(asks).find(([, value]) => value !== undefined) ?? [];
@@ -187,7 +188,11 @@ export class DTLSContext implements Disposable {
       engine = await inTime(met, timeout, () => noHello(timeout), signal);
     } catch (error) {
       meeting.over = true;
-      datagrams.close();
+      try {
+        datagrams.close();
+      } catch {
+        // it was closed by others
+      }
       throw error;
     }
     const left = Math.max((ends - performance.now()) / 1000, 0.001);
@@ -218,7 +223,7 @@ export class DTLSContext implements Disposable {
   }
 
   /**
-   * Serves many clients at one port.
+   * Serves many clients at one port. Once the context is disposed of, no more can begin: `onError` is told.
    *
    * @param host A `Deno.DatagramConn`, or what has its shape. The server takes it over.
    * @param options See {@linkcode DTLSServerOptions}.

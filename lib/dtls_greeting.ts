@@ -97,8 +97,9 @@ export function greet(
   checkDatagramOptions(true, clientId, mtu);
   const hello = readHelloStart(datagram);
   if (hello === undefined) return {};
-  if (!config.checkCookie(clientId, hello.cookie)) {
-    const reply = helloVerifyRequest(datagram, config.writeCookie(clientId));
+  const asker = concat([clientId, Uint8Array.fromHex(hello.random)]); // a cookie that was seen is good for no other hello
+  if (!config.checkCookie(asker, hello.cookie)) {
+    const reply = helloVerifyRequest(datagram, config.writeCookie(asker));
     return reply.length <= datagram.length ? { reply } : {};
   }
   const engine = new DTLSEngine(config, { clientId, mtu });

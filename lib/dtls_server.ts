@@ -12,6 +12,7 @@ import { checkDatagramOptions } from "./dtls_engine.ts";
 import { greet, readHelloStart } from "./dtls_greeting.ts";
 import { checkSocketOptions, type DatagramSocketOptions, DTLSSocket } from "./dtls_socket.ts";
 import { SSLError } from "./errors.ts";
+import { datagramPolicy } from "./policy.ts";
 import { tell } from "./tell.ts";
 
 /** Options of a {@linkcode DTLSServer}. */
@@ -22,13 +23,14 @@ export interface DTLSServerOptions extends Omit<DatagramSocketOptions, "signal">
   maxPeers?: number;
   /** Clients that shake hands or wait for {@linkcode DTLSServer.accept}; the hellos of others are dropped. @default {128} */
   backlog?: number;
-  /** Told why a handshake failed. */
+  /** Told why a handshake failed, or could not begin. */
   onError?: (error: unknown, remoteAddr: Deno.Addr) => void;
 }
 
 const MAX_PEERS = 1024; // some 5 KB each, up to 70 KB while it shakes hands
 const BACKLOG = 128; // connections
 const IDLE_TIMEOUT = 300; // seconds; a client that is gone does not say so
+const BEGUN_MAX = 4096; // hellos that are remembered, some 200 bytes each
 const REPLIES_MAX = 256; // cookies on their way to the network; more are dropped
 
 interface Peer {
@@ -54,6 +56,7 @@ export class DTLSServer implements AsyncIterable<DTLSSocket>, AsyncDisposable {
   readonly #options: DTLSServerOptions;
   readonly #end: () => void;
   readonly #peers = new Map<string, Peer>();
+  readonly #begun = new Map<string, number>(); // by address and random, in order: until when the cookie is good
   readonly #waiting: DTLSSocket[] = [];
   readonly #accepts: PromiseWithResolvers<DTLSSocket>[] = [];
   #handshakes = 0;
@@ -102,10 +105,18 @@ export class DTLSServer implements AsyncIterable<DTLSSocket>, AsyncDisposable {
       try {
         const [datagram, from] = await this.#host.receive(buffer);
         errors = 0;
-        if (this.#failure === undefined) this.#take(datagram as Bytes, from);
+        if (this.#failure === undefined) this.#greetOrDeliver(datagram as Bytes, from);
       } catch (error) {
         if (isLastError(error, ++errors)) this.#stop(error as Error);
       }
+    }
+  }
+
+  #greetOrDeliver(datagram: Bytes, from: Deno.Addr): void {
+    try {
+      this.#take(datagram, from);
+    } catch (error) { // such as: the context was disposed of, or there is no memory
+      this.#tell(error, from);
     }
   }
 
@@ -117,6 +128,8 @@ export class DTLSServer implements AsyncIterable<DTLSSocket>, AsyncDisposable {
       return DTLSSocket.deliver(peer.socket, datagram);
     }
     if (random === undefined) return; // what is left of a connection, or nothing of ours
+    const hello = `${name} ${random}`;
+    if (this.#begun.has(hello)) return; // late, or sent again by who saw it: a cookie lets in once
     const { maxPeers = MAX_PEERS, backlog = BACKLOG } = this.#options;
     const isFull = peer === undefined && this.#peers.size >= maxPeers;
     if (isFull || this.#handshakes + this.#waiting.length >= backlog || this.#replies >= REPLIES_MAX) {
@@ -127,6 +140,7 @@ export class DTLSServer implements AsyncIterable<DTLSSocket>, AsyncDisposable {
     const { reply, engine } = greeted;
     if (reply !== undefined) void this.#reply(reply, from);
     if (engine === undefined) return;
+    this.#remember(hello);
     // The client is where it says: it may begin anew (RFC 6347 section 4.2.8).
     if (peer !== undefined) DTLSSocket.lose(peer.socket, new Error("the client has begun anew"));
     const socket = new DTLSSocket(
@@ -134,6 +148,8 @@ export class DTLSServer implements AsyncIterable<DTLSSocket>, AsyncDisposable {
         send: (one) => this.#host.send(one, from),
         close: () => {
           if (this.#peers.get(name)?.socket === socket) this.#peers.delete(name);
+          const at = this.#waiting.indexOf(socket);
+          if (at >= 0) this.#waiting.splice(at, 1);
         },
         localAddr: this.addr,
         remoteAddr: from,
@@ -143,6 +159,16 @@ export class DTLSServer implements AsyncIterable<DTLSSocket>, AsyncDisposable {
     );
     this.#peers.set(name, { socket, random });
     void this.#open(socket, from);
+  }
+
+  #remember(hello: string): void {
+    const now = performance.now();
+    for (const [old, ends] of this.#begun) {
+      if (ends > now && this.#begun.size < BEGUN_MAX) break;
+      this.#begun.delete(old);
+    }
+    const { cookieLifetime } = datagramPolicy(this.#config.options.datagrams!);
+    this.#begun.set(hello, now + (cookieLifetime + 1) * 1000); // mbedTLS counts whole seconds
   }
 
   async #reply(datagram: Bytes, to: Deno.Addr): Promise<void> {

@@ -26,6 +26,7 @@ export interface DatagramSocketOptions {
 export const HANDSHAKE_TIMEOUT = 10;
 const LINGER = 1; // seconds that the last datagrams may take to be handed to the network
 const INBOX_MAX = 262144; // bytes of data that nobody reads; a socket's receive buffer, as Linux has it
+const DATAGRAM_COST = 256; // bytes that each datagram of it counts for beside its data, as in Linux: small ones take memory, too
 const SENDS_MAX = 256; // datagrams on their way to the network; more are dropped, as a full send buffer does
 const SCRATCH: Bytes = new Uint8Array(16384); // a record's plaintext; wiped after each use
 
@@ -96,9 +97,9 @@ export class DTLSSocket extends SSLObject implements AsyncDisposable {
     let outcome = this.#engine.read(SCRATCH);
     for (; outcome.state === "data"; outcome = this.#engine.read(SCRATCH)) {
       const { bytes } = outcome;
-      if (this.#inboxSize + bytes <= INBOX_MAX) {
+      if (this.#inboxSize + bytes + DATAGRAM_COST <= INBOX_MAX) {
         this.#inbox.push(SCRATCH.slice(0, bytes));
-        this.#inboxSize += bytes;
+        this.#inboxSize += bytes + DATAGRAM_COST;
       }
       SCRATCH.fill(0, 0, bytes);
       this.#watchIdle();
@@ -239,7 +240,7 @@ export class DTLSSocket extends SSLObject implements AsyncDisposable {
 
   #putBack(rest: Bytes): void {
     this.#inbox.unshift(rest);
-    this.#inboxSize += rest.length;
+    this.#inboxSize += rest.length + DATAGRAM_COST;
   }
 
   async #next(): Promise<Bytes | null> {
@@ -252,7 +253,7 @@ export class DTLSSocket extends SSLObject implements AsyncDisposable {
       for (;;) {
         const first = this.#inbox.shift();
         if (first !== undefined) {
-          this.#inboxSize -= first.length;
+          this.#inboxSize -= first.length + DATAGRAM_COST;
           return first;
         }
         if (this.#failure === undefined && this.#isEnded()) return null;
@@ -298,7 +299,8 @@ export class DTLSSocket extends SSLObject implements AsyncDisposable {
     this.#opened.reject(reason);
     this.#reader?.resolve();
     const handedOver = Promise.allSettled([...this.#sends]);
-    this.#linkClosed = inTime(handedOver, LINGER).catch(() => {}).then(() => this.#link.close());
+    this.#linkClosed = inTime(handedOver, LINGER).catch(() => {}).then(() => this.#link.close())
+      .catch(() => {}); // it was closed by others
   }
 
   /**

@@ -296,7 +296,7 @@ function assertCount(name: string, value: unknown, least: number): void {
 }
 
 function withAlpn(options: NonNullable<HttpServeOptions["ssl"]>): typeof options {
-  if (options instanceof SSLContext) return options;
+  if (options instanceof SSLContext || !options) return options; // the server says that it is none
   const usual = options.alpnProtocols === undefined && defaultAlpn(options.profile, ["http/1.1", "http/1.0"]);
   return { ...options, ...usual };
 }

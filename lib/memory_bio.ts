@@ -4,12 +4,15 @@
  * @module
  */
 
-import { assertBytes, type Bytes } from "./bytes.ts";
+import { assertBytes, type Bytes, typeName } from "./bytes.ts";
 import { ByteQueue } from "./byte_queue.ts";
 import type { TLSEngine } from "./engine.ts";
 import { SSLError } from "./errors.ts";
 import type { TryOutcome } from "./nonblocking.ts";
 import { SSLObject } from "./object.ts";
+
+/** For `SSLBio`, which has read all of `bio`: what it does not need is in there again, behind `writeEof()`, too. */
+let giveBack: (bio: MemoryBIO, bytes: Uint8Array) => void;
 
 /**
  * A buffer of bytes between TLS and whatever carries its records: CPython's `ssl.MemoryBIO`.
@@ -45,11 +48,14 @@ export class MemoryBIO {
   /**
    * Takes bytes out.
    *
-   * @param n How many at most; none given: all.
+   * @param n How many at most; none given, or a negative number: all.
    * @returns The bytes; empty when there are none.
    */
   read(n = Infinity): Uint8Array<ArrayBuffer> {
-    return this.#bytes.take(Math.max(0, Math.min(n, this.pending)));
+    if (!Number.isInteger(n) && n !== Infinity) {
+      throw new RangeError(`Cannot use n: expected a whole number of bytes, got ${String(n)}`);
+    }
+    return this.#bytes.take(n < 0 ? this.pending : Math.min(n, this.pending));
   }
 
   /**
@@ -62,15 +68,32 @@ export class MemoryBIO {
   write(bytes: Uint8Array): number {
     assertBytes("bytes", bytes);
     if (this.#ended) throw new TypeError("Cannot write: writeEof() was called");
+    return this.#add(bytes);
+  }
+
+  #add(bytes: Uint8Array): number {
     this.#bytes.space(bytes.length).set(bytes);
     this.#bytes.commit(bytes.length);
     return bytes.length;
+  }
+
+  static {
+    giveBack = (bio, bytes) => bio.#add(bytes);
   }
 
   /** Says that nothing more will be written. */
   writeEof(): void {
     this.#ended = true;
   }
+}
+
+/** Throws a `TypeError` unless these are two buffers. */
+export function assertBios(incoming: unknown, outgoing: unknown): void {
+  for (const [name, value] of Object.entries({ incoming, outgoing })) {
+    if (value instanceof MemoryBIO) continue;
+    throw new TypeError(`Cannot use ${name}: expected a MemoryBIO, got ${typeName(value)}`);
+  }
+  if (incoming === outgoing) throw new TypeError("Cannot use outgoing: it is incoming, too");
 }
 
 const OK = { state: "ok" } as const;
@@ -150,33 +173,45 @@ export class SSLBio extends SSLObject implements Disposable {
    */
   unwrap(): TryOutcome<unknown> {
     return this.#step(() => {
+      if (this.#engine.state === "handshake") {
+        throw new SSLError("Cannot unwrap: the TLS handshake is not over", { kind: "config" });
+      }
       this.#engine.closeNotify();
-      if (this.#engine.state === "closed") return this.#handBack();
+      if (this.#engine.state === "closed") return OK;
       const outcome = this.#engine.read(new Uint8Array(1));
       if (outcome.state === "need-records") return WANT_READ;
-      if (outcome.state === "eof") return this.#handBack();
+      if (outcome.state === "eof") return OK;
       throw new SSLError("Cannot unwrap: the peer sent data before its close_notify", { kind: "protocol" });
     });
   }
 
-  #handBack(): typeof OK {
-    const rest = this.#engine.takeUnread();
-    if (rest.length > 0) this.#incoming.write(rest);
-    return OK;
+  #step<T>(call: () => T): T {
+    if (this.#wantsMore) this.#receive();
+    try {
+      return call();
+    } finally {
+      this.#send(); // after a failure, the alert
+      if (!this.#wantsMore) this.#handBack();
+    }
   }
 
-  #step<T>(call: () => T): T {
+  /** Whether the peer's records go on: behind its close_notify, and after a failure, nothing is ours. */
+  get #wantsMore(): boolean {
+    return ["handshake", "open", "write-closed"].includes(this.#engine.state);
+  }
+
+  #receive(): void {
     const bytes: Bytes = this.#incoming.read();
     if (bytes.length > 0) this.#engine.receive(bytes);
     if (this.#incoming.eof && !this.#sawEof) {
       this.#sawEof = true;
       this.#engine.receiveEof();
     }
-    try {
-      return call();
-    } finally {
-      this.#send(); // after a failure, the alert
-    }
+  }
+
+  #handBack(): void {
+    const rest = this.#engine.takeUnread();
+    if (rest.length > 0) giveBack(this.#incoming, rest);
   }
 
   #send(): void {

@@ -19,7 +19,8 @@ import {
 } from "./server.ts";
 import type { SSLSession } from "./session.ts";
 import { SSLSocket } from "./socket.ts";
-import { contextPart } from "./context_options.ts";
+import type { SocketOptions } from "./socket_options.ts";
+import { partsOf } from "./context_options.ts";
 import { SSLContext, wrapSocket, type WrapSocketOptions } from "./ssl.ts";
 import { openStreams, type StreamOptions, type StreamReader, type StreamWriter } from "./streams.ts";
 import { assertSharing, type WorkerOptions, WorkerServer } from "./workers.ts";
@@ -122,7 +123,8 @@ async function open(
   const { ssl = false, limit, connectTimeout = CONNECT_TIMEOUT } = options;
   assertSeconds("connectTimeout", connectTimeout);
   if (limit !== undefined) assertSize("limit", limit, 1);
-  const given: WrapSocketOptions = typeof ssl === "boolean" || ssl instanceof SSLContext ? {} : ssl;
+  const parts = partsOf(typeof ssl === "boolean" || ssl instanceof SSLContext ? {} : ssl);
+  const given = parts.socket;
   const tls = {
     ...given,
     serverHostname: options.serverHostname ?? given.serverHostname ?? hostname,
@@ -131,14 +133,12 @@ async function open(
     signal: options.signal ?? given.signal,
     ...(options.savedSession && { savedSession: options.savedSession }),
     ...(options.earlyData && { earlyData: options.earlyData }),
-  } as WrapSocketOptions;
+  } as SocketOptions;
   assertSeconds("sslHandshakeTimeout", tls.timeout);
   assertSeconds("sslShutdownTimeout", tls.shutdownTimeout);
 
   // Options that are wrong fail before anything connects.
-  using own = ssl === false || ssl instanceof SSLContext
-    ? undefined
-    : await SSLContext.create(contextPart(given));
+  using own = ssl === false || ssl instanceof SSLContext ? undefined : await SSLContext.create(parts.context);
   const context = ssl instanceof SSLContext ? ssl : own;
   if (context?.serverSide) throw new TypeError("Cannot use ssl: the context is a server's");
   if (context !== undefined) SSLContext.check(context, tls);
@@ -179,7 +179,7 @@ function streamsOf(
     extraInfo: tlsInfo,
     upgrade: async (transport, given) => {
       const serverSide = upgraded !== undefined;
-      if (given.context !== undefined && given.context.serverSide !== serverSide) {
+      if (given.context instanceof SSLContext && given.context.serverSide !== serverSide) {
         const [theirs, ours] = serverSide ? ["client", "server"] : ["server", "client"];
         throw new TypeError(`Cannot startTls(): the context is a ${theirs}'s, this end is the ${ours}`);
       }

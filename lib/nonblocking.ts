@@ -115,12 +115,15 @@ export class NonBlocking {
     return this.#pump.failure;
   }
 
-  /** Calls `wake` whenever {@linkcode NonBlocking.isReady} may say something else, until disposed of. */
-  subscribe(wake: () => void): Disposable {
-    const changes = this.#pump.subscribe(wake);
+  /**
+   * Calls `wake` whenever {@linkcode NonBlocking.isReady} may say something else, until disposed of; with `true` when all
+   * that changed is that what was taken is sent.
+   */
+  subscribe(wake: (sent: boolean) => void): Disposable {
+    const changes = this.#pump.subscribe((written) => wake(written && this.failure === undefined));
     if (this.#pump.engine.handshakeDone) return changes;
     const left = Math.min(this.#ends - performance.now(), LONGEST);
-    const timer = setTimeout(wake, Math.max(left, 0));
+    const timer = setTimeout(() => wake(false), Math.max(left, 0));
     return {
       [Symbol.dispose]() {
         clearTimeout(timer);

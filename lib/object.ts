@@ -72,7 +72,7 @@ export class SSLObject {
   /** Server: the cipher suites that the client offered and we have, in the client's order; `undefined` for a client. */
   sharedCiphers(): Cipher[] | undefined {
     if (!this.serverSide) return undefined;
-    return this.#engine.sharedSuites().map(({ name, bits }) => {
+    return this.#engine.opened.sharedSuites().map(({ name, bits }) => {
       const version = name.includes("_WITH_") ? "TLSv1.2" : "TLSv1.3";
       return { name, version, bits };
     });
@@ -83,7 +83,7 @@ export class SSLObject {
    * does not know; `undefined` for a client. Node's `getSharedSigalgs()`.
    */
   sharedSigalgs(): string[] | undefined {
-    return this.serverSide ? this.#engine.sharedSigalgs() : undefined;
+    return this.serverSide ? this.#engine.opened.sharedSigalgs() : undefined;
   }
 
   /** The key exchange; `undefined` before the handshake or without one, as with a resumed TLS 1.2 session. */
@@ -159,7 +159,7 @@ export class SSLObject {
 
   /** The certificate that we sent, DER; `undefined`: none in this handshake. Node's `getCertificate()`. */
   getCertificate(): Uint8Array<ArrayBuffer> | undefined {
-    return this.#engine.ownCertificate();
+    return this.#engine.opened.own();
   }
 
   /** The chain that verified, DER, leaf first, trust anchor last; empty when none was checked in this handshake. */
@@ -205,14 +205,14 @@ export class SSLObject {
         this.#assertBound();
         return this.exportKeyingMaterial(32, "EXPORTER-Channel-Binding", new Uint8Array(0));
       case "tls-unique": {
-        const finished = this.#engine.finished();
+        const finished = this.#engine.opened.finished();
         if (finished.length === 0) throw noBinding("TLS 1.3 has no tls-unique (RFC 8446 appendix C.5)");
         this.#assertBound();
         return finished;
       }
       case "tls-server-end-point": {
         const own = this.serverSide;
-        const sent = own ? this.#engine.ownCertificate() : this.#engine.peerCertificates()[0];
+        const sent = own ? this.#engine.opened.own() : this.#engine.peerCertificates()[0];
         if (sent === undefined || this.sessionReused) throw noBinding("the server sent no certificate");
         return certificateBinding(sent);
       }

@@ -65,7 +65,7 @@ const NAMES: Readonly<Record<string, ErrorCode>> = {
   ConnectionAborted: "ECONNABORTED",
   ConnectionRefused: "ECONNREFUSED",
   ConnectionReset: "ECONNRESET",
-  Interrupted: "EINTR",
+  Interrupted: "EBADF", // of a call that waited when its socket was closed
   NotConnected: "ENOTCONN",
   PermissionDenied: "EACCES",
   TimedOut: "ETIMEDOUT",

@@ -6,14 +6,14 @@
  * @module
  */
 
-import { type Bytes, concat, encodeText } from "./bytes.ts";
+import { type Bytes, concat, encodeText, typeName } from "./bytes.ts";
 import { type Duplex, type DuplexLike, toDuplex } from "./duplex.ts";
 import { parseAddress } from "./ip_address.ts";
 import { type Endpoint, FLAG, packet, SEGMENT_MAX } from "./tcp_segment.ts";
 
 /** Options of a {@linkcode PcapWriter}. */
 export interface PcapWriterOptions {
-  /** Bytes that it keeps, packets with their headers; what comes later is left out. @default {67108864} */
+  /** Bytes that it keeps, packets with their headers; what comes later is left out, and secrets with it. @default {67108864} */
   limit?: number;
   /** Milliseconds since the Unix epoch. @default {the clock of performance.now()} */
   now?: () => number;
@@ -72,7 +72,12 @@ export class PcapWriter {
   /** Makes an empty capture. */
   constructor(options: PcapWriterOptions = {}) {
     const { limit = LIMIT, now = () => performance.timeOrigin + performance.now() } = options;
-    if (!(limit >= 0)) throw new RangeError(`Cannot use limit: expected a number of bytes, got ${limit}`);
+    if (typeof limit !== "number" || !(limit >= 0)) {
+      throw new RangeError(`Cannot use limit: expected a number of bytes, got ${String(limit)}`);
+    }
+    if (typeof now !== "function") {
+      throw new TypeError(`Cannot use now: expected a function, got ${typeName(now)}`);
+    }
     this.#limit = limit;
     this.#now = now;
   }
@@ -86,7 +91,9 @@ export class PcapWriter {
    * Takes lines of an NSS key log, as the option of that name gives them. They go into the file: **who has it can read the
    * traffic**.
    */
-  readonly keyLog = (line: string): void => void this.#secrets.push(`${line}\n`);
+  readonly keyLog = (line: string): void => {
+    if (!this.#truncated) this.#secrets.push(`${line}\n`);
+  };
 
   /**
    * Puts the capture between a connection and who uses it.

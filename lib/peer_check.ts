@@ -1,5 +1,6 @@
 /** PeerCheck: asks the program about a peer that has proved who it is, before any data is given or sent. */
 
+import { typeName } from "./bytes.ts";
 import { CODE, errorFromCode, SSLError, verifyError } from "./errors.ts";
 import type { ConnectionState } from "./peer_policy.ts";
 import { Stage } from "./stage.ts";
@@ -12,6 +13,12 @@ const MISSING = 0x40; // flags: MBEDTLS_X509_BADCERT_*
 const REVOKED = 0x02;
 const NOT_TRUSTED = 0x08;
 
+/** What each may answer: a `false`, or an Error that is not thrown, must not pass for consent. */
+const ANSWERS = {
+  onUnknownPeer: { type: "boolean", words: "true or false" },
+  verifyConnection: { type: "undefined", words: "nothing, or a throw" },
+} as const;
+
 /** The last stage of a handshake whose config has `onUnknownPeer` or `verifyConnection`. */
 export class PeerCheck extends Stage {
   /** @internal Asks, and lets the engine go on. */
@@ -23,18 +30,19 @@ export class PeerCheck extends Stage {
       if (!mayBeUnknown(state) || !await this.#ask("onUnknownPeer", () => onUnknownPeer(state))) {
         throw this.#notTrusted(state);
       }
+      this.pump.assertUsable(); // it may have been closed meanwhile, or late
     }
     if (verifyConnection !== undefined) await this.#ask("verifyConnection", () => verifyConnection(state));
-    this.pump.assertUsable(); // it may have been closed meanwhile, or late
+    this.pump.assertUsable();
     engine.accept();
   }
 
-  async #ask<T>(name: string, ask: () => T | Promise<T>): Promise<T> {
+  async #ask<T>(name: keyof typeof ANSWERS, ask: () => T | Promise<T>): Promise<T> {
+    const { type, words } = ANSWERS[name];
     try {
       const answer = await ask();
-      if (name === "onUnknownPeer" && typeof answer !== "boolean") {
-        throw new TypeError(`expected true or false, got ${answer}`);
-      }
+      const given: string = typeof answer;
+      if (given !== type) throw new TypeError(`expected ${words}, got ${typeName(answer)}`);
       return answer;
     } catch (cause) {
       if (cause instanceof SSLError) throw cause;

@@ -37,7 +37,7 @@ export interface ConnectionState {
  * Has the last word on a connection: Go's `VerifyConnection`. It is called once for each, resumed ones included, when the
  * peer has proved who it is: a client has not sent its own certificate then, and no data was given or sent. It may wait, for no
  * longer than the handshake may take. What it throws ends the handshake: the peer is told `bad_certificate`, or the `alert`
- * of an `SSLError`.
+ * of an `SSLError`. To answer anything, `false` or an Error too, is the same as a throw.
  *
  * In TLS 1.2 without a server's signature (RSA key exchange, a pre-shared key) a client learns only afterwards, still before
  * any data, whether the server has the key.
@@ -84,10 +84,15 @@ const PIN = /^sha256\/\/[A-Za-z0-9+/]{43}=$/; // 32 bytes
 
 /** Throws for options that are wrong whatever the core says. */
 export function checkPeerPolicy(
-  options: PeerPolicyOptions & { renegotiation?: boolean; psk?: unknown; crls?: readonly Source[] },
+  options: PeerPolicyOptions & {
+    renegotiation?: boolean;
+    psk?: unknown;
+    pskCallback?: unknown;
+    crls?: readonly Source[];
+  },
   checks: { isRequired: boolean; isNone: boolean; serverSide: boolean },
 ): void {
-  const { pins, crlCheck, crls, renegotiation, psk } = options;
+  const { pins, crlCheck, crls, renegotiation, psk, pskCallback } = options;
   for (const name of ["onUnknownPeer", "verifyConnection", "verifyCallback"] as const) {
     const value: unknown = options[name];
     if (value !== undefined && typeof value !== "function") {
@@ -106,7 +111,9 @@ export function checkPeerPolicy(
         );
       }
     }
-    if (psk !== undefined) throw new TypeError("Cannot use pins: a peer with psk shows no certificate");
+    if (psk !== undefined || pskCallback !== undefined) {
+      throw new TypeError("Cannot use pins: a peer with psk shows no certificate");
+    }
     if (checks.serverSide && checks.isNone) {
       throw new TypeError("Cannot use pins: a server needs certReqs to see a certificate");
     }

@@ -74,7 +74,8 @@ const TIME = /^([A-Za-z]{3}) +(\d{1,2}) (\d{1,2}):(\d{1,2}):(\d{1,2}) (\d{4}) GM
  *
  * @param text As `getpeercert()` has it: `"Jan  5 09:34:43 2018 GMT"`.
  * @returns Seconds since the Unix epoch.
- * @throws {SyntaxError} If the text is in another form, or says a time that does not exist.
+ * @throws {SyntaxError} If the text is in another form, or says a time that does not exist. A leap second does, as in CPython:
+ *   it has the number of the next one.
  *
  * @example Usage
  * ```ts
@@ -90,8 +91,9 @@ export function certTimeToSeconds(text: string): number {
   const [day = 0, hour = 0, minute = 0, second = 0, year = 0] = numbers.map(Number);
   const date = new Date(0);
   date.setUTCFullYear(year, month, day); // Date.UTC() takes the years 0 to 99 for those of the last century
-  const isThere = month >= 0 && date.getUTCMonth() === month && date.getUTCDate() === day && hour < 24 &&
-    minute < 60 && second < 60;
+  const isThere = month >= 0 && year > 0 && date.getUTCMonth() === month && date.getUTCDate() === day &&
+    hour < 24 &&
+    minute < 60 && second <= 60;
   if (!isThere) {
     const form = '"Jan  5 09:34:43 2018 GMT"';
     throw new SyntaxError(

@@ -29,7 +29,7 @@ export type PskCallback = (identity: Uint8Array<ArrayBuffer>) => Uint8Array<Arra
 
 /**
  * Signs a hash with a key that tlsio never sees: one of a secure element, a key store, another process. It runs inside the
- * core: it cannot wait. What it throws ends the handshake. Suites with RSA key exchange fail: they need a key that decrypts.
+ * core: it cannot wait. What it throws ends the handshake. Suites with RSA key exchange or static ECDH fail: they need the key itself.
  *
  * @param hash The hash, made by the hash function of the scheme.
  * @param scheme The IANA name: `"ecdsa_secp256r1_sha256"`, `"rsa_pss_rsae_sha256"` (its salt as long as the hash),
@@ -205,14 +205,7 @@ export function checkOptions(options: TLSConfigOptions, serverSide: boolean, cer
   for (const option of ["ciphers", "groups", "sigalgs", "alpnProtocols"] as const) {
     assertNames(option, options[option], option === "alpnProtocols" ? 0 : 1);
   }
-  for (const name of options.alpnProtocols ?? []) {
-    const { length } = encodeText(name);
-    if (length < 1 || length > 255 || name.includes("\0")) {
-      throw new RangeError(
-        `Cannot use alpnProtocols: a name has 1 to 255 bytes and no NUL, got ${length} bytes`,
-      );
-    }
-  }
+  for (const name of options.alpnProtocols ?? []) assertProtocol("alpnProtocols", name);
   if (!FRAGMENT_CODES.has(options.maxFragmentLength)) {
     throw new RangeError(
       `Cannot use maxFragmentLength: expected 512, 1024, 2048 or 4096, got ${options.maxFragmentLength}`,
@@ -223,6 +216,9 @@ export function checkOptions(options: TLSConfigOptions, serverSide: boolean, cer
     throw new RangeError(`Cannot use minRsaBits: expected 1024 to 8192, got ${minRsaBits}`);
   }
   if (options.psk !== undefined) {
+    if (typeof options.psk !== "object" || options.psk === null) {
+      throw new TypeError(`Cannot use psk: expected { identity, key }, got ${typeName(options.psk)}`);
+    }
     const { key, identity } = options.psk;
     assertBytes("psk.key", key);
     if (typeof identity !== "string") assertBytes("psk.identity", identity);
@@ -348,4 +344,11 @@ export function versionRange(
     throw new TypeError("Cannot use maxFragmentLength: a client needs sslVersion TLS 1.2 for it");
   }
   return { minimum, maximum };
+}
+
+/** Throws a `RangeError` unless `name` can be that of a protocol. */
+export function assertProtocol(option: string, name: string): void {
+  const { length } = encodeText(name);
+  if (length >= 1 && length <= 255 && !name.includes("\0")) return;
+  throw new RangeError(`Cannot use ${option}: a name has 1 to 255 bytes and no NUL, got ${length} bytes`);
 }

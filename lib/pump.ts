@@ -44,7 +44,7 @@ export class Pump {
   #failure: Error | undefined;
   #retired: string | undefined;
   #soon = false; // a write is to start
-  #waiting: Set<() => void> | undefined;
+  #waiting: Set<(written: boolean) => void> | undefined;
   #inbox: Bytes = EMPTY;
   #readSize = FLIGHT; // index of the next read's
   #filled = false; // by the last read
@@ -134,7 +134,7 @@ export class Pump {
       throw this.fail(transportError("write to", error));
     } finally {
       this.#flushing = undefined; // here: records that come after this moment need a write of their own
-      this.wake();
+      this.wake(true);
     }
   }
 
@@ -175,20 +175,20 @@ export class Pump {
    */
   async changed(seconds: number, late?: () => Error): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    using _ = this.subscribe(resolve);
+    using _ = this.subscribe(() => resolve());
     await inTime(promise, seconds, late);
   }
 
-  /** Calls `wake` whenever a read or write of the transport ends, until disposed of. */
-  subscribe(wake: () => void): Disposable {
+  /** Calls `wake` whenever a read or write of the transport ends, with whether it is a write, until disposed of. */
+  subscribe(wake: (written: boolean) => void): Disposable {
     const waiting = this.#waiting ??= new Set();
     waiting.add(wake);
     return { [Symbol.dispose]: () => void waiting.delete(wake) };
   }
 
   /** Wakes who waits for a change: a read or write has ended, or the engine has been given what it needs. */
-  wake(): void {
-    this.#waiting?.forEach((wake) => wake());
+  wake(written = false): void {
+    this.#waiting?.forEach((wake) => wake(written));
   }
 
   /** Ends our direction of the transport, at most once, after all waiting records. */
@@ -242,9 +242,9 @@ export class Pump {
    * overtakes it.
    */
   async linger(): Promise<void> {
-    const { error } = this.engine;
+    const { error, refused } = this.engine;
     if (error === undefined || this.#released !== undefined) return;
-    if (error.kind === "alert" || error.kind === "eof") return; // the peer ended it
+    if (!refused && (error.kind === "alert" || error.kind === "eof")) return; // the peer ended it
     await inTime(this.#drain(), LINGER).catch(() => {});
   }
 

@@ -6,7 +6,7 @@
 
 import { delay } from "./_std/async.js";
 import { assertSize } from "./byte_queue.ts";
-import { assertSeconds } from "./bytes.ts";
+import { assertSeconds, typeName } from "./bytes.ts";
 import { inTime } from "./deadline.ts";
 import type { Duplex } from "./duplex.ts";
 import { SSLError } from "./errors.ts";
@@ -317,8 +317,15 @@ export class Server implements AsyncDisposable {
   }
 }
 
+/** Throws for what is neither a context nor the options of one. */
+export function assertSsl(ssl: unknown): void {
+  if (typeof ssl === "object" && ssl !== null) return;
+  throw new TypeError(`Cannot use ssl: expected an SSLContext or the options of one, got ${typeName(ssl)}`);
+}
+
 /** The context itself, or a new one. */
 async function contextOf(ssl: NonNullable<ServeOptions["ssl"]>): Promise<SSLContext> {
+  assertSsl(ssl);
   SSLContext.refuseEarlyData(ssl);
   if (!(ssl instanceof SSLContext)) return await SSLContext.create({ ...ssl, serverSide: true });
   if (!ssl.serverSide) throw new TypeError("Cannot use ssl: the context is a client's");

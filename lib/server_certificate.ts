@@ -4,6 +4,7 @@
  * @module
  */
 
+import { assertSeconds } from "./bytes.ts";
 import { SSLError } from "./errors.ts";
 import type { FileOrData } from "./files.ts";
 import { openConnection } from "./net.ts";
@@ -30,6 +31,7 @@ export interface ServerCertificateOptions {
  * @param address The host and port.
  * @param options See {@linkcode ServerCertificateOptions}.
  * @returns The certificate, PEM.
+ * @throws {TypeError} An option that is wrong, or an unknown one; nothing was connected then.
  * @throws {SSLError} If the handshake fails, or the server has no certificate.
  * @throws {Deno.errors.TimedOut} If it takes longer than `timeout` to connect.
  *
@@ -47,9 +49,13 @@ export interface ServerCertificateOptions {
  */
 export async function getServerCertificate(
   address: { hostname: string; port: number },
-  { caCerts, serverHostname = address.hostname, sslVersion, timeout = 10 }: ServerCertificateOptions = {},
+  options: ServerCertificateOptions = {},
 ): Promise<string> {
   const { hostname, port } = address;
+  const { caCerts, serverHostname = hostname, sslVersion, timeout = 10, ...others } = options;
+  const [other] = Object.keys(others);
+  if (other !== undefined) throw new TypeError(`Cannot use ${other}: there is no such option`); // "cacerts" would check nothing
+  assertSeconds("timeout", timeout);
   const [, writer] = await openConnection({
     hostname,
     port,

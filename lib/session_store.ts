@@ -84,12 +84,16 @@ export class MemorySessionStore implements SessionStore {
    *
    * @param options Its bounds.
    * @throws {RangeError} If a bound is not a whole number of at least 1.
+   * @throws {TypeError} If `now` is not a function.
    */
   constructor({ capacity = 256, ticketsPerKey = 8, now = Date.now }: MemorySessionStoreOptions = {}) {
     for (const [name, bound] of Object.entries({ capacity, ticketsPerKey })) {
       if (!Number.isSafeInteger(bound) || bound < 1) {
         throw new RangeError(`Cannot use ${name}: expected a whole number of at least 1, got ${bound}`);
       }
+    }
+    if (typeof now !== "function") {
+      throw new TypeError(`Cannot use now: expected a function, got ${typeName(now)}`);
     }
     this.#capacity = capacity;
     this.#ticketsPerKey = ticketsPerKey;

@@ -35,6 +35,21 @@ export interface SocketOptions {
   trace?: (event: TraceEvent) => void;
 }
 
+/** Their names. */
+export const SOCKET_OPTIONS = [
+  "serverHostname",
+  "savedSession",
+  "onSession",
+  "earlyData",
+  "doHandshake",
+  "timeout",
+  "shutdownTimeout",
+  "signal",
+  "initialData",
+  "suppressRaggedEofs",
+  "trace",
+] as const satisfies readonly (keyof SocketOptions)[];
+
 /** Checks what a client says of its server. */
 export function checkPeer(
   config: TLSConfig,

@@ -10,12 +10,20 @@ import { type CipherInfo, cipherInfo } from "./ciphers.ts";
 import type { ChosenConfig, ClientInfo, ConfigChooser } from "./client_choice.ts";
 import type { ClientHello } from "./client_hello.ts";
 import { TLSConfig } from "./config.ts";
-import { type Asks, both, type ContextOptions, contextPart, readOptions } from "./context_options.ts";
+import {
+  type Asks,
+  assertContextOptions,
+  assertSocketOptions,
+  both,
+  type ContextOptions,
+  partsOf,
+  readOptions,
+} from "./context_options.ts";
 import { Core } from "./core.ts";
 import type { DuplexLike } from "./duplex.ts";
 import { checkEarlyData } from "./early_data.ts";
 import { TLSEngine } from "./engine.ts";
-import { type MemoryBIO, SSLBio } from "./memory_bio.ts";
+import { assertBios, type MemoryBIO, SSLBio } from "./memory_bio.ts";
 import { Certificate } from "./own_certificate.ts";
 import type { SSLSession } from "./session.ts";
 import { Resumption } from "./session_store.ts";
@@ -101,6 +109,7 @@ export class SSLContext implements Disposable {
    * @throws {SSLError} `kind: "config"`: a certificate or key that does not parse, or does not match.
    */
   static async create(options: ContextOptions = {}): Promise<SSLContext> {
+    assertContextOptions(options);
     const { policy, core, asks } = await readOptions(options);
     return new SSLContext(new TLSConfig(policy, core), asks);
   }
@@ -132,7 +141,7 @@ export class SSLContext implements Disposable {
     const resumption = checked.savedSession === undefined
       ? this.#resumption(conn, checked.serverHostname)
       : undefined;
-    const stored = await resumption?.take(!doHandshake);
+    const stored = resumption && await resumption.take(!doHandshake); // without a store, the context may go right away
     const socket = new SSLSocket(conn, this.#config, {
       ...checked,
       ...(choose && { choose }),
@@ -158,7 +167,8 @@ export class SSLContext implements Disposable {
   }
 
   /**
-   * Puts TLS between two buffers: CPython's `wrap_bio`, for a transport of your own.
+   * Puts TLS between two buffers: CPython's `wrap_bio`, for a transport of your own. It cannot wait, so that `sessionStore` is not
+   * asked: give `savedSession` and `onSession`.
    *
    * @param incoming Where you put the peer's records.
    * @param outgoing Where you find those for the peer.
@@ -171,9 +181,17 @@ export class SSLContext implements Disposable {
     outgoing: MemoryBIO,
     options: Pick<SocketOptions, "serverHostname" | "savedSession" | "onSession" | "suppressRaggedEofs"> = {},
   ): SSLBio {
-    const asked = this.#asked;
+    assertBios(incoming, outgoing);
+    const asked = this.#asked ??
+      (["verifyConnection", "onUnknownPeer"] as const).find((name) =>
+        this.#config.options[name] !== undefined
+      );
     if (asked !== undefined) throw new TypeError(`Cannot wrapBio(): ${asked} needs a socket`);
-    const { serverHostname, savedSession, onSession, suppressRaggedEofs = false } = this.#check(options);
+    const { serverHostname, savedSession, onSession, suppressRaggedEofs = false, ...others } = this.#check(
+      options,
+    );
+    const [other] = Object.entries(others).find(([, value]) => value !== undefined) ?? [];
+    if (other !== undefined) throw new TypeError(`Cannot wrapBio(): ${other} needs a socket`);
     const engine = new TLSEngine(this.#config, { serverHostname, savedSession, suppressRaggedEofs });
     engine.onSession = onSession;
     return new SSLBio(engine, incoming, outgoing);
@@ -206,8 +224,12 @@ export class SSLContext implements Disposable {
   }
 
   #check(options: SocketOptions): SocketOptions & { savedSession?: SSLSession } {
+    assertSocketOptions(options);
     if (options.initialData !== undefined) assertBytes("initialData", options.initialData);
-    const { onSession } = options;
+    const { onSession, signal } = options;
+    if (signal !== undefined && !(signal instanceof AbortSignal)) {
+      throw new TypeError(`Cannot use signal: expected an AbortSignal, got ${typeName(signal)}`);
+    }
     if (onSession !== undefined && typeof onSession !== "function") {
       throw new TypeError(`Cannot use onSession: expected a function, got ${typeName(onSession)}`);
     }
@@ -260,14 +282,13 @@ async function asking<T>(callback: string, ask: () => Promise<T>): Promise<T> {
  */
 export async function wrapSocket(conn: DuplexLike, options: WrapSocketOptions = {}): Promise<SSLSocket> {
   const { context, ...rest } = options;
-  const given = contextPart(rest);
   if (context !== undefined) {
-    const [name] = Object.keys(given);
-    if (name !== undefined) throw new TypeError(`Cannot use ${name}: the context decides it`);
-    return await context.wrapSocket(conn, rest);
+    if (context instanceof SSLContext) return await context.wrapSocket(conn, rest);
+    throw new TypeError(`Cannot use context: expected an SSLContext, got ${typeName(context)}`);
   }
-  using own = await SSLContext.create(given);
-  return await own.wrapSocket(conn, rest);
+  const parts = partsOf(rest);
+  using own = await SSLContext.create(parts.context);
+  return await own.wrapSocket(conn, parts.socket);
 }
 
 /**

@@ -59,8 +59,8 @@ export abstract class StreamSocket implements Pollable {
   // ---- Receiving --------------------------------------------------------------------------------------
 
   /** Waits until there is `enough`. */
-  async #receive(action: string, enough: () => boolean): Promise<void> {
-    await this.#link.until(action, () => enough() || undefined);
+  #receive(action: string, enough: () => boolean): Promise<unknown> {
+    return this.#link.until(action, () => enough() || undefined);
   }
 
   /** As {@linkcode StreamSocket.#receive}, for the methods that give what there is, or `null`, where `recv()` throws `EAGAIN`. */
@@ -161,11 +161,11 @@ export abstract class StreamSocket implements Pollable {
    * @throws {OSError} `EAGAIN`, `ETIMEDOUT`, `EPIPE`, `ECONNRESET`, `ENOTCONN`, ...
    */
   async send(data: Uint8Array | string): Promise<number> {
-    return await this.#send("send", toBytes("data", data), this.#link.timeout);
+    return await this.#send("send", toBytes("data", data));
   }
 
-  async #send(action: string, bytes: Uint8Array, timeout: number | null): Promise<number> {
-    return await this.#link.until(action, () => this.#link.send(action, bytes), timeout);
+  #send(action: string, bytes: Uint8Array): Promise<number> {
+    return this.#link.until(action, () => this.#link.send(action, bytes));
   }
 
   /**
@@ -179,14 +179,16 @@ export abstract class StreamSocket implements Pollable {
     await this.#sendAll("sendall", toBytes("data", data));
   }
 
-  async #sendAll(action: string, bytes: Uint8Array): Promise<void> {
-    const timeout = this.#link.timeout;
-    const ends = performance.now() + (timeout ?? 0) * 1000;
-    for (let at = 0; at < bytes.length;) {
-      // Not 0 seconds, which is the non-blocking mode.
-      const left = timeout ? Math.max((ends - performance.now()) / 1000, Number.MIN_VALUE) : timeout;
-      at += await this.#send(action, bytes.subarray(at), left);
-    }
+  #sendAll(action: string, bytes: Uint8Array): Promise<unknown> {
+    let at = 0;
+    return this.#link.until(action, () => {
+      do {
+        const n = this.#link.send(action, at === 0 ? bytes : bytes.subarray(at));
+        if (n === undefined) return undefined;
+        at += n;
+      } while (at < bytes.length);
+      return true;
+    });
   }
 
   /**
@@ -203,7 +205,7 @@ export abstract class StreamSocket implements Pollable {
       return bytes.length;
     }
     try {
-      return await this.#send("write", bytes, 0);
+      return await this.#send("write", bytes);
     } catch (error) {
       if (error instanceof OSError && error.errorcode === "EAGAIN") return null;
       throw error;

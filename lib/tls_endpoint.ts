@@ -5,7 +5,7 @@
 
 import { ByteQueue } from "./byte_queue.ts";
 import type { Bytes } from "./bytes.ts";
-import { Changes, timedOut, until } from "./changes.ts";
+import { Changes, endOf, timedOut, until } from "./changes.ts";
 import { inTime } from "./deadline.ts";
 import type { Duplex } from "./duplex.ts";
 import { OSError } from "./os_error.ts";
@@ -55,6 +55,7 @@ export class TlsEndpoint implements StreamLink {
   #tls: TLSSocket | undefined;
   #open = false; // the handshake is over
   #ended = false;
+  #full = false; // a call found no room to send
   #told = false; // a call has thrown why the connection failed
   #closing: Promise<void> | undefined;
 
@@ -111,33 +112,39 @@ export class TlsEndpoint implements StreamLink {
 
   /** Makes a call of `timeout` seconds. One that may wait begins with the handshake, which has a deadline of its own. */
   until<T>(action: string, attempt: () => T | undefined, timeout = this.timeout): Promise<T> {
-    const isOpen = this.#open ||= this.#tls?.version() !== undefined;
-    return isOpen || timeout === 0
+    return timeout === 0 || this.#isOpen()
       ? until(this, action, attempt, timeout)
       : this.#untilOpen(action, attempt, timeout);
   }
 
-  async #untilOpen<T>(action: string, attempt: () => T | undefined, timeout: number | null): Promise<T> {
-    const ends = performance.now() + (timeout ?? Infinity) * 1000;
-    // Not 0 seconds, which is the non-blocking mode.
-    const left = () => timeout && Math.max((ends - performance.now()) / 1000, Number.MIN_VALUE);
-    const tls = await until(this, action, () => this.#opened(action), timeout);
-    await this.#handshake(tls, action, left(), timeout);
-    return await until(this, action, attempt, left());
+  /** Whether the handshake is over. From then on, `#changes` tells of everything. */
+  #isOpen(): boolean {
+    if (this.#open || this.#tls?.version() === undefined) return this.#open;
+    TLSSocket.nonBlocking(this.#tls)!.subscribe((sent) => { // as long as both live
+      if (sent && !this.#full) return; // of no use to those who receive
+      this.#full = false;
+      this.#changes.notify();
+    });
+    return this.#open = true;
   }
 
-  /** Completes the handshake within its own deadline; waits for `left` seconds, the rest of `timeout`. */
-  async #handshake(
-    tls: TLSSocket,
-    action: string,
-    left: number | null,
-    timeout: number | null,
-  ): Promise<void> {
+  async #untilOpen<T>(action: string, attempt: () => T | undefined, timeout: number | null): Promise<T> {
+    const ends = endOf(timeout);
+    const tls = await until(this, action, () => this.#opened(action), timeout, ends);
+    await this.#handshake(tls, action, timeout, ends);
+    return await until(this, action, attempt, timeout, ends);
+  }
+
+  /** Completes the handshake within its own deadline; waits no longer than until `ends`, of `timeout`. */
+  async #handshake(tls: TLSSocket, action: string, timeout: number | null, ends: number): Promise<void> {
     const { promise: closed, reject } = Promise.withResolvers<never>();
-    using _ = this.#changes.subscribe(() => reject(new OSError("EBADF", `Cannot ${action}()`)));
+    using _ = this.#changes.subscribe(() => {
+      if (this.#closing !== undefined) reject(new OSError("EBADF", `Cannot ${action}()`));
+    });
     const done = Promise.race([tls.handshake(), closed]);
+    const left = (ends - performance.now()) / 1000;
     try {
-      await (left === null ? done : inTime(done, left, () => timedOut(action, timeout)));
+      await (timeout === null ? done : inTime(done, left, () => timedOut(action, timeout)));
     } catch (error) {
       if (error instanceof OSError) throw error;
       throw this.#failure(action, error);
@@ -182,7 +189,9 @@ export class TlsEndpoint implements StreamLink {
     const tls = this.#opened(action);
     if (tls === undefined) return undefined;
     const outcome = this.#attempt(action, () => tls.tryWrite(p as Bytes));
-    return outcome.state === "ok" ? outcome.bytes : undefined;
+    if (outcome.state === "ok") return outcome.bytes;
+    this.#full = true;
+    return undefined;
   }
 
   // ---- Polling ----------------------------------------------------------------------------------------
@@ -202,12 +211,14 @@ export class TlsEndpoint implements StreamLink {
     }
     const canRead = (mask & POLLIN) !== 0 && (this.#received.length > 0 || calls.isReady("read"));
     const canWrite = (mask & POLLOUT) !== 0 && calls.isReady("write");
+    this.#full ||= (mask & POLLOUT) !== 0 && !canWrite;
     return (canRead ? POLLIN : 0) | (canWrite ? POLLOUT : 0) | (calls.failure === undefined ? 0 : POLLERR);
   }
 
   /** Calls `wake` whenever the events may be others, until disposed of. */
   subscribe(wake: () => void): Disposable {
     const own = this.#changes.subscribe(wake);
+    if (this.#isOpen()) return own;
     const calls = this.#tls && TLSSocket.nonBlocking(this.#tls);
     const below = (calls ?? this.#below).subscribe(wake);
     return {

@@ -304,9 +304,19 @@ export class SSLContext {
     if (checksName && connection.options.serverHostname === undefined) {
       throw new TypeError("Cannot wrap_socket(): CERT_REQUIRED requires server_hostname");
     }
-    const context = await (this.#context ??= build(this.#options()));
+    const context = await this.#built();
     check(context, connection.options);
     return await wrap(sock, { context, own: false, ...connection });
+  }
+
+  /** The context of what is set now; one that could not be built is tried again. */
+  #built(): Promise<TLSContext> {
+    if (this.#context !== undefined) return this.#context;
+    const building = this.#context = build(this.#options());
+    building.catch(() => {
+      if (this.#context === building) this.#context = undefined;
+    });
+    return building;
   }
 
   /** A client's pre-shared key, once it has both halves. */

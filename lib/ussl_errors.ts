@@ -65,7 +65,8 @@ export function osError(errorcode: ErrorCode, error: Error): OSError {
 export function toSeedError(action: string, error: unknown): unknown {
   if (!(error instanceof TLSError)) return toOSError(`Cannot ${action}()`, error);
   if (error.code === CODE.ALLOC_FAILED) return osError("ENOMEM", error);
-  if (error.cause !== undefined) { // the connection below has a number of its own
+  const isBelow = error.kind === "eof" || error.kind === "closed";
+  if (isBelow && error.cause !== undefined) { // the connection below has a number of its own
     const below = toOSError(`Cannot ${action}()`, error.cause);
     if (below instanceof OSError && below.errorcode !== "EIO") return below;
   }

@@ -44,8 +44,13 @@ export class SSLSocket extends StreamSocket implements HasDuplex, AsyncDisposabl
   static {
     wrap = async (sock, wrapping) => {
       const made = new SSLSocket(sock, wrapping);
-      if (wrapping.handshake && made.connected) await made.#endpoint.handshake("wrap_socket");
-      return made;
+      try {
+        if (wrapping.handshake && made.connected) await made.#endpoint.handshake("wrap_socket");
+        return made;
+      } catch (error) {
+        made.close(); // also when TLS could not begin
+        throw error;
+      }
     };
     sessionOf = (sock) => sock.#session();
   }
@@ -120,7 +125,7 @@ export class SSLSocket extends StreamSocket implements HasDuplex, AsyncDisposabl
 
   /**
    * Waits for a connection and its handshake, as in CPython. A client that takes long for it keeps the others waiting, up to
-   * `timeout` each: with `do_handshake: false`, each connection's own calls complete it.
+   * `timeout` each, in non-blocking mode, too: with `do_handshake: false`, each connection's own calls complete it.
    *
    * @returns The connection's SSL socket, a blocking one, and the peer's address.
    * @throws {OSError} As `Socket.accept()`; `EINVAL` without `server_side`.
@@ -197,9 +202,10 @@ export class SSLSocket extends StreamSocket implements HasDuplex, AsyncDisposabl
   async #session(): Promise<SSLSession> {
     const endpoint = this.#endpoint;
     const saved = () => endpoint.tls?.session;
-    if (endpoint.tls?.version() === "TLSv1.3" && saved() === undefined && this.connected) {
+    const mayCome = endpoint.tls?.version() === "TLSv1.3" && !this.#wrapping.context.serverSide;
+    if (mayCome && saved() === undefined && this.connected) {
       const more = () => endpoint.has("save_session", endpoint.received.length + 1) || undefined;
-      await endpoint.until("save_session", () => saved() ?? more(), TICKET_WAIT).catch(() => {});
+      await endpoint.until("save_session", () => saved() ?? more() ?? saved(), TICKET_WAIT).catch(() => {});
     }
     const session = saved();
     if (session !== undefined) return session;

@@ -19,7 +19,7 @@ import { assertSize } from "./byte_queue.ts";
 import { assertSeconds, typeName } from "./bytes.ts";
 import { inTime } from "./deadline.ts";
 import type { ListenOptions } from "./net.ts";
-import type { ServeOptions, ServerStats } from "./server.ts";
+import { assertSsl, type ServeOptions, type ServerStats } from "./server.ts";
 import { contextFor, wipe } from "./worker_context.ts";
 import { copyForWorker, type ServerKind } from "./worker_messages.ts";
 import { type Blueprint, WorkerLink } from "./worker_link.ts";
@@ -179,17 +179,23 @@ export class WorkerServer<Stats extends ServerStats = ServerStats> implements As
   }
 
   async #setContext(ssl: NonNullable<ServeOptions["ssl"]>): Promise<void> {
-    if (this.#closing !== undefined) throw new TypeError("Cannot use ssl: the server is closed");
+    assertSsl(ssl);
+    this.#assertServing();
     const { options: before, ring: keys } = this.#blueprint;
     if (before.ssl === undefined) throw new TypeError("Cannot use ssl: the server was started without");
     const { ring, ...context } = await contextFor(ssl, keys);
     if (ring !== keys) throw new TypeError("Cannot use tickets: the workers keep the ring that they have");
+    this.#assertServing();
     this.#blueprint = { ...this.#blueprint, options: { ...before, ...context } };
     try {
       await Promise.all([...this.#links].map((link) => link.setContext(context.ssl)));
     } finally {
       wipe(before);
     }
+  }
+
+  #assertServing(): void {
+    if (this.#closing !== undefined) throw new TypeError("Cannot use ssl: the server is closed");
   }
 
   /** Restarts a worker whenever it has crashed, until the server closes. */

@@ -67,3 +67,18 @@ Deno.test("Alarm.stop() leaves no timer behind, whenever it is set", async () =>
   await pass(30);
   assertEquals(rings(), 0);
 });
+
+Deno.test("Alarm: a time that no timer can wait is waited in parts", () => {
+  const waits: unknown[] = [];
+  const real = globalThis.setTimeout;
+  const noTimer = (_: () => void, ms: number) => (waits.push(ms), 0);
+  globalThis.setTimeout = noTimer as unknown as typeof setTimeout;
+  try {
+    const { alarm: it, rings } = alarm();
+    it.set(3e12); // a hundred years: a timer of as much would ring at once
+    assertEquals([waits, rings()], [[2 ** 31 - 1], 0]);
+    it.stop();
+  } finally {
+    globalThis.setTimeout = real;
+  }
+});

@@ -1,7 +1,10 @@
 /** alpnCallback: the application protocol of each client, chosen when its ClientHello has been read. */
-import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import type { AlpnCallback, AlpnOffer, SSLSession } from "tlsio";
 import { Certificate, MemoryBIO, peerCertificate, SSLContext, SSLError } from "tlsio";
+import { readClientHello, TLSEngine } from "tlsio/engine";
+import { chooseAlpn } from "../lib/alpn_choice.ts";
+import { encodeText } from "../lib/bytes.ts";
 import { certFile } from "./peers.ts";
 import { pipe } from "./pipe.ts";
 import { tlsioServer } from "./interop.ts";
@@ -205,4 +208,29 @@ test("alpnCallback: the choice is freed with the connection, and cannot be made 
   }
   assertEquals(core.allocated, before);
   await Promise.resolve();
+});
+
+Deno.test("alpnCallback: a name that is not text is not offered to choose, nor one that would end at its NUL", async () => {
+  const offered = async (from: string, to: string, choose: AlpnCallback) => {
+    const { client: config } = configs(fixedCore(), { alpnProtocols: [from, "h2"] });
+    const client = new TLSEngine(config, { serverHostname: "localhost" });
+    client.handshake();
+    const hello = client.takeRecords().toHex().replace(encodeText(from).toHex(), to);
+    client[Symbol.dispose]();
+    const outcome = readClientHello(Uint8Array.fromHex(hello));
+    assert(outcome.state === "done");
+    return await chooseAlpn(choose, outcome.hello);
+  };
+  for (const bytes of ["fafa2f31", "68320031"]) { // RFC 8701's, and "h2\0001"
+    assertEquals(await offered("xx/1", bytes, ({ protocols }) => protocols.join()), "h2");
+    await assertRejects(() => offered("xx/1", bytes, () => undefined), SSLError, "none of the protocols");
+  }
+});
+
+Deno.test("TLSEngine.chooseAlpn() refuses what is no protocol", () => {
+  using both = configs(fixedCore());
+  using pair = new EnginePair(both.client, both.server);
+  for (const name of ["", "a\0b", "x".repeat(256)]) {
+    assertThrows(() => pair.server.chooseAlpn(name), RangeError, "Cannot use protocol: a name has 1 to 255");
+  }
 });

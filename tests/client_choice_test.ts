@@ -189,8 +189,36 @@ test("getConfigForClient: the alert of an SSLError that it throws is what the cl
   assertEquals(client.alert, alert);
 });
 
+test("getConfigForClient: whatever kind of SSLError it throws, the alert has its time to arrive", async () => {
+  for (const kind of ["alert", "eof", "config"] as const) {
+    const [near, far] = pipe();
+    const order: string[] = [];
+    const slow = {
+      read: (p: Uint8Array<ArrayBuffer>) => far.read(p),
+      write: async (p: Uint8Array<ArrayBuffer>) => {
+        await new Promise((resolve) => setTimeout(resolve, 10));
+        order.push("written");
+        return await far.write(p);
+      },
+      closeWrite: () => far.closeWrite(),
+      close: () => {
+        order.push("closed");
+        far.close();
+      },
+    };
+    const alert = { description: 112, name: "unrecognized_name" };
+    const getConfigForClient = () => Promise.reject(new SSLError("Cannot serve this name", { kind, alert }));
+    const [error] = await Promise.all([
+      assertRejects(() => wrapSocket(near, CLIENT), SSLError),
+      assertRejects(() => wrapSocket(slow, { ...SERVER, getConfigForClient }), SSLError, "this name"),
+    ]);
+    assertEquals([error.alert, order], [alert, ["written", "closed"]], kind);
+  }
+});
+
 test("getConfigForClient: a client's context, a disposed one, or no context at all ends the handshake", async () => {
-  using clients = await SSLContext.create(CLIENT);
+  const { caCerts } = CLIENT;
+  using clients = await SSLContext.create(caCerts ? { caCerts } : {});
   const disposed = await SSLContext.create(SERVER);
   disposed[Symbol.dispose]();
   const wrong: [unknown, string][] = [
@@ -316,7 +344,7 @@ test("getConfigForClient: in non-blocking mode, what it throws is thrown by the 
 
 test("getConfigForClient: it is a server's, and a function", async () => {
   const getConfigForClient = () => undefined;
-  await assertRejects(() => SSLContext.create({ ...CLIENT, getConfigForClient }), TypeError, "for servers");
+  await assertRejects(() => SSLContext.create({ getConfigForClient }), TypeError, "for servers");
   const text = "ec.pem" as unknown as GetConfigForClient;
   await assertRejects(
     () => SSLContext.create({ ...SERVER, getConfigForClient: text }),

@@ -2,9 +2,10 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { encodeText } from "../lib/bytes.ts";
 import { TLSConfig } from "../lib/config.ts";
-import { CERT_REQUIRED, type TLSConfigOptions } from "../lib/policy.ts";
+import type { TLSConfigOptions } from "../lib/policy.ts";
 import type { Duplex } from "../lib/duplex.ts";
-import { SSLContext, wrapSocket } from "../lib/ssl.ts";
+import { openConnection, startServer } from "../lib/net.ts";
+import { SSLContext, wrapSocket, type WrapSocketOptions } from "../lib/ssl.ts";
 import { TLSVersion } from "../lib/suites.ts";
 import { TicketKeyRing } from "../lib/tickets.ts";
 import {
@@ -67,12 +68,37 @@ Deno.test("wrapSocket() refuses wrong options of a connection, before any I/O", 
     SyntaxError,
     "savedSession",
   );
-  const both = { ...good, context, certReqs: CERT_REQUIRED } as const;
-  await assertRejects(
-    () => wrapSocket(UNTOUCHABLE, both),
-    TypeError,
-    "Cannot use certReqs: the context decides it",
-  );
+  const typo = (option: object) => ({ ...good, ...option }) as WrapSocketOptions;
+  for (
+    const [made, text] of [
+      [
+        () => wrapSocket(UNTOUCHABLE, typo({ context, certReqs: 2 })),
+        "Cannot use certReqs: the context decides it",
+      ],
+      [() => context.wrapSocket(UNTOUCHABLE, typo({ pins: [] })), "Cannot use pins: the context decides it"],
+      [() => context.wrapSocket(UNTOUCHABLE, typo({ pin: "x" })), "Cannot use pin: there is no such option"],
+      [() => wrapSocket(UNTOUCHABLE, typo({ pin: "x" })), "Cannot use pin: there is no such option"],
+      [
+        () => wrapSocket(UNTOUCHABLE, typo({ context: 5 })),
+        "Cannot use context: expected an SSLContext, got number",
+      ],
+      [
+        () => SSLContext.create(typo({})),
+        "Cannot use serverHostname: it is for a connection, not for a context",
+      ],
+      [() => SSLContext.create({ crl: "x" } as never), "Cannot use crl: there is no such option"],
+      [
+        () => openConnection({ hostname: "localhost", port: 1, ssl: typo({ pin: "x" }) }),
+        "Cannot use pin: there is",
+      ],
+      [
+        () => startServer(() => {}, { port: 0, ssl: typo({}) }),
+        "Cannot use serverHostname: it is for a connection",
+      ],
+    ] as const
+  ) {
+    await assertRejects<Error>(made, TypeError, text);
+  }
 });
 
 Deno.test("wrapSocket() refuses what is no connection", async () => {
@@ -139,6 +165,7 @@ const REFUSED: [Record<string, unknown>, typeof TypeError | typeof RangeError, s
   ],
   [{ psk: { identity: 5, key: new Uint8Array(1) } }, TypeError, "Cannot use psk.identity: "],
   [{ psk: {} }, TypeError, "Cannot use psk.key: "],
+  [{ psk: null }, TypeError, "Cannot use psk: expected { identity, key }, got null"],
   [{ keyLog: "keys.log" }, TypeError, "Cannot use keyLog: expected a function, got string"],
   [{ tickets: true }, TypeError, "Cannot use tickets: expected a TicketKeyRing or false, got boolean"],
   [{ sessionCacheSize: -1 }, RangeError, "Cannot use sessionCacheSize: expected a whole number, got -1"],

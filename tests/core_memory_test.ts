@@ -4,19 +4,11 @@ import { Buffer } from "node:buffer";
 import { createPrivateKey } from "node:crypto";
 import { type Bytes, encodeText } from "../lib/bytes.ts";
 import { TLSConfig } from "../lib/config.ts";
-import { Core } from "../lib/core.ts";
+import type { Core } from "../lib/core.ts";
 import { CODE, SSLError } from "../lib/errors.ts";
-import {
-  bytesFrom,
-  configs,
-  credential,
-  ENDS,
-  EnginePair,
-  fixedCore,
-  fixedRing,
-  randomFrom,
-} from "./pair.ts";
+import { bytesFrom, configs, credential, ENDS, EnginePair, fixedCore, fixedRing } from "./pair.ts";
 import { clientOptions, serverOptions, source, VERSIONS } from "./pair.ts";
+import { exhaust, fullCore } from "./full_core.ts";
 import { MESSAGE, message, Sealer, SEALER_CIPHERS, TYPE } from "./records.ts";
 
 /** Whether `secret` is in the core's memory: as bytes, or as a big number in limbs (the bytes the other way round). */
@@ -90,39 +82,6 @@ Deno.test("TLSConfig: ticket keys and PSK are gone after dispose, the password a
   assert(!holds(core, ticketKey));
   assert(!holds(core, psk.key));
 });
-
-/** A core whose memory has grown to its maximum, so that its heap cannot grow any more. */
-function fullCore(): Core {
-  const { Instance } = WebAssembly;
-  let memory: WebAssembly.Memory | undefined;
-  WebAssembly.Instance = class extends Instance {
-    constructor(module: WebAssembly.Module, imports?: WebAssembly.Imports) {
-      super(module, imports);
-      memory = this.exports.memory as WebAssembly.Memory;
-    }
-  };
-  try {
-    const core = new Core({ random: randomFrom(1) });
-    const pages = (1 << 30) / 65536; // --max-memory, wasm/cores.ts
-    memory!.grow(pages - memory!.buffer.byteLength / 65536);
-    return core;
-  } finally {
-    WebAssembly.Instance = Instance;
-  }
-}
-
-/** Takes blocks until `left` bytes or less can be had in one piece. */
-function exhaust(core: Core, left: number): number[] {
-  const blocks: number[] = [];
-  for (let size = 1 << 20; size >= Math.max(64, left / 2); size >>= 1) {
-    for (;;) {
-      const at = core.call.core_alloc(size);
-      if (at === 0) break;
-      blocks.push(at);
-    }
-  }
-  return blocks;
-}
 
 Deno.test("Core: out of memory is an SSLError of its own kind, and what there was goes on", () => {
   const core = fullCore();

@@ -183,6 +183,17 @@ test("SSLSocket.readEarlyData(): getConfigForClient chooses who takes it", async
   await closeBoth(await opening, server);
 });
 
+test("earlyData: not with what decides about the server only after it is sent", async () => {
+  const [near] = pipe();
+  for (const hook of [{ verifyConnection: () => {} }, { onUnknownPeer: () => true }]) {
+    await assertRejects(
+      () => wrapSocket(near, { ...CLIENT, ...hook, earlyData: REQUEST }),
+      TypeError,
+      "Cannot use earlyData: it would be gone before ",
+    );
+  }
+});
+
 test("earlyData: a client in non-blocking mode sends it, too; a server cannot be in that mode", async () => {
   using context = await earlyContext();
   const savedSession = await sessionFor(context);

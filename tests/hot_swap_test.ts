@@ -164,6 +164,10 @@ test("Server.setContext(): options that are wrong change nothing; calls take eff
     SSLError,
     "does not match",
   );
+  for (const [wrong, got] of [[undefined, "undefined"], [null, "null"], ["a.pem", "string"]] as const) {
+    const setting = () => server.setContext(wrong as unknown as SSLContext);
+    await assertRejects(setting, TypeError, `expected an SSLContext or the options of one, got ${got}`);
+  }
   using client = await SSLContext.create({ caCerts: ROOT.certificate });
   await assertRejects(() => server.setContext(client), TypeError, "the context is a client's");
   const show = async () => {
@@ -271,6 +275,8 @@ test("WorkerServer.setContext(): every worker has it, under load; what cannot cr
   ) {
     await assertRejects(() => server.setContext(ssl), TypeError, words);
   }
+  const none = undefined as unknown as SSLContext;
+  await assertRejects(() => server.setContext(none), TypeError, "options of one, got undefined");
   await using own = await serve(OWN_CONTEXT, { ...options, workers: 1, ssl: first });
   await assertRejects(() => own.setContext(second), TypeError, "the handler's module exports its own");
 });

@@ -17,7 +17,15 @@ import {
   type WrapSocketOptions,
   type Writer,
 } from "tlsio";
-import { certFile, handleProtocol, identity as filesOf, PATIENCE, type PeerInfo, within } from "./peers.ts";
+import {
+  certFile,
+  handleProtocol,
+  identity as filesOf,
+  PATIENCE,
+  type PeerInfo,
+  run,
+  within,
+} from "./peers.ts";
 
 /** Seconds that a connection may take to shake hands, even one of a crowd on a busy machine, and to say goodbye. */
 const HANDSHAKE_TIMEOUT = 60;
@@ -265,4 +273,17 @@ export async function receive(socket: SSLSocket, until?: RegExp): Promise<string
   };
   await within(all(), PATIENCE, `read ${until ?? "to the end"} from the peer, got ${JSON.stringify(text)}`);
   return text;
+}
+
+/** Runs a Python program that connects to `port`; it prints JSON. */
+export async function python(script: string, port: number, ...argv: string[]): Promise<unknown> {
+  const head = `import json, socket, ssl, sys
+port, ca = int(sys.argv[1]), sys.argv[2]
+def connect(context, **options):
+    sock = socket.create_connection(("127.0.0.1", port), timeout=20)
+    return context.wrap_socket(sock, server_hostname="localhost", **options)
+`;
+  const { code, stdout, stderr } = await run("python3", ["-c", head + script, String(port), ROOTS, ...argv]);
+  assertEquals(code, 0, stderr);
+  return JSON.parse(stdout);
 }

@@ -107,15 +107,19 @@ for (const tls of VERSIONS) {
     await using server = await pythonServer(asking);
     const upgrade = async (options: StartTlsOptions) => {
       const [reader, writer] = await openConnection({ hostname: "127.0.0.1", port: server.port });
-      assertEquals(await line(reader), "HELLO");
-      writer.write("WHO\nSTARTTLS\n");
-      assertEquals([await line(reader), await line(reader)], ["[]", "OK"]);
-      await writer.startTls(clientOptions(options));
-      writer.write("WHO\n");
-      const answer = await line(reader);
-      writer.close();
-      await writer.waitClosed();
-      return answer;
+      try {
+        assertEquals(await line(reader), "HELLO");
+        writer.write("WHO\nSTARTTLS\n");
+        assertEquals([await line(reader), await line(reader)], ["[]", "OK"]);
+        await writer.startTls(clientOptions(options));
+        writer.write("WHO\n");
+        const answer = await line(reader);
+        writer.close();
+        await writer.waitClosed();
+        return answer;
+      } finally {
+        writer.abort(); // who fails leaves nothing open
+      }
     };
     const { cert, key } = identity("client");
     assertEquals(await upgrade({ certfile: cert, keyfile: key }), "['EC client']");

@@ -29,7 +29,7 @@ const LAYERS: readonly string[][] = [
     "tcp_segment",
   ],
   ["core", "device_heap", "device_counts"],
-  ["session", "suites", "ciphers", "credentials", "certificate", "peer_certificate"],
+  ["session", "suites", "ciphers", "credentials", "certificate", "peer_certificate", "cost"],
   ["tls_numbers", "hello_fields", "fingerprint", "client_hello"],
   ["peer_policy", "policy", "configure", "config", "files", "key_log"],
   [

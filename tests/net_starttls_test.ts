@@ -96,6 +96,18 @@ test("StreamWriter.startTls() takes contexts", async () => {
   }
 });
 
+test("StreamWriter.startTls() says that what it was given is no context", async () => {
+  for (const context of [{}, null, "default"]) {
+    await using server = await serving(upgrading([], {}), { ssl: null });
+    const [, writer] = await openConnection({
+      hostname: "127.0.0.1",
+      port: (server.addr as Deno.NetAddr).port,
+    });
+    const wrong = writer.startTls({ context: context as unknown as SSLContext, serverHostname: "localhost" });
+    await assertRejects(() => wrong, TypeError, "Cannot use context: expected an SSLContext, got");
+  }
+});
+
 test("StreamWriter.startTls() refuses the context of the other side, and names both sides", async () => {
   using theirs = await SSLContext.create(SERVER);
   using ours = await SSLContext.create({ caCerts: certFile("root.pem") });

@@ -139,7 +139,13 @@ Deno.test("PcapWriter: keeps no more than its limit, without gaps, and says so",
   conn.close();
   assertEquals(pcap.truncated, true);
   assertEquals((await packetsOf(pcap)).length, 4);
-  assertThrows(() => new PcapWriter({ limit: NaN }), RangeError, "Cannot use limit");
+  const { length } = pcap.toBytes();
+  pcap.keyLog("CLIENT_RANDOM 00 00"); // of packets that are not there
+  assertEquals(pcap.toBytes().length, length);
+  for (const limit of [NaN, -1, "5" as unknown as number]) {
+    assertThrows(() => new PcapWriter({ limit }), RangeError, "Cannot use limit");
+  }
+  assertThrows(() => new PcapWriter({ now: 5 as unknown as () => number }), TypeError, "Cannot use now");
 });
 
 // ---- The command line -----------------------------------------------------------------------------------

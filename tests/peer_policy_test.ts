@@ -1,14 +1,25 @@
 /** verifyConnection, verifyCallback: the program's own say about its peers. */
-import { assert, assertEquals, assertInstanceOf, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import { SSLCertVerificationError, SSLError } from "../lib/errors.ts";
+import { MemoryBIO } from "../lib/memory_bio.ts";
 import { peerCertificate } from "../lib/peer_certificate.ts";
 import { type ConnectionState, publicKeyPin } from "../lib/peer_policy.ts";
 import { CERT_OPTIONAL, CERT_REQUIRED } from "../lib/policy.ts";
-import { saveSession, SSLContext } from "../lib/ssl.ts";
+import { saveSession, SSLContext, wrapSocket } from "../lib/ssl.ts";
 import type { SSLSocket } from "../lib/socket.ts";
+import { pipe } from "./pipe.ts";
 import {
   assertTalk,
+  CLIENT,
   closeBoth,
+  idle,
   isPending,
   LONG,
   pair,
@@ -99,6 +110,48 @@ for (const [name, sslVersion] of Object.entries(VERSIONS)) {
     await closeBoth(client, server);
   });
 }
+
+test("verifyConnection: false, or an Error that is not thrown, is no consent", async () => {
+  for (const [answer, got] of [[false, "boolean"], [new Error("no"), "Error"], [null, "null"]] as const) {
+    const verifyConnection = (() => answer) as unknown as () => void;
+    const [ours, theirs] = await refusedBy("client", { verifyConnection });
+    assertStringIncludes(
+      ours.message,
+      `verifyConnection refuses the peer: expected nothing, or a throw, got ${got}`,
+    );
+    assertEquals([ours.kind, theirs.alert?.name], ["verify", "bad_certificate"]);
+  }
+});
+
+test("verifyConnection, onUnknownPeer: wrapBio(), which could not ask them, refuses them", async () => {
+  for (const name of ["verifyConnection", "onUnknownPeer"]) {
+    using context = await SSLContext.create({ [name]: () => true });
+    const wrap = () => context.wrapBio(new MemoryBIO(), new MemoryBIO(), { serverHostname: "localhost" });
+    assertThrows(wrap, TypeError, `Cannot wrapBio(): ${name} needs a socket`);
+  }
+});
+
+test("verifyConnection: it is not asked once the connection has ended while onUnknownPeer was", async () => {
+  const asked: string[] = [];
+  const { promise: unknown, resolve: isUnknown } = Promise.withResolvers<void>();
+  const { promise: answer, resolve } = Promise.withResolvers<boolean>();
+  const [near, far] = pipe();
+  const client = await wrapSocket(near, {
+    ...CLIENT,
+    caCerts: [],
+    doHandshake: false,
+    onUnknownPeer: () => (isUnknown(), answer),
+    verifyConnection: () => void asked.push("verifyConnection"),
+  });
+  const accepting = assertRejects(() => wrapSocket(far, SERVER), SSLError);
+  const handshake = assertRejects(() => client.handshake(), SSLError, "was aborted");
+  await unknown;
+  client.abort();
+  resolve(true);
+  await Promise.all([handshake, accepting]);
+  await idle();
+  assertEquals(asked, []);
+});
 
 test("verifyConnection: no data is given before it, nor sent", async () => {
   const { promise: judged, resolve: accept } = Promise.withResolvers<void>();

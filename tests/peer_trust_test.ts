@@ -208,6 +208,10 @@ const WRONG: [WrapSocketOptions, string][] = [
   [{ pins: ["sha256//AAAA"] }, 'got "sha256//AAAA"'],
   [{ pins: [7 as unknown as string] }, "got number"],
   [{ pins: [LEAF_PIN], psk: { identity: "i", key: new Uint8Array(16) } }, "shows no certificate"],
+  [
+    { ...MUTUAL_SERVER, serverSide: true, pins: [LEAF_PIN], pskCallback: () => undefined },
+    "shows no certificate",
+  ],
   [{ ...SERVER, pins: [LEAF_PIN] }, "Cannot use pins: a server needs certReqs"],
   [{ onUnknownPeer: true as unknown as () => boolean }, "Cannot use onUnknownPeer: expected a function"],
   [{ certReqs: CERT_OPTIONAL, onUnknownPeer: () => true }, "it needs certReqs CERT_REQUIRED"],

@@ -63,6 +63,7 @@ Deno.test("certTimeToSeconds: the seconds that CPython's cert_time_to_seconds gi
     "Jan  1 00:00:00 1970 GMT",
     "Dec 31 23:59:59 9999 GMT",
     "may 17 1:2:3 2030 gmt",
+    "Dec 31 23:59:60 2008 GMT",
   ];
   const theirs = await python("[ssl.cert_time_to_seconds(text) for text in argv]", ...texts);
   assertEquals(texts.map(certTimeToSeconds), theirs);
@@ -82,6 +83,7 @@ Deno.test("certTimeToSeconds: refuses what is no time", () => {
     "Jan  5 09:60:43 2018 GMT",
     "Jan  5 09:34:61 2018 GMT",
     "Jan  5 09:34:43 18 GMT",
+    "Jan  5 09:34:43 0000 GMT",
     " Jan  5 09:34:43 2018 GMT",
   ];
   for (const text of bad) assertThrows(() => certTimeToSeconds(text), SyntaxError, "Cannot read the time");

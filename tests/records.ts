@@ -118,20 +118,32 @@ export function reseal(
   sealed: Bytes,
   change: (inner: Bytes) => Bytes,
 ): Bytes {
-  const key = expandLabel(secret, "key", 16);
-  const nonce = expandLabel(secret, "iv", 12);
-  nonce[10]! ^= sequence >> 8;
-  nonce[11]! ^= sequence & 255;
-  const opened = createDecipheriv("aes-128-gcm", key, nonce);
+  return sealAs(secret, sequence, change(unseal(secret, sequence, sealed)));
+}
+
+/** What is inside record number `sequence` of TLS 1.3 under a traffic secret: the content with its type behind it. */
+export function unseal(secret: Bytes, sequence: number, sealed: Bytes): Bytes {
+  const opened = createDecipheriv("aes-128-gcm", ...keyOf(secret, sequence));
   opened.setAAD(sealed.slice(0, 5));
   opened.setAuthTag(sealed.slice(-16));
   const parts = [opened.update(sealed.slice(5, -16)), opened.final()];
-  const inner = change(concat(parts.map((part) => new Uint8Array(part))));
+  return concat(parts.map((part) => new Uint8Array(part)));
+}
+
+/** The record with `inner` inside. */
+export function sealAs(secret: Bytes, sequence: number, inner: Bytes): Bytes {
   const header = record(TYPE.data, new Uint8Array(inner.length + 16)).slice(0, 5);
-  const cipher = createCipheriv("aes-128-gcm", key, nonce);
+  const cipher = createCipheriv("aes-128-gcm", ...keyOf(secret, sequence));
   cipher.setAAD(header);
   const content = [cipher.update(inner), cipher.final(), cipher.getAuthTag()];
   return concat([header, ...content.map((part) => new Uint8Array(part))]);
+}
+
+function keyOf(secret: Bytes, sequence: number): [key: Bytes, nonce: Bytes] {
+  const nonce = expandLabel(secret, "iv", 12);
+  nonce[10]! ^= sequence >> 8;
+  nonce[11]! ^= sequence & 255;
+  return [expandLabel(secret, "key", 16), nonce];
 }
 
 function hmac(key: Uint8Array, data: Uint8Array): Bytes {

@@ -1,15 +1,26 @@
 /** TLS 1.2 with `renegotiation: true`: a second handshake under the keys of the first. Refusals are in engine_close_test.ts. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { encodeText } from "../lib/bytes.ts";
+import { SSLObject } from "../lib/object.ts";
 import { CERT_OPTIONAL } from "../lib/policy.ts";
-import { configs, credential, ENDS, EnginePair, FixedClock, fixedCore, source, VERSIONS } from "./pair.ts";
+import {
+  configs,
+  credential,
+  ENDS,
+  EnginePair,
+  FixedClock,
+  fixedCore,
+  type PairOptions,
+  source,
+  VERSIONS,
+} from "./pair.ts";
 import { MESSAGE, message, Sealer, SEALER_CIPHERS, TYPE } from "./records.ts";
 
 const clock = new FixedClock();
 const core = fixedCore(1, clock);
 
-/** A pair of mutual TLS 1.2 that may renegotiate, and the server's request for it. */
-function open() {
+/** A pair of mutual TLS 1.2 that may renegotiate, and the server's request for it. `resumed`: its session was resumed. */
+function open(resumed = false) {
   const lines: string[] = [];
   using both = configs(
     core,
@@ -24,7 +35,15 @@ function open() {
     { credential: credential("client"), keyLog: (line) => lines.push(line) },
     { credential: credential("chain") },
   );
-  const pair = new EnginePair(both.client, both.server).connect();
+  const connect = (options: PairOptions = {}) => new EnginePair(both.client, both.server, options).connect();
+  let pair = connect();
+  if (resumed) {
+    const savedSession = pair.client.session()!;
+    pair[Symbol.dispose]();
+    lines.length = 0;
+    pair = connect({ savedSession });
+    assertEquals(pair.client.sessionReused, true);
+  }
   const request = () => { // in the place of a record of the server's that is lost
     pair.server.write(encodeText("lost"));
     pair.server.takeRecords();
@@ -54,16 +73,38 @@ Deno.test("TLSEngine renegotiates, and data goes on under the new keys (TLSv1.2)
   assertEquals([pair.client.state, pair.server.state], ["closed", "closed"]);
 });
 
-Deno.test("TLSEngine.verifyFlags is of the newest handshake (TLSv1.2)", () => {
-  using pair = open();
-  assertEquals([pair.client.verifyFlags, pair.server.verifyFlags], [0, 0]);
-  const { time } = clock;
-  clock.time = Date.UTC(2100, 5, 1); // by now, both certificates have expired
-  try {
+for (const resumed of [false, true]) {
+  Deno.test(`TLSEngine: what is known is of the newest handshake (TLSv1.2, ${resumed ? "resumed" : "full"} before)`, () => {
+    using pair = open(resumed);
+    const asked = () => ENDS.map((end) => new SSLObject(pair[end]));
+    const before = asked().map((object) => object.getChannelBinding("tls-unique"));
     pair.request();
     assertEquals(pair.errors, {});
-    assertEquals([pair.client.verifyFlags & 1, pair.server.verifyFlags & 1], [1, 1]);
-  } finally {
-    clock.time = time;
-  }
-});
+    for (const object of asked()) {
+      assertEquals([object.sessionReused, object.group(), object.clientSigalg()], [
+        false,
+        "x25519",
+        "ecdsa_secp256r1_sha256",
+      ]);
+    }
+    for (const type of ["tls-unique", "tls-exporter", "tls-server-end-point"] as const) {
+      const [client, server] = asked().map((object) => object.getChannelBinding(type));
+      assertEquals(client, server, type);
+    }
+    assertNotEquals(asked().map((object) => object.getChannelBinding("tls-unique")), before);
+  });
+
+  Deno.test(`TLSEngine.verifyFlags is of the newest handshake (TLSv1.2, ${resumed ? "resumed" : "full"} before)`, () => {
+    using pair = open(resumed);
+    assertEquals([pair.client.verifyFlags, pair.server.verifyFlags], [0, 0]);
+    const { time } = clock;
+    clock.time = Date.UTC(2100, 5, 1); // by now, both certificates have expired
+    try {
+      pair.request();
+      assertEquals(pair.errors, {});
+      assertEquals([pair.client.verifyFlags & 1, pair.server.verifyFlags & 1], [1, 1]);
+    } finally {
+      clock.time = time;
+    }
+  });
+}

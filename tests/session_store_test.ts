@@ -322,6 +322,8 @@ test("MemorySessionStore: refuses bounds that are none, and shows nothing secret
       "Cannot use ticketsPerKey",
     );
   }
+  const now = 5 as unknown as () => number;
+  assertThrows(() => new MemorySessionStore({ now }), TypeError, "Cannot use now: expected a function");
   assertEquals(Deno.inspect(new MemorySessionStore()), "MemorySessionStore { size: 0 }");
   await Promise.resolve();
 });

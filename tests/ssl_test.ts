@@ -20,6 +20,16 @@ async function connect(
   return { client: ours, server: theirs };
 }
 
+test("SSLContext: a connection that is being made keeps what it uses", async () => {
+  const client = await SSLContext.create({ caCerts: certFile("root.pem") });
+  const server = await SSLContext.create(SERVER);
+  const connecting = connect(client, server);
+  for (const context of [client, server]) context[Symbol.dispose]();
+  const ends = await connecting;
+  await assertTalk(ends.client, ends.server);
+  await closeBoth(ends.client, ends.server);
+});
+
 test("SSLContext serves many connections, and those that live outlive it", async () => {
   const client = await SSLContext.create({ caCerts: certFile("root.pem") });
   const server = await SSLContext.create(SERVER);

@@ -5,7 +5,16 @@ import type { TLSConfigOptions } from "../lib/policy.ts";
 import type { SSLSession } from "../lib/session.ts";
 import { CACHE_OUTCOMES, TICKET_OUTCOMES, type TicketEvent } from "../lib/tally.ts";
 import { TicketKeyRing } from "../lib/tickets.ts";
-import { clientOptions, credential, EnginePair, FixedClock, fixedCore, fixedRing, source } from "./pair.ts";
+import {
+  bytesFrom,
+  clientOptions,
+  credential,
+  EnginePair,
+  FixedClock,
+  fixedCore,
+  fixedRing,
+  source,
+} from "./pair.ts";
 import { serverOptions, VERSIONS } from "./pair.ts";
 import { flipped, ticketOf, withTicket } from "./session_bytes.ts";
 
@@ -286,3 +295,47 @@ Deno.test("TICKET_OUTCOMES and CACHE_OUTCOMES are those of the glue", () => {
   assertEquals(names("ticket_outcome", "TICKET"), ["none", ...TICKET_OUTCOMES]);
   assertEquals(names("cache_outcome", "CACHE"), ["unused", ...CACHE_OUTCOMES]);
 });
+
+for (const [version, sslVersion] of VERSIONS) {
+  for (const length of [10, 58, 59, 60, 183]) { // a ticket has 59 bytes at least
+    Deno.test(`psk: an identity of ${length} bytes is no ticket, beside tickets of every kind (${version})`, () => {
+      const clock = new FixedClock();
+      const core = fixedCore(1, clock);
+      const psk = { identity: "i".repeat(length), key: bytesFrom(1, 32) };
+      const rings = [fixedRing(1, clock), fixedRing(2, clock)] as const;
+      const servers: TLSConfigOptions[] = [{ psk }, {
+        pskCallback: (id) => id.length === length ? psk.key : undefined,
+      }];
+      for (const options of servers) {
+        const serve = (tickets: TicketKeyRing) =>
+          new TLSConfig({
+            serverSide: true,
+            sslVersion,
+            sessionCacheSize: 0,
+            ...options,
+            tickets,
+          }, core);
+        using client = new TLSConfig({ sslVersion, psk }, core);
+        using one = serve(rings[0]);
+        using other = serve(rings[1]);
+        let savedSession: SSLSession | undefined;
+        const connect = (server: TLSConfig) => {
+          using pair = new EnginePair(client, server, { ...(savedSession && { savedSession }) }).connect();
+          assertEquals(pair.send("server", bytesFrom(1, 9)), bytesFrom(1, 9));
+          savedSession = pair.client.session();
+          return pair.server.sessionReused;
+        };
+        assertEquals([connect(one), connect(one), connect(other), connect(other)], [
+          false,
+          true,
+          false,
+          true,
+        ]);
+        clock.advance(rings[1].lifetime + 1);
+        assertEquals(connect(other), false);
+        assertEquals([one, other].map((config) => config.stats().hits), [1, 1]);
+        assertEquals(one.stats().misses, 0);
+      }
+    });
+  }
+}

@@ -40,6 +40,11 @@ const TABLE: Record<string, [error: unknown, args: readonly [number, string], is
     true,
   ],
   "a number of the connection below, tunnelled": [below(reset), [104, "ECONNRESET"], false],
+  "a socket below that was closed meanwhile": [
+    below(new Deno.errors.Interrupted("operation canceled")),
+    [9, "EBADF"],
+    false,
+  ],
   "an OSError of the socket below": [below(new OSError("EPIPE", "Cannot send()")), [32, "EPIPE"], false],
   "a failure below without a number": [
     below(new Deno.errors.UnexpectedEof("gone")),
@@ -50,6 +55,15 @@ const TABLE: Record<string, [error: unknown, args: readonly [number, string], is
     new TLSError("Cannot read from the connection below TLS: x", { kind: "closed", cause: new Error("x") }),
     [5, "EIO"],
     false,
+  ],
+  "a callback of the program's that failed": [
+    new TLSError("Cannot complete TLS handshake: a callback threw", {
+      kind: "verify",
+      code: CODE.CERT_VERIFY_FAILED,
+      cause: new Deno.errors.NotFound("its own"),
+    }),
+    [-9984, "MBEDTLS_ERR_X509_CERT_VERIFY_FAILED"],
+    true,
   ],
   "a closed connection": [
     new TLSError("Cannot use the socket: it is closed", { kind: "closed" }),

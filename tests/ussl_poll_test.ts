@@ -122,6 +122,21 @@ test("SSLSocket.pollEvents(): writing is ready again when the connection below h
   assertEquals(await client.write("two"), 3);
 });
 
+test("SSLSocket.read() and poll(): wait through writes that go out, and end with one that fails", async () => {
+  const { client, near } = await polled();
+  client.setblocking(true);
+  near.blockWrites();
+  assertEquals(await client.write("one"), 3);
+  const [reading, polling] = [client.read(1), events(client, POLLIN)];
+  near.unblockWrites();
+  assert(await isPending(reading) && await isPending(polling));
+  near.blockWrites();
+  assertEquals(await client.write("two"), 3);
+  near.failWrites(new Deno.errors.ConnectionReset("reset"));
+  assertEquals(await thrown(() => reading), [104, "ECONNRESET"]);
+  assert(await polling !== 0); // POLLNVAL, if the read was the first to tell
+});
+
 test("SSLSocket.pollEvents(): the end of the stream is POLLIN, and stays", async () => {
   const { client, server } = await polled();
   assertEquals(await server.write("last"), 4);

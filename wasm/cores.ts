@@ -135,6 +135,7 @@ const LINK = [
   "-Wl,--wrap=mbedtls_ssl_handle_pending_alert", // see wasm/glue/alerts.c
   "-Wl,--wrap=mbedtls_ssl_send_alert_message",
   "-Wl,--wrap=mbedtls_ssl_parse_alpn_ext", // see wasm/glue/alpn.c
+  "-Wl,--wrap=mbedtls_ssl_handshake_wrapup", // see wasm/glue/connection.c
   "-Wl,--wrap=mbedtls_pk_sign_ext", // see wasm/glue/signer.c
   "-Wl,--wrap=mbedtls_ssl_set_outbound_transform", // see wasm/glue/early.c
   "-Wl,--wrap=mbedtls_ssl_write_record", // see wasm/glue/trace.c

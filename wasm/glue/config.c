@@ -18,7 +18,7 @@ trust *EXPORT(trust_new)(void)
 int EXPORT(trust_add)(trust *t, const unsigned char *certs, size_t len)
 {
     if (t == NULL || t->magic != TRUST_MAGIC) return MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
-    return mbedtls_x509_crt_parse(&t->certs, certs, len);
+    return read_certificate(&t->certs, certs, len);
 }
 
 void EXPORT(trust_free)(trust *t)
@@ -104,7 +104,7 @@ int add_credential(config *c, const unsigned char *chain, size_t len, get_key *g
     mbedtls_pk_init(&new->key);
 
     *at = 0;
-    int ret = mbedtls_x509_crt_parse(&new->chain, chain, len);
+    int ret = read_certificate(&new->chain, chain, len);
     if (ret > 0) ret = MBEDTLS_ERR_X509_INVALID_FORMAT; /* some of the certificates did not parse */
     if (ret == 0) ret = get(new, source, at);
     if (ret == 0) ret = mbedtls_ssl_conf_own_cert(&c->ssl, &new->chain, &new->key);

@@ -205,6 +205,16 @@ static void note_handshake(connection *conn)
     }
 }
 
+void __real_mbedtls_ssl_handshake_wrapup(mbedtls_ssl_context *ssl);
+void __wrap_mbedtls_ssl_handshake_wrapup(mbedtls_ssl_context *ssl);
+
+/* A renegotiation ends in the middle of a read: what was noted of the handshake before is no longer so. */
+void __wrap_mbedtls_ssl_handshake_wrapup(mbedtls_ssl_context *ssl)
+{
+    note_handshake(ssl->p_bio);
+    __real_mbedtls_ssl_handshake_wrapup(ssl);
+}
+
 /* Remembers the alert that made mbedTLS give up. */
 static void note_alert(connection *conn, int ret)
 {
@@ -276,10 +286,21 @@ static int reads_again(connection *conn, int *ret)
     return *ret == 0;
 }
 
+/*
+ * mbedtls_ssl_read() and mbedtls_ssl_write() would complete a handshake by themselves, past its pause. In a renegotiation
+ * they must go on with it.
+ */
+static int is_in_first_handshake(connection *conn)
+{
+    mbedtls_ssl_context *ssl = &conn->ssl;
+    return !mbedtls_ssl_is_handshake_over(ssl) && ssl->renego_status == MBEDTLS_SSL_INITIAL_HANDSHAKE;
+}
+
 /* Returns how many bytes were read; 0 at the end of the stream; or a negative code. */
 int EXPORT(connection_read)(connection *conn, unsigned char *bytes, size_t len)
 {
     CHECK_CONNECTION(conn);
+    if (is_in_first_handshake(conn)) return MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
     int ret = begin(conn);
     if (ret != 0) return ret;
     do {
@@ -292,9 +313,11 @@ int EXPORT(connection_read)(connection *conn, unsigned char *bytes, size_t len)
 int EXPORT(connection_write)(connection *conn, const unsigned char *bytes, size_t len)
 {
     CHECK_CONNECTION(conn);
+    int is_early = can_answer_early(conn);
+    if (!is_early && is_in_first_handshake(conn)) return MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
     int ret = begin(conn);
     if (ret != 0) return ret;
-    if (can_answer_early(conn)) return end(conn, answer_early(conn, bytes, len));
+    if (is_early) return end(conn, answer_early(conn, bytes, len));
     if (key_is_worn(conn)) ret = update_sending_key(conn, 0);
     if (ret == 0) ret = mbedtls_ssl_write(&conn->ssl, bytes, len);
     return end(conn, ret);

@@ -17,8 +17,24 @@
 
 /* ---- Transport ------------------------------------------------------------------------------------- */
 
-static int send_datagram(void *conn, const unsigned char *datagram, size_t len)
+#define RESENDS_MAX 4 /* of one flight, because a message of the peer's came again; beside those of the timer */
+
+/*
+ * Whether the flight at hand has been sent often enough until the timer rings. mbedTLS sends it whenever the last message
+ * before it comes again, and while there are no keys anybody can make one up: 25 bytes would bring the peer kilobytes.
+ */
+static int was_sent_often(const connection *conn)
 {
+    const mbedtls_ssl_handshake_params *hs = conn->ssl.handshake;
+    return conn->timer_ms != 0 && conn->flight == hs->out_msg_seq && conn->resends >= RESENDS_MAX;
+}
+
+static int send_datagram(void *p_conn, const unsigned char *datagram, size_t len)
+{
+    connection *conn = p_conn;
+    const mbedtls_ssl_handshake_params *hs = conn->ssl.handshake;
+    int is_flight = hs != NULL && hs->retransmit_state == MBEDTLS_SSL_RETRANS_SENDING;
+    if (is_flight && was_sent_often(conn)) return (int) len; /* it counts as lost */
     return bio_send(conn, datagram, len);
 }
 
@@ -80,7 +96,14 @@ static double timer_left(const connection *conn)
 static void set_timer(void *p_conn, uint32_t half_way, uint32_t ms)
 {
     connection *conn = p_conn;
+    const mbedtls_ssl_handshake_params *hs = conn->ssl.handshake;
     (void) half_way;
+    if (ms != 0 && hs != NULL && hs->retransmit_state == MBEDTLS_SSL_RETRANS_WAITING) { /* a flight has gone */
+        if (was_sent_often(conn)) return; /* or not: the timer runs on */
+        if (conn->flight != hs->out_msg_seq) conn->resends = 0;
+        else if (conn->timer_ms != 0) conn->resends++;
+        conn->flight = hs->out_msg_seq;
+    }
     conn->timer_ms = ms;
     if (ms != 0) conn->timer_start = clock_ms();
 }
@@ -107,6 +130,53 @@ int EXPORT(connection_timer)(const connection *conn)
     return left > INT32_MAX ? INT32_MAX : (int) left + (left > (int) left);
 }
 
+/* ---- Cookies --------------------------------------------------------------------------------------- */
+
+#define CLIENT_ID_MAX 255
+
+/*
+ * A cookie is for one client and for one hello, which is known by its random (RFC 6347 section 4.2.1): who saw one go by
+ * cannot begin handshakes of his own with it. Writes the two, one behind the other; returns their length.
+ */
+static size_t join_hello(unsigned char *out, const unsigned char *id, size_t len)
+{
+    memcpy(out, id, len);
+    memcpy(out + len, active->ssl.handshake->randbytes, MBEDTLS_CLIENT_HELLO_RANDOM_LEN);
+    return len + MBEDTLS_CLIENT_HELLO_RANDOM_LEN;
+}
+
+static int write_cookie(void *cookies, unsigned char **p, unsigned char *end, const unsigned char *id, size_t len)
+{
+    unsigned char joined[CLIENT_ID_MAX + MBEDTLS_CLIENT_HELLO_RANDOM_LEN];
+    return mbedtls_ssl_cookie_write(cookies, p, end, joined, join_hello(joined, id, len));
+}
+
+static int check_cookie(void *cookies, const unsigned char *cookie, size_t cookie_len, const unsigned char *id,
+                        size_t len)
+{
+    unsigned char joined[CLIENT_ID_MAX + MBEDTLS_CLIENT_HELLO_RANDOM_LEN];
+    return mbedtls_ssl_cookie_check(cookies, cookie, cookie_len, joined, join_hello(joined, id, len));
+}
+
+/* Writes a cookie for `id`: a client's, and behind it the random of its hello. Returns its length. */
+int EXPORT(config_write_cookie)(config *c, const unsigned char *id, size_t len, unsigned char *out, size_t size)
+{
+    CHECK_CONFIG(c);
+    if (c->ssl.f_cookie_write != write_cookie) return MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
+    unsigned char *end = out;
+    int ret = mbedtls_ssl_cookie_write(&c->cookies, &end, out + size, id, len);
+    return ret != 0 ? ret : (int) (end - out);
+}
+
+/* Whether the cookie is one of ours, for this client and hello, and not too old: 1 or 0. */
+int EXPORT(config_check_cookie)(config *c, const unsigned char *id, size_t len, const unsigned char *cookie,
+                                size_t cookie_len)
+{
+    CHECK_CONFIG(c);
+    if (c->ssl.f_cookie_check != check_cookie) return MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
+    return mbedtls_ssl_cookie_check(&c->cookies, cookie, cookie_len, id, len) == 0;
+}
+
 /* ---- Config and connection ------------------------------------------------------------------------- */
 
 /*
@@ -128,7 +198,7 @@ int EXPORT(config_use_datagrams)(config *c, uint32_t first, uint32_t longest, ui
     int ret = mbedtls_ssl_cookie_setup(&c->cookies, tlsio_rng, NULL);
     /* Until here mbedTLS has cookie callbacks that refuse: without a key no client gets in. */
     if (ret == 0) {
-        mbedtls_ssl_conf_dtls_cookies(&c->ssl, mbedtls_ssl_cookie_write, mbedtls_ssl_cookie_check, &c->cookies);
+        mbedtls_ssl_conf_dtls_cookies(&c->ssl, write_cookie, check_cookie, &c->cookies);
     }
     return ret;
 }
@@ -146,6 +216,7 @@ int EXPORT(connection_use_datagrams)(connection *conn, int mtu, const unsigned c
     if (!uses_datagrams(&conn->ssl) || mtu < 0 || mtu > UINT16_MAX) return MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
     mbedtls_ssl_set_mtu(&conn->ssl, (uint16_t) mtu);
     if (conn->ssl.conf->endpoint == MBEDTLS_SSL_IS_SERVER) {
+        if (len > CLIENT_ID_MAX) return MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
         return mbedtls_ssl_set_client_transport_id(&conn->ssl, id, len);
     }
     mbedtls_ssl_session *offered = conn->ssl.session_negotiate;
@@ -154,25 +225,4 @@ int EXPORT(connection_use_datagrams)(connection *conn, int mtu, const unsigned c
         conn->ssl.handshake->resume = 0;
     }
     return 0;
-}
-
-/* ---- Cookies --------------------------------------------------------------------------------------- */
-
-/* Writes a cookie for the client with this `id`. Returns its length. */
-int EXPORT(config_write_cookie)(config *c, const unsigned char *id, size_t len, unsigned char *out, size_t size)
-{
-    CHECK_CONFIG(c);
-    if (c->ssl.f_cookie_write == NULL) return MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
-    unsigned char *end = out;
-    int ret = c->ssl.f_cookie_write(c->ssl.p_cookie, &end, out + size, id, len);
-    return ret != 0 ? ret : (int) (end - out);
-}
-
-/* Whether the cookie is one of ours, for this client, and not too old: 1 or 0. */
-int EXPORT(config_check_cookie)(config *c, const unsigned char *id, size_t len, const unsigned char *cookie,
-                                size_t cookie_len)
-{
-    CHECK_CONFIG(c);
-    if (c->ssl.f_cookie_check == NULL) return MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
-    return c->ssl.f_cookie_check(c->ssl.p_cookie, cookie, cookie_len, id, len) == 0;
 }

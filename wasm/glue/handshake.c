@@ -32,7 +32,13 @@ void note_signature(connection *conn, int received)
 {
     const mbedtls_ssl_context *ssl = &conn->ssl;
     if (ssl->handshake == NULL) return;
-    int scheme = received ? scheme_of(ssl, ssl->in_msg, ssl->in_hslen) : scheme_of(ssl, ssl->out_msg, ssl->out_msglen);
+    int scheme = received ? scheme_of(ssl, ssl->in_msg, ssl->in_hslen) : 0;
+    if (!received && !uses_datagrams(ssl)) scheme = scheme_of(ssl, ssl->out_msg, ssl->out_msglen);
+    /* In DTLS the message at hand may be a part of one; the flight has it whole. */
+    const mbedtls_ssl_flight_item *item = received ? NULL : ssl->handshake->flight;
+    for (; item != NULL && scheme == 0; item = item->next) {
+        if (item->type == MBEDTLS_SSL_MSG_HANDSHAKE) scheme = scheme_of(ssl, item->p, item->len);
+    }
     if (scheme != 0) conn->facts[received ? FACT_PEER_SIGALG : FACT_OWN_SIGALG] = scheme;
 }
 
@@ -110,6 +116,8 @@ int EXPORT(connection_finished)(const connection *conn, unsigned char *out, size
     const mbedtls_ssl_context *ssl = &conn->ssl;
     size_t len = ssl->verify_data_len;
     if (ssl->tls_version != MBEDTLS_SSL_VERSION_TLS1_2 || len == 0 || len > size) return 0;
+    /* In the middle of a renegotiation, one of the two is of the handshake before. */
+    if (ssl->renego_status == MBEDTLS_SSL_RENEGOTIATION_IN_PROGRESS) return MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
     int is_client = ssl->conf->endpoint == MBEDTLS_SSL_IS_CLIENT;
     /* The client finishes first; with a resumed session, the server. */
     int is_own = is_client != (conn->facts[FACT_RESUMED] != 0);

@@ -59,7 +59,7 @@ int EXPORT(certificate_public_key)(const unsigned char *chain, size_t len, unsig
 {
     mbedtls_x509_crt crt;
     mbedtls_x509_crt_init(&crt);
-    int ret = mbedtls_x509_crt_parse(&crt, chain, len);
+    int ret = read_certificate(&crt, chain, len);
     if (ret >= 0 && crt.pk_raw.p != NULL) { /* above 0: another one of the chain did not parse */
         ret = (int) crt.pk_raw.len;
         if (crt.pk_raw.len <= size) memcpy(out, crt.pk_raw.p, crt.pk_raw.len);

@@ -113,12 +113,16 @@ static int has_expired(const mbedtls_ssl_session *session, const unsigned char *
     return expired;
 }
 
-/* Refuses a ticket, and keeps why. mbedTLS goes on with a full handshake after either code. */
+/*
+ * Refuses a ticket, and keeps why. mbedTLS goes on with a full handshake after either code; but what is not a ticket of
+ * ours can be the identity of a pre-shared key (TLS 1.3), which it looks for after INVALID_MAC alone.
+ */
 static int refuse(enum ticket_outcome why)
 {
-    if (active != NULL) active->facts[FACT_TICKET] = why;
-    return why == TICKET_UNAUTHENTIC || why == TICKET_MALFORMED ? MBEDTLS_ERR_SSL_INVALID_MAC
-                                                                : MBEDTLS_ERR_SSL_SESSION_TICKET_EXPIRED;
+    int is_other = why == TICKET_MALFORMED || why == TICKET_UNKNOWN_KEY;
+    if (active != NULL && (!is_other || active->facts[FACT_TICKET] == TICKET_NONE)) active->facts[FACT_TICKET] = why;
+    return is_other || why == TICKET_UNAUTHENTIC ? MBEDTLS_ERR_SSL_INVALID_MAC
+                                                 : MBEDTLS_ERR_SSL_SESSION_TICKET_EXPIRED;
 }
 
 /* Reads the decrypted state into the session, and what mbedTLS does not keep into the connection. */

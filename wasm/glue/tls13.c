@@ -45,6 +45,10 @@ void note_tls13_handshake(connection *conn)
     /* A client's `resume` says only that it offered; the server chose a PSK, and the ticket comes first. */
     int ticket = ssl->conf->endpoint == MBEDTLS_SSL_IS_SERVER || hs->selected_identity == 0;
     conn->facts[FACT_RESUMED] = hs->resume && psk && ticket;
+    int outcome = conn->facts[FACT_TICKET];
+    if (psk && !hs->resume && (outcome == TICKET_MALFORMED || outcome == TICKET_UNKNOWN_KEY)) {
+        conn->facts[FACT_TICKET] = TICKET_NONE; /* it was the identity of a pre-shared key */
+    }
     conn->facts[FACT_EXTENDED_MS] = 1;
     conn->facts[FACT_GROUP] = mbedtls_ssl_tls13_key_exchange_mode_with_ephemeral(ssl)
                                   ? hs->offered_group_id

@@ -246,6 +246,8 @@ struct connection {
     /* DTLS: the timer of retransmission. */
     double timer_start; /* milliseconds, on the clock of the core */
     uint32_t timer_ms;  /* 0: it does not run */
+    unsigned flight;    /* the flight that was sent last, by the number of the message behind it */
+    unsigned resends;   /* how often it was asked for again */
 };
 
 #define CONNECTION_MAGIC 0x434f4e31u
@@ -257,6 +259,14 @@ extern connection *active;
 
 /* A server's callback for a ClientHello that has been read. */
 int on_hello(mbedtls_ssl_context *ssl);
+
+/* ---- certificate.c --------------------------------------------------------------------------------- */
+
+/*
+ * Parses certificates, DER or PEM, as mbedtls_x509_crt_parse() does: but what begins as DER is DER. A peer's certificate
+ * can hold the PEM of another one in a name, and mbedTLS looks for PEM first.
+ */
+int read_certificate(mbedtls_x509_crt *crt, const unsigned char *bytes, size_t len);
 
 /* ---- datagram.c ------------------------------------------------------------------------------------ */
 
@@ -284,6 +294,7 @@ int note_shared(connection *conn);
 int has_proved(const mbedtls_ssl_context *ssl, int before);
 /* The host's say about a certificate: a callback of its own, and whether there must be a CRL. */
 int judge_certificate(connection *conn, const mbedtls_x509_crt *crt, int depth, uint32_t *flags);
+
 /* ---- early.c --------------------------------------------------------------------------------------- */
 
 /* A server has read a ticket, with its `tag`: keeps what early data depends on. Returns 0, or a negative code. */

@@ -1,0 +1,60 @@
+/**
+ * What a handshake costs: operations, bytes, round trips, memory. Counted, not timed, so that it says the same everywhere,
+ * and {@linkcode estimate} can say what it means on another device.
+ *
+ * @module
+ */
+
+import type { NetworkCost } from "./network_cost.ts";
+
+/** Elliptic curves. */
+export type Curve = "P-256" | "P-384" | "P-521" | "X25519";
+
+/**
+ * An operation with a public or a private key:
+ *
+ * - `"P-256 multiply"`: a multiplication of a point, as a new key and an agreement take one each. Those within a signature
+ *   or its verification are counted there.
+ * - `"P-256 sign"`, `"P-256 verify"`: ECDSA.
+ * - `"RSA-2048 public"`: to verify or to encrypt.
+ * - `"RSA-2048 private cold"`, `"… warm"`: to sign or to decrypt; cold is the first of a key's context, which computes the
+ *   values that blind it, warm each that follows.
+ */
+export type Operation =
+  | `${Curve} ${"multiply" | "sign" | "verify"}`
+  | `RSA-${number} ${"public" | "private cold" | "private warm"}`;
+
+/** What bytes go through. `"SHA-256"` is SHA-224, too, and `"SHA-512"` SHA-384; HMAC is counted as its hash. */
+export type Bulk =
+  | "AES-CBC"
+  | "AES-CCM"
+  | "AES-GCM"
+  | "ChaCha20-Poly1305"
+  | "MD5"
+  | "SHA-1"
+  | "SHA-256"
+  | "SHA-512";
+
+/** What a connection has of the core's heap, in bytes of a 32-bit machine. */
+export interface HeapCost {
+  /** The most at once. */
+  readonly peak: number;
+  /** What it still has when the handshake is over. */
+  readonly live: number;
+  /** The most in each step of the handshake, by the step's name. */
+  readonly phases?: Readonly<Record<string, number>> | undefined;
+}
+
+/** What a handshake costs one end. */
+export interface HandshakeCost {
+  /** Whether it resumed an earlier session. */
+  readonly resumed: boolean;
+  /** Bytes, records, flights and round trips, counted. */
+  readonly network: NetworkCost;
+  /** How often each operation was done; `undefined`: the core does not count them. */
+  readonly operations?: Readonly<Partial<Record<Operation, number>>> | undefined;
+  /** Bytes that went through each cipher and hash; `undefined`: the core does not count them. */
+  readonly bulk?: Readonly<Partial<Record<Bulk, number>>> | undefined;
+  /** The heap; `undefined`: the core does not count it. */
+  readonly heap?: HeapCost | undefined;
+}

@@ -26,6 +26,30 @@ const NATIVE_FLAGS = [
   `-I${ROOT.pathname}wasm/glue`,
 ];
 
+const DEVICE = "bench/programs/device.c";
+const DEVICE_FLAGS = [
+  ...["-m32", "-malign-double"], // uint64_t is aligned as on the device
+  ...[
+    "-O2",
+    "-ffreestanding",
+    "-fno-pic",
+    "-fno-stack-protector",
+    "-ffunction-sections",
+    "-U_FORTIFY_SOURCE",
+  ],
+  "-DMBEDTLS_ALLOW_PRIVATE_ACCESS",
+  '-DMBEDTLS_USER_CONFIG_FILE="wasm/config/esp32.h"',
+  `-I${ROOT.pathname}`,
+];
+const DEVICE_LINK = [
+  "-m32",
+  "-nostdlib",
+  "-static",
+  "-no-pie",
+  "-Wl,--gc-sections",
+  "-Wl,--wrap=mbedtls_mpi_mul_mpi",
+];
+
 let compiler: Promise<string> | undefined;
 let client: Promise<string> | undefined;
 let native: Promise<string> | undefined;
@@ -68,7 +92,11 @@ export function buildNative(): Promise<string> {
     return await once("native", [...NATIVE, ...ours], tag, async (path) => {
       const folder = await Deno.makeTempDir({ prefix: "tlsio_bench_" });
       try {
-        await compileAll(await sourcesOf(unpack(tarball), ours, folder), folder, path);
+        const harness = ours.filter((name) => /harness\/.*\.c$/.test(name));
+        const own = [NATIVE[0]!, "wasm/glue/memory.c", "wasm/glue/platform.c", ...harness];
+        await compileAll(await sourcesOf(unpack(tarball), own, folder), folder, path, NATIVE_FLAGS, [
+          "-shared",
+        ]);
       } finally {
         await Deno.remove(folder, { recursive: true });
       }
@@ -76,17 +104,41 @@ export function buildNative(): Promise<string> {
   })();
 }
 
-/** Unpacks mbedTLS. Returns all that the library is made of, ours first, since mistakes are there. */
+/**
+ * The path of a program of 32 bits: mbedTLS with the configuration of core.esp32.wasm.
+ *
+ * @throws {NotRun} If there is no compiler, or the machine is no x86.
+ */
+export async function buildDevice(): Promise<string> {
+  await compilerVersion();
+  if (Deno.build.arch !== "x86_64") throw new NotRun("it is written for x86");
+  const [source, tarball] = await fetchMbedtls(() => {});
+  const ours = [DEVICE, ...await filesOf("wasm/config")];
+  return await once("device", ours, [source.sha256, ...DEVICE_FLAGS, ...DEVICE_LINK].join(), async (path) => {
+    const folder = await Deno.makeTempDir({ prefix: "tlsio_bench_" });
+    try {
+      const sources = await sourcesOf(unpack(tarball), [DEVICE], folder);
+      // The headers of a C library for 64 bits do for 32, but for one that says which functions are missing.
+      await Deno.mkdir(`${folder}/include/gnu`);
+      await Deno.writeTextFile(`${folder}/include/gnu/stubs-32.h`, "");
+      const triple = (await compile("-print-multiarch")).trim();
+      await compileAll(sources, folder, path, [...DEVICE_FLAGS, `-I/usr/include/${triple}`], DEVICE_LINK);
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  });
+}
+
+/** Unpacks mbedTLS. Returns all that is to be compiled, ours first, since mistakes are there. */
 async function sourcesOf(
   release: Map<string, Uint8Array>,
-  ours: readonly string[],
+  own: readonly string[],
   folder: string,
 ): Promise<string[]> {
   for (const name of ["include/mbedtls", "include/psa", "library"]) {
     await Deno.mkdir(`${folder}/${name}`, { recursive: true });
   }
   for (const [name, bytes] of release) await Deno.writeFile(`${folder}/${name}`, bytes);
-  const own = [NATIVE[0]!, "wasm/glue/platform.c", ...ours.filter((name) => /harness\/.*\.c$/.test(name))];
   return [
     ...own.map((name) => new URL(name, ROOT).pathname),
     ...[...release.keys()].filter((name) => name.endsWith(".c")).map((name) => `${folder}/${name}`),
@@ -94,17 +146,23 @@ async function sourcesOf(
 }
 
 /** Compiles on all processors, and links. */
-async function compileAll(sources: readonly string[], folder: string, path: string): Promise<void> {
+async function compileAll(
+  sources: readonly string[],
+  folder: string,
+  path: string,
+  flags: readonly string[],
+  link: readonly string[],
+): Promise<void> {
   const objects = sources.map((_, i) => `${folder}/${i}.o`);
   const includes = [`-I${folder}/include`, `-I${folder}/library`];
   let next = 0;
   const thread = async () => {
     for (let i = next++; i < sources.length; i = next++) {
-      await compile(...NATIVE_FLAGS, ...includes, "-c", sources[i]!, "-o", objects[i]!);
+      await compile(...flags, ...includes, "-c", sources[i]!, "-o", objects[i]!);
     }
   };
   await Promise.all(Array.from({ length: navigator.hardwareConcurrency }, thread));
-  await compile("-shared", "-o", path, ...objects);
+  await compile(...link, "-o", path, ...objects);
 }
 
 /** The path of what `make` makes of our files and `tag`; made when it is not there. */

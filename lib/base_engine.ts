@@ -1,6 +1,5 @@
 /**
- * BaseEngine: what every TLS peer without I/O has, whatever carries its records: a handshake, a failure that is final, and
- * what is known of the connection.
+ * BaseEngine: what every TLS peer without I/O has: a handshake, a failure that is final, and what is known of the peer.
  *
  * @module
  */
@@ -157,8 +156,7 @@ export abstract class BaseEngine {
   }
 
   #learn(): void {
-    this.#facts = this.#connection.facts();
-    this.#serverName = this.#connection.sni();
+    [this.#facts, this.#serverName] = [this.#connection.facts(), this.#connection.sni()];
   }
 
   /** Goes on with a handshake that waits with `"verify"`; `handshake()` then does. */
@@ -194,6 +192,11 @@ export abstract class BaseEngine {
   }
 
   // ---- What is known of the connection ----------------------------------------------------------------
+
+  /** @internal What it has of a device's heap, and what was counted for it. */
+  get device(): ReturnType<Connection["device"]> {
+    return this.#connection.device();
+  }
 
   /** Certificates, trust and policy. */
   get config(): TLSConfig {
@@ -428,8 +431,7 @@ export abstract class BaseEngine {
   }
 
   #describe(verifyFlags: number): string {
-    const { core } = this.#connection;
-    return core.retired ? "" : core.verifyText(verifyFlags);
+    return this.#connection.core.retired ? "" : this.#connection.core.verifyText(verifyFlags);
   }
 
   #handshakeAction(): string {

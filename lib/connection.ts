@@ -7,6 +7,8 @@ import { type Bytes, encodeText } from "./bytes.ts";
 import type { TLSConfig } from "./config.ts";
 import { type Core, IO_SIZE } from "./core.ts";
 import { DatagramWire } from "./datagram_wire.ts";
+import { type OperationCounts, readCounts } from "./device_counts.ts";
+import { type ConnectionHeap, connectionHeap } from "./device_heap.ts";
 import { CODE, errorFromCode } from "./errors.ts";
 import { type SessionFacts, SSLSession } from "./session.ts";
 import { sigalgName, type Suite, suiteOf } from "./suites.ts";
@@ -150,6 +152,14 @@ export class Connection {
       [state],
       (at) => this.core.call.connection_offer_session(this.#handle, at!, state.length),
     );
+  }
+
+  /** What it has of a device's heap, and what was counted for it; `undefined`: the core is no device's. */
+  device(): { heap: ConnectionHeap; counts: OperationCounts } | undefined {
+    if (this.#handle === 0) return undefined;
+    const heap = connectionHeap(this.core, this.#handle);
+    const counts = readCounts(this.core, this.#handle);
+    return heap && counts && { heap, counts };
   }
 
   /** Goes on with the handshake. 0: it is over; {@linkcode PAUSED}: the peer has proved who it is. */

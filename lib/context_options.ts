@@ -9,12 +9,13 @@ import { typeName } from "./bytes.ts";
 import type { ClientInfo } from "./client_choice.ts";
 import type { ClientHello } from "./client_hello.ts";
 import type { TLSConfig } from "./config.ts";
+import type { Core } from "./core.ts";
 import type { Source } from "./credentials.ts";
 import { type FileOrData, loadSource } from "./files.ts";
 import { keyLogFile } from "./key_log.ts";
 import { Certificate, type CertificateFiles, loadCredentials } from "./own_certificate.ts";
 import type { OwnCredential, PolicyOptions, TLSConfigOptions } from "./policy.ts";
-import { resolveProfile } from "./profile.ts";
+import { applyProfile } from "./profile.ts";
 import { assertStore, type SessionStore } from "./session_store.ts";
 import { SOCKET_OPTIONS, type SocketOptions } from "./socket_options.ts";
 import type { SSLContext } from "./ssl.ts";
@@ -43,7 +44,11 @@ export interface ContextOptions extends PolicyOptions {
    * and so is one whose issuer has given none (`crlCheck`), an outdated one, or one that it did not sign.
    */
   crls?: FileOrData | readonly FileOrData[];
-  /** Which core and which defaults. @default {"default"} */
+  /**
+   * Which core and which defaults. `"esp32"`: mbedTLS, its suites and a heap of 60 KiB as MicroPython 1.28 has them on an ESP32;
+   * the process is one device, whose heap all such connections share. Takes `--allow-import` for where this package is from, or
+   * `--allow-read` for a file. @default {"default"}
+   */
   profile?: string;
   /** Adds the secrets of each handshake to this file, in NSS's format: who has it can read the traffic. */
   keylogFilename?: string | URL;
@@ -182,16 +187,19 @@ export type Asks = {
 /** Reads the files, and checks what the config does not. */
 export async function readOptions(
   options: ContextOptions,
-): Promise<{ policy: TLSConfigOptions; asks: Asks }> {
+): Promise<{ policy: TLSConfigOptions; asks: Asks; core: Core | undefined }> {
   const { profile, certfile, keyfile, password, certificates, caCerts, crls, ...others } = options;
   const { getConfigForClient, getCertificate, alpnCallback, sessionStore, keylogFilename, ...given } = others;
-  const policy: TLSConfigOptions = { ...resolveProfile(profile).policy, ...given };
+  const { policy, core } = await applyProfile(profile, given);
   const own = await ownCertificate({ certfile, keyfile, password, certificates });
   if (own !== undefined) policy.credential = own;
   if (caCerts !== undefined) policy.trust = await loadList("caCerts", caCerts, given.onUnknownPeer ? 0 : 1);
   if (crls !== undefined) policy.crls = await loadList("crls", crls, 1);
   const choosers = { getConfigForClient, getCertificate, alpnCallback };
   for (const [name, choose] of Object.entries(choosers)) checkChooser(name, choose, policy);
+  if (alpnCallback !== undefined && core?.device !== undefined) {
+    throw new TypeError(`Cannot use alpnCallback: the profile "${profile}" has no ALPN`);
+  }
   if (alpnCallback !== undefined && policy.alpnProtocols !== undefined) {
     throw new TypeError("Cannot use alpnCallback: alpnProtocols is given, too");
   }
@@ -203,7 +211,7 @@ export async function readOptions(
     const write = keyLogFile("keylogFilename", keylogFilename);
     policy.keyLog = both(write, policy.keyLog);
   }
-  return { policy, asks: { ...choosers, sessionStore } };
+  return { policy, core, asks: { ...choosers, sessionStore } };
 }
 
 /** Calls both, where there are two. */

@@ -84,6 +84,16 @@ export const CORE_EXPORTS = {
   issue_certificate: 13,
 } as const;
 
+/** What a device's core exports besides: lib/device_heap.ts and lib/device_counts.ts call them. */
+export const DEVICE_EXPORTS = {
+  heap_limit: 2,
+  heap_used: 0,
+  heap_peak: 0,
+  heap_refused: 0,
+  connection_heap: 1,
+  core_counts: 1,
+} as const;
+
 /** Every function that the module imports, with its number of parameters. */
 export const CORE_IMPORTS = {
   bio_send: 3,
@@ -170,6 +180,8 @@ export class Core {
 
   /** The module's functions. A trap in one retires the core and throws an `SSLError`. */
   readonly call: CoreExports;
+  /** @internal The functions of its heap, where it is a device's. */
+  readonly device: CoreTable<typeof DEVICE_EXPORTS> | undefined;
   /** The clock of this core: milliseconds since the Unix epoch. */
   readonly now: () => number;
   /** Where the buffer of {@linkcode IO_SIZE} bytes is. */
@@ -192,7 +204,8 @@ export class Core {
     const instance = new WebAssembly.Instance(module, { tlsio: this.#imports(random) });
     this.#memory = instance.exports.memory as WebAssembly.Memory;
     (instance.exports._initialize as () => void)();
-    this.call = this.#guarded(instance.exports);
+    this.call = this.#guarded(instance.exports, CORE_EXPORTS);
+    if ("heap_limit" in instance.exports) this.device = this.#guarded(instance.exports, DEVICE_EXPORTS);
     this.check("start the TLS core", this.call.core_init());
     this.io = this.alloc(IO_SIZE);
   }
@@ -258,9 +271,9 @@ export class Core {
   }
 
   /** Wraps each export: no call after a trap, none from inside a callback. */
-  #guarded(exports: WebAssembly.Exports): CoreExports {
+  #guarded<T extends Record<string, number>>(exports: WebAssembly.Exports, table: T): CoreTable<T> {
     const guarded: Record<string, (...args: number[]) => number> = {};
-    for (const name of Object.keys(CORE_EXPORTS)) {
+    for (const name of Object.keys(table)) {
       const run = exports[name] as (...args: number[]) => number;
       guarded[name] = (...args) => {
         if (this.#trap !== undefined) throw this.#trapped();
@@ -277,7 +290,7 @@ export class Core {
         }
       };
     }
-    return guarded as CoreExports;
+    return guarded as CoreTable<T>;
   }
 
   #trapped(): SSLError {

@@ -11,6 +11,7 @@ import { assertSeconds, typeName } from "./bytes.ts";
 import { inTime } from "./deadline.ts";
 import { listen, type ListenOptions } from "./net.ts";
 import { type ServeOptions, Server, type ServerStats } from "./server.ts";
+import { defaultAlpn } from "./profile.ts";
 import { SSLContext } from "./ssl.ts";
 import { type WorkerOptions, WorkerServer } from "./workers.ts";
 
@@ -296,7 +297,8 @@ function assertCount(name: string, value: unknown, least: number): void {
 
 function withAlpn(options: NonNullable<HttpServeOptions["ssl"]>): typeof options {
   if (options instanceof SSLContext || !options) return options; // the server says that it is none
-  return { ...options, alpnProtocols: options.alpnProtocols ?? ["http/1.1", "http/1.0"] };
+  const usual = options.alpnProtocols === undefined && defaultAlpn(options.profile, ["http/1.1", "http/1.0"]);
+  return { ...options, ...usual };
 }
 
 function internalServerError(error: unknown): Response {

@@ -110,8 +110,8 @@ export class SSLContext implements Disposable {
    */
   static async create(options: ContextOptions = {}): Promise<SSLContext> {
     assertContextOptions(options);
-    const { policy, asks } = await readOptions(options);
-    return new SSLContext(new TLSConfig(policy), asks);
+    const { policy, core, asks } = await readOptions(options);
+    return new SSLContext(new TLSConfig(policy, core), asks);
   }
 
   /** Whether its connections are a server's. */

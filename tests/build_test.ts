@@ -28,12 +28,12 @@ Deno.test("Includes.closure() follows includes: beside the file first, then in t
 });
 
 Deno.test("cores: users never get the harness, tests get every kernel", () => {
-  assertEquals(SHIPPED, ["core", "core.simd"]);
+  assertEquals(SHIPPED, ["core", "core.simd", "core.esp32"]);
   for (const name of SHIPPED) {
     assert(!CORES[name]!.folders.includes("wasm/harness/"));
   }
   for (const name of ["test", "test.simd"]) assertEquals(CORES[name]!.kernels, Object.keys(KERNELS));
-  assertEquals(CORES["stock"]!.kernels, []);
+  for (const name of ["stock", "core.esp32"]) assertEquals(CORES[name]!.kernels, []);
   assertEquals(folderOf("core"), folderOf("core.simd"));
   assert(folderOf("test").href !== folderOf("stock").href);
 });

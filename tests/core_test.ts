@@ -1,8 +1,9 @@
 import { assert, assertEquals, assertNotEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { encodeText } from "../lib/bytes.ts";
 import { TLSConfig } from "../lib/config.ts";
-import { Core, CORE_EXPORTS, CORE_IMPORTS, IO_SIZE } from "../lib/core.ts";
+import { Core, CORE_EXPORTS, CORE_IMPORTS, DEVICE_EXPORTS, IO_SIZE } from "../lib/core.ts";
 import { coreModule } from "../lib/core_module.js";
+import { coreModule as esp32Module } from "../lib/esp32_module.js";
 import { TLSEngine } from "../lib/engine.ts";
 import { CODE, SSLError } from "../lib/errors.ts";
 import { bytesFrom, clientOptions, configs, EnginePair, fixedCore, fixedRing, VERSIONS } from "./pair.ts";
@@ -49,12 +50,19 @@ function importArity(module: Uint8Array): Record<string, number> {
 
 Deno.test("CORE_EXPORTS lists what the module exports, with the number of parameters", () => {
   const imports = Object.fromEntries(Object.keys(CORE_IMPORTS).map((name) => [name, () => 0]));
-  const { exports } = new WebAssembly.Instance(coreModule, { tlsio: imports });
-  const { memory, _initialize, ...functions } = exports;
-  assert(memory instanceof WebAssembly.Memory);
-  assert(typeof _initialize === "function");
-  const arity = Object.entries(functions).map(([name, f]) => [name, (f as CallableFunction).length]);
-  assertEquals(Object.fromEntries(arity), { ...CORE_EXPORTS });
+  for (
+    const [module, table] of [
+      [coreModule, CORE_EXPORTS],
+      [esp32Module, { ...CORE_EXPORTS, ...DEVICE_EXPORTS }],
+    ] as const
+  ) {
+    const { exports } = new WebAssembly.Instance(module, { tlsio: imports });
+    const { memory, _initialize, ...functions } = exports;
+    assert(memory instanceof WebAssembly.Memory);
+    assert(typeof _initialize === "function");
+    const arity = Object.entries(functions).map(([name, f]) => [name, (f as CallableFunction).length]);
+    assertEquals(Object.fromEntries(arity), { ...table });
+  }
 });
 
 Deno.test("CORE_IMPORTS lists what the module imports, with the number of parameters", async () => {

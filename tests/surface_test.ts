@@ -72,7 +72,8 @@ const MEMBERS: Record<string, string> = {
     serverHostname serverSigalg session sessionReused setBlocking setTimeout sharedCiphers sharedSigalgs
     tryHandshake tryRead tryWrite unwrap verifyFlags verifyMessage version writable write`,
   DTLSContext: ".check .create listen serverSide wrapSocket",
-  DTLSEngine: `accept alpnProtocol assertUsable chooseAlpn cipher closeNotify config connectionState distrust
+  DTLSEngine:
+    `accept alpnProtocol assertUsable chooseAlpn cipher closeNotify config connectionState device distrust
     earlyDataAccepted earlyState error exportKeyingMaterial extendedMasterSecret fail forgetSession group
     handshake handshakeDone hasDatagrams maxDatagram maxWrite nextTimeout offered opened peerCertificates
     pending read receive refuse run serverName session sessionReused setState signatureSchemes state
@@ -86,7 +87,7 @@ const MEMBERS: Record<string, string> = {
     verifyMessage version write`,
   TLSConfig: "acquire assertHost checkCookie release speaks stats suites tally withCertificate writeCookie",
   TLSEngine:
-    `accept alpnProtocol assertUsable canAnswerEarly chooseAlpn cipher closeNotify config connectionState
+    `accept alpnProtocol assertUsable canAnswerEarly chooseAlpn cipher closeNotify config connectionState device
     distrust dropEarlyData earlyDataAccepted earlyState error exportKeyingMaterial extendedMasterSecret
     fail forgetSession group handshake handshakeDone hasRecords maxWrite offered opened peerCertificates
     pending read readEarlyData receive receiveEof refuse run serverName session sessionReused setState

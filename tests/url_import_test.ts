@@ -49,6 +49,25 @@ server.close();
 await server.waitClosed();
 `;
 
+const PROFILE_PROGRAM = (base: string, certificate: string, key: string) => `
+import { openConnection, startServer } from "${base}/mod.ts";
+const server = await startServer(async (reader, writer) => {
+  writer.write(await reader.readline());
+  await writer.drain();
+}, {
+  hostname: "127.0.0.1", port: 0,
+  ssl: { profile: "esp32", certfile: ${JSON.stringify(certificate)}, keyfile: ${JSON.stringify(key)} },
+});
+const { port } = server.addr as Deno.NetAddr;
+const [reader, writer] = await openConnection({ hostname: "127.0.0.1", port, ssl: { certReqs: 0 } });
+writer.write("hello\\n");
+console.log(new TextDecoder().decode(await reader.readline()).trim(), JSON.stringify(writer.getExtraInfo("cipher")));
+writer.close();
+await writer.waitClosed();
+server.close();
+await server.waitClosed();
+`;
+
 const WORKERS_PROGRAM = (base: string, certificate: string, key: string) => `
 import { openConnection, startServer } from "${base}/mod.ts";
 const certificate = ${JSON.stringify(certificate)};
@@ -85,10 +104,12 @@ Deno.test({
         "socket.ts",
         "cli.ts",
         "lib/core_module.js",
+        "lib/esp32_module.js",
         "lib/worker.ts",
         "lib/cli/site_worker.ts",
         "wasm/dist/core.wasm",
         "wasm/dist/core.simd.wasm",
+        "wasm/dist/core.esp32.wasm",
         "README.md",
         "LICENSE",
       ]
@@ -98,7 +119,20 @@ Deno.test({
     const { text, requested } = await runFrom(files, PROGRAM, ["--allow-import", "--allow-net"]);
     assertStringIncludes(text, "hello TLSv1.3");
     assertEquals(requested.has("wasm/dist/core.wasm"), true);
+    assertEquals(
+      requested.has("wasm/dist/core.esp32.wasm"),
+      false,
+      "nobody pays for a profile that is not used",
+    );
   },
+});
+
+Deno.test("profile: mod.ts imported from a URL loads the core of esp32 with --allow-import and --allow-net alone", async () => {
+  const flags = ["--allow-import", "--allow-net"];
+  const { text, requested } = await runFrom(await publishable(), PROFILE_PROGRAM, flags);
+  assertStringIncludes(text, "hello ");
+  assertStringIncludes(text, "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384");
+  assertEquals(requested.has("wasm/dist/core.esp32.wasm"), true);
 });
 
 Deno.test("mod.ts imported from a URL starts workers with --unstable-net, --allow-import and --allow-net alone", async () => {

@@ -17,8 +17,12 @@ export interface Core {
   config: string;
   /** The folders whose `.c` files it takes, of {@linkcode FOLDERS}. */
   folders: string[];
+  /** What it leaves out of them. */
+  without: string[];
   /** Sources beside those. */
   sources: string[];
+  /** Functions whose calls from another file the linker sends to `__wrap_` and their name. */
+  wraps: string[];
   /** Which of {@linkcode KERNELS} it has. */
   kernels: string[];
   /** Flags for the SIMD of its kernels. */
@@ -34,6 +38,8 @@ const SHIPPED: Core = {
   shipped: true,
   config: "wasm/config/default.h",
   folders: ["mbedtls/library/", "wasm/glue/"],
+  without: [],
+  wraps: [],
   sources: ["wasm/config/no_stdio.c"],
   kernels: Object.keys(KERNELS),
   simd: RELAXED_SIMD,
@@ -48,10 +54,44 @@ const TEST: Core = {
   names: true,
 };
 
+/** What a device's core counts: see wasm/device/counts.c. */
+const COUNTED = [
+  "mbedtls_aes_crypt_cbc",
+  "mbedtls_aes_crypt_ecb",
+  "mbedtls_aria_crypt_cbc",
+  "mbedtls_aria_crypt_ecb",
+  "mbedtls_ecdsa_read_signature",
+  "mbedtls_ecdsa_write_signature",
+  "mbedtls_ecp_mul_restartable",
+  "mbedtls_mpi_mul_mpi",
+  "mbedtls_rsa_pkcs1_decrypt",
+  "mbedtls_rsa_pkcs1_encrypt",
+  "mbedtls_rsa_pkcs1_sign",
+  "mbedtls_rsa_pkcs1_verify",
+  "mbedtls_rsa_rsassa_pss_verify_ext",
+  "mbedtls_sha1_update",
+  "mbedtls_sha256_update",
+  "mbedtls_sha512_update",
+];
+
+/** An ESP32's: no kernels of ours, and a heap that counts. */
+const DEVICE: Core = {
+  ...SHIPPED,
+  config: "wasm/config/esp32.h",
+  folders: [...SHIPPED.folders, "wasm/device/"],
+  without: ["alpn", "early", "idle", "memory", "psk", "tls13", "traffic"].map((name) =>
+    `wasm/glue/${name}.c`
+  ),
+  wraps: COUNTED,
+  kernels: [],
+  simd: [],
+};
+
 /** Every core, by the name of its .wasm file. */
 export const CORES: Readonly<Record<string, Core>> = {
   "core": SHIPPED,
   "core.simd": { ...SHIPPED, simd: PLAIN_SIMD }, // for engines without relaxed SIMD; lib/core_module.js chooses
+  "core.esp32": DEVICE, // lib/esp32_module.js loads it
   "test": TEST,
   "test.simd": { ...TEST, simd: PLAIN_SIMD },
   "stock": { ...TEST, kernels: [] },
@@ -63,6 +103,7 @@ const STRICT = ["-Wall", "-Wextra", "-Werror"];
 const FOLDERS: Readonly<Record<string, string[]>> = {
   "mbedtls/library/": [], // no -msimd128: the vectoriser halves the speed of mbedTLS's ChaCha20
   "wasm/glue/": STRICT,
+  "wasm/device/": [...STRICT, "-Iwasm/glue"],
   "wasm/harness/": [...STRICT, "-Iwasm/glue"],
 };
 
@@ -91,9 +132,9 @@ const LINK = [
   "-Wl,-z,stack-size=262144", // bytes; an RSA signature takes 40 000, and untouched pages cost nothing
   "-Wl,--initial-memory=1048576", // bytes; grows on demand
   "-Wl,--max-memory=1073741824", // bytes; room for 25 000 handshakes at once, or 400 000 idle servers' ends
-  "-Wl,--wrap=mbedtls_ssl_handle_pending_alert", // see wasm/glue/traffic.c
+  "-Wl,--wrap=mbedtls_ssl_handle_pending_alert", // see wasm/glue/alerts.c
   "-Wl,--wrap=mbedtls_ssl_send_alert_message",
-  "-Wl,--wrap=mbedtls_ssl_parse_alpn_ext", // see wasm/glue/handshake.c
+  "-Wl,--wrap=mbedtls_ssl_parse_alpn_ext", // see wasm/glue/alpn.c
   "-Wl,--wrap=mbedtls_ssl_handshake_wrapup", // see wasm/glue/connection.c
   "-Wl,--wrap=mbedtls_pk_sign_ext", // see wasm/glue/signer.c
   "-Wl,--wrap=mbedtls_ssl_set_outbound_transform", // see wasm/glue/early.c
@@ -133,7 +174,8 @@ export async function buildCore(name: string, workshop: Workshop): Promise<Built
   const core = CORES[name]!;
   const objects = await compile(name, core, workshop);
   const strip = core.names ? "-Wl,--strip-debug" : "-Wl,--strip-all";
-  const plan = await workshop.compiler.plan(...LINK, strip, "in.o", "-o", "out.wasm");
+  const wraps = core.wraps.map((name) => `-Wl,--wrap=${name}`);
+  const plan = await workshop.compiler.plan(...LINK, ...wraps, strip, "in.o", "-o", "out.wasm");
   const files = Object.fromEntries([...objects].map(([path, object]) => [objectName(path), object]));
   const args = plan.flatMap((word) => word === "in.o" ? Object.keys(files).sort() : [word]);
   const { text, output } = await workshop.compiler.run({ args, files, output: "out.wasm" });
@@ -224,7 +266,7 @@ async function plan(core: Core, { compiler, files, tools, version }: Workshop): 
 
 /** The flags of a source; undefined for a file that the core does not take. */
 function flagsOf(core: Core, path: string, version: string): string[] | undefined {
-  if (!path.endsWith(".c")) return undefined;
+  if (!path.endsWith(".c") || core.without.includes(path)) return undefined;
   const kernel = kernelOf(core, path);
   const folder = core.folders.find((folder) => path.startsWith(folder));
   const own = kernel ?? (folder === undefined ? undefined : FOLDERS[folder]);

@@ -3,7 +3,7 @@
 import { isIP } from "node:net";
 import { CERT_REQUIRED } from "../policy.ts";
 import { type HttpServer, type HttpServerStats, serve as serveHttp } from "../http.ts";
-import { resolveProfile } from "../profile.ts";
+import { defaultAlpn, resolveProfile } from "../profile.ts";
 import type { ContextOptions } from "../context_options.ts";
 import { SSLContext } from "../ssl.ts";
 import { assertSharing, WORKERS_MAX, type WorkerServer } from "../workers.ts";
@@ -107,7 +107,11 @@ function checkSharing(): void {
 
 async function createContext(options: ContextOptions): Promise<SSLContext> {
   try {
-    return await SSLContext.create({ ...options, serverSide: true, alpnProtocols: ["http/1.1", "http/1.0"] });
+    return await SSLContext.create({
+      ...defaultAlpn(options.profile, ["http/1.1", "http/1.0"]),
+      ...options,
+      serverSide: true,
+    });
   } catch (error) {
     throw inFlags(error, { certfile: "--cert", keyfile: "--key", caCerts: "--client-ca" });
   }

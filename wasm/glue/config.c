@@ -3,8 +3,6 @@
  */
 #include "tlsio.h"
 
-#define ALPN_MAX 64 /* names; far above any use, bounds the list */
-
 /* ---- Trust ----------------------------------------------------------------------------------------- */
 
 trust *EXPORT(trust_new)(void)
@@ -157,15 +155,6 @@ int EXPORT(config_set_trust)(config *c, trust *t)
     return 0;
 }
 
-/* A config with a pre-shared key does without certificates: it does not fall back to them. */
-int EXPORT(config_set_psk)(config *c, const unsigned char *key, size_t key_len,
-                           const unsigned char *identity, size_t identity_len)
-{
-    CHECK_CONFIG(c);
-    mbedtls_ssl_conf_tls13_key_exchange_modes(&c->ssl, MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_PSK_ALL);
-    return mbedtls_ssl_conf_psk(&c->ssl, key, key_len, identity, identity_len);
-}
-
 /* ---- Policy ---------------------------------------------------------------------------------------- */
 
 /* `verify` is MBEDTLS_SSL_VERIFY_*; versions are 0x0303 and 0x0304; `fragment` is MBEDTLS_SSL_MAX_FRAG_LEN_*. */
@@ -195,7 +184,7 @@ int EXPORT(config_set_min_rsa)(config *c, int bits)
     return 0;
 }
 
-/* The three lists are copied, with the terminating 0 that mbedTLS wants. */
+/* The lists are copied, with the terminating 0 that mbedTLS wants. */
 int EXPORT(config_set_suites)(config *c, const int32_t *suites, size_t count)
 {
     CHECK_CONFIG(c);
@@ -235,20 +224,6 @@ int EXPORT(config_set_sigalgs)(config *c, const uint16_t *sigalgs, size_t count)
     mbedtls_free(c->sigalgs);
     c->sigalgs = list;
     return 0;
-}
-
-/* `names` holds `count` C strings, one after another, `len` bytes in all. */
-int EXPORT(config_set_alpn)(config *c, const char *names, size_t len, size_t count)
-{
-    CHECK_CONFIG(c);
-    if (count > ALPN_MAX || c->alpn != NULL) return MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
-    c->alpn_names = mbedtls_calloc(1, len + 1);
-    c->alpn = mbedtls_calloc(count + 1, sizeof(*c->alpn));
-    if (c->alpn_names == NULL || c->alpn == NULL) return MBEDTLS_ERR_SSL_ALLOC_FAILED;
-    memcpy(c->alpn_names, names, len);
-    const char *name = c->alpn_names;
-    for (size_t i = 0; i < count; i++, name += strlen(name) + 1) c->alpn[i] = name;
-    return mbedtls_ssl_conf_alpn_protocols(&c->ssl, c->alpn);
 }
 
 /* ---- Resumption: server ---------------------------------------------------------------------------- */

@@ -1,6 +1,6 @@
 /*
  * What the messages of a handshake say and mbedTLS forgets: which signatures were made, what both ends could
- * have agreed on, the Finished messages; and the ALPN protocol that JavaScript chose.
+ * have agreed on, the Finished messages.
  */
 #include "tlsio.h"
 
@@ -123,30 +123,4 @@ int EXPORT(connection_finished)(const connection *conn, unsigned char *out, size
     int is_own = is_client != (conn->facts[FACT_RESUMED] != 0);
     memcpy(out, is_own ? ssl->own_verify_data : ssl->peer_verify_data, len);
     return (int) len;
-}
-
-/* ---- ALPN ------------------------------------------------------------------------------------------ */
-
-int __real_mbedtls_ssl_parse_alpn_ext(mbedtls_ssl_context *ssl, const unsigned char *buf, const unsigned char *end);
-int __wrap_mbedtls_ssl_parse_alpn_ext(mbedtls_ssl_context *ssl, const unsigned char *buf, const unsigned char *end);
-
-/* The names were read before, by who made the choice. */
-int __wrap_mbedtls_ssl_parse_alpn_ext(mbedtls_ssl_context *ssl, const unsigned char *buf, const unsigned char *end)
-{
-    if (active == NULL || active->alpn_choice == NULL) return __real_mbedtls_ssl_parse_alpn_ext(ssl, buf, end);
-    ssl->alpn_chosen = active->alpn_choice;
-    return 0;
-}
-
-/* Server, before the handshake: agrees on `name`, a C string, whatever the config says. */
-int EXPORT(connection_choose_alpn)(connection *conn, const char *name)
-{
-    CHECK_CONNECTION(conn);
-    if (conn->ssl.state != MBEDTLS_SSL_HELLO_REQUEST) return MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
-    size_t size = strlen(name) + 1;
-    mbedtls_free(conn->alpn_choice);
-    conn->alpn_choice = mbedtls_calloc(1, size);
-    if (conn->alpn_choice == NULL) return MBEDTLS_ERR_SSL_ALLOC_FAILED;
-    memcpy(conn->alpn_choice, name, size);
-    return 0;
 }

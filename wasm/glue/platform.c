@@ -1,62 +1,11 @@
 /*
- * What mbedTLS asks of a platform: memory, randomness, time; and the core's own life.
+ * What mbedTLS asks of a platform: randomness, time (memory is memory.c's); and the core's own life.
  */
 #include "tlsio.h"
-
-#include <malloc.h>
-#include <stdlib.h>
 
 #include "mbedtls/sha256.h"
 #include "mbedtls/version.h"
 #include "psa/crypto.h"
-
-/* ---- Memory ---------------------------------------------------------------------------------------- */
-
-static size_t allocated; /* bytes in live blocks */
-static size_t peak;      /* the most that `allocated` has been */
-int out_of_memory;
-
-void *tlsio_calloc(size_t count, size_t size)
-{
-    void *block = calloc(count, size);
-    if (block != NULL) {
-        allocated += malloc_usable_size(block);
-        if (allocated > peak) peak = allocated;
-    } else {
-        out_of_memory = 1;
-    }
-    return block;
-}
-
-/* Every block is wiped: keys, tickets and plaintext pass through blocks that mbedTLS frees as they are. */
-void tlsio_free(void *block)
-{
-    if (block == NULL) return;
-    size_t size = malloc_usable_size(block);
-    mbedtls_platform_zeroize(block, size);
-    allocated -= size;
-    free(block);
-}
-
-void *EXPORT(core_alloc)(size_t size)
-{
-    return tlsio_calloc(1, size);
-}
-
-void EXPORT(core_free)(void *block)
-{
-    tlsio_free(block);
-}
-
-size_t EXPORT(core_allocated)(void)
-{
-    return allocated;
-}
-
-size_t EXPORT(core_peak)(void)
-{
-    return peak;
-}
 
 /* ---- Randomness and time --------------------------------------------------------------------------- */
 
@@ -92,7 +41,10 @@ mbedtls_time_t tlsio_time(mbedtls_time_t *out)
 /* Called once, after the module's own start. */
 int EXPORT(core_init)(void)
 {
-    return psa_crypto_init() == PSA_SUCCESS ? 0 : MBEDTLS_ERR_PLATFORM_HW_ACCEL_FAILED;
+#if defined(MBEDTLS_SSL_PROTO_TLS1_3) /* who alone uses it */
+    if (psa_crypto_init() != PSA_SUCCESS) return MBEDTLS_ERR_PLATFORM_HW_ACCEL_FAILED;
+#endif
+    return 0;
 }
 
 int EXPORT(core_sha256)(const unsigned char *bytes, size_t len, unsigned char hash[32])

@@ -29,6 +29,10 @@
 #define EXPORT(name) __attribute__((export_name(#name))) name
 #define IMPORT(name) __attribute__((import_module("tlsio"), import_name(#name)))
 
+#if !defined(MBEDTLS_SSL_PROTO_TLS1_3)
+#include "wasm/device/absent.h"
+#endif
+
 typedef struct trust trust;
 typedef struct config config;
 typedef struct connection connection;
@@ -70,10 +74,12 @@ IMPORT(psk_key) int psk_key(connection *conn, const unsigned char *identity, siz
 IMPORT(sign_hash) int sign_hash(connection *conn, int signer, int scheme, const unsigned char *hash, size_t len,
                                 unsigned char *signature, size_t size);
 
-/* ---- platform.c ------------------------------------------------------------------------------------ */
+/* ---- memory.c -------------------------------------------------------------------------------------- */
 
 /* Set when there was no memory for a block. Who wants to know clears it before. */
 extern int out_of_memory;
+
+/* ---- platform.c ------------------------------------------------------------------------------------ */
 
 int tlsio_rng(void *unused, unsigned char *bytes, size_t len);
 
@@ -335,6 +341,16 @@ int key_is_worn(const connection *conn);
 void use_alert_keys(mbedtls_ssl_context *ssl);
 /* Makes an alert that a client sends in the clear readable for us; called for each record header that has come. */
 void expect_clear_alert(mbedtls_ssl_context *ssl);
+
+/* ---- tls13.c --------------------------------------------------------------------------------------- */
+
+/* Puts the age of a session that is offered right. */
+void round_ticket_time(mbedtls_ssl_session *session);
+void expect_fragment_length(mbedtls_ssl_context *ssl);
+/* A client learns with the server's flight whether its early data was taken. */
+void note_early_data(connection *conn);
+/* Keeps what mbedTLS forgets when it frees the handshake's state. */
+void note_tls13_handshake(connection *conn);
 
 /* ---- trace.c --------------------------------------------------------------------------------------- */
 

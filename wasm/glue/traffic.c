@@ -1,5 +1,5 @@
 /*
- * Traffic keys, where mbedTLS 3.6 leaves a gap: KeyUpdate and the keys of alerts of TLS 1.3, and what is exported.
+ * Traffic keys of TLS 1.3, where mbedTLS 3.6 leaves a gap: KeyUpdate, and the keys of alerts.
  */
 #include "tlsio.h"
 
@@ -123,49 +123,7 @@ int key_is_worn(const connection *conn)
            (counter[0] | counter[1] | counter[2] | counter[3] | counter[4]) != 0; /* 2^24 records */
 }
 
-/* ---- Alerts (RFC 8446 section 6) ------------------------------------------------------------------- */
-
-/*
- * The linker sends mbedTLS's calls of these two functions here (--wrap), so that we know which alert it sent,
- * and can put one right: mbedTLS tells a TLS 1.3 client without a certificate so by an alert of SSL 3.0.
- */
-#define ALERT_CERTIFICATE_REQUIRED 116
-
-int __real_mbedtls_ssl_handle_pending_alert(mbedtls_ssl_context *ssl);
-int __wrap_mbedtls_ssl_handle_pending_alert(mbedtls_ssl_context *ssl);
-int __real_mbedtls_ssl_send_alert_message(mbedtls_ssl_context *ssl, unsigned char level, unsigned char message);
-int __wrap_mbedtls_ssl_send_alert_message(mbedtls_ssl_context *ssl, unsigned char level, unsigned char message);
-
-/* With a record still to flush, mbedTLS sends that and forgets the alert. */
-static int flush_first(mbedtls_ssl_context *ssl)
-{
-    return ssl->out_left == 0 ? 0 : mbedtls_ssl_flush_output(ssl);
-}
-
-int __wrap_mbedtls_ssl_handle_pending_alert(mbedtls_ssl_context *ssl)
-{
-    if (ssl->send_alert) {
-        int ret = flush_first(ssl);
-        if (ret != 0) return ret;
-        if (ssl->alert_type == MBEDTLS_SSL_ALERT_MSG_NO_CERT && ssl->tls_version == MBEDTLS_SSL_VERSION_TLS1_3) {
-            ssl->alert_type = ALERT_CERTIFICATE_REQUIRED;
-        }
-        if (active != NULL && active->unknown_psk && ssl->alert_type == MBEDTLS_SSL_ALERT_MSG_MISSING_EXTENSION) {
-            ssl->alert_type = MBEDTLS_SSL_ALERT_MSG_UNKNOWN_PSK_IDENTITY; /* what is missing is another way than by a key */
-            ssl->alert_reason = MBEDTLS_ERR_SSL_UNKNOWN_IDENTITY;
-        }
-        if (active != NULL) active->facts[FACT_ALERT_SENT] = ssl->alert_type;
-    }
-    return __real_mbedtls_ssl_handle_pending_alert(ssl);
-}
-
-int __wrap_mbedtls_ssl_send_alert_message(mbedtls_ssl_context *ssl, unsigned char level, unsigned char message)
-{
-    int ret = flush_first(ssl);
-    if (ret != 0) return ret;
-    if (active != NULL && level == MBEDTLS_SSL_ALERT_LEVEL_FATAL) active->facts[FACT_ALERT_SENT] = message;
-    return __real_mbedtls_ssl_send_alert_message(ssl, level, message);
-}
+/* ---- The keys of alerts (RFC 8446 section 6) ----------------------------------------------------------- */
 
 /*
  * A TLS 1.3 client may send the alert by which it refuses our flight before it has switched to its handshake

@@ -1,0 +1,117 @@
+/**
+ * DeviceHeap: the heap of a device's core, which is as small as the device's.
+ *
+ * mbedTLS in wasm32 has the device's pointers and structures and asks for the same blocks; the core adds to each what
+ * ESP-IDF's heap adds. What it cannot reproduce is fragmentation: the largest free block is a parameter.
+ */
+
+import type { Core } from "./core.ts";
+
+/** Bytes of a {@linkcode DeviceHeap}. */
+export interface HeapLimits {
+  /** What all connections, certificates and keys may have at once, 40 to 110 KiB. @default {61440} */
+  budget?: number;
+  /** The largest block that can be had. @default {34816} */
+  largestBlock?: number;
+}
+
+/** What one connection has of the heap, in bytes. */
+export interface ConnectionHeap {
+  /** Now. */
+  readonly live: number;
+  /** The most so far. */
+  readonly peak: number;
+  /** The most in each step of the handshake in which something was allocated, by the step's name, in their order. */
+  readonly phases: Readonly<Record<string, number>>;
+}
+
+const KIB = 1024;
+/** What MicroPython leaves ESP-IDF's heap on an ESP32 without PSRAM, once WiFi is up: reports say 40 to 110 KiB. */
+const BUDGET = { least: 40 * KIB, usual: 60 * KIB, most: 110 * KIB };
+const LARGEST_BLOCK = 34 * KIB;
+
+/** The states of mbedTLS's handshake that TLS 1.2 has, as its `mbedtls_ssl_states` counts them. */
+const PHASES: ReadonlyMap<number, string> = new Map([
+  [0, "setup"],
+  [1, "ClientHello"],
+  [2, "ServerHello"],
+  [3, "Certificate"],
+  [4, "ServerKeyExchange"],
+  [5, "CertificateRequest"],
+  [6, "ServerHelloDone"],
+  [7, "client's Certificate"],
+  [8, "ClientKeyExchange"],
+  [9, "CertificateVerify"],
+  [10, "client's ChangeCipherSpec"],
+  [11, "client's Finished"],
+  [12, "server's ChangeCipherSpec"],
+  [13, "server's Finished"],
+  [14, "flush"],
+  [15, "wrap-up"],
+  [16, "NewSessionTicket"],
+  [17, "HelloVerifyRequest"],
+  [27, "data"],
+]);
+const STATES = 32; // of wasm/device/heap.c
+
+/** The heap of a device's core. */
+export class DeviceHeap {
+  readonly #core: Core;
+  readonly #call: NonNullable<Core["device"]>;
+  /** Bytes that may be live at once. */
+  readonly budget: number;
+  /** Bytes of the largest block that can be had. */
+  readonly largestBlock: number;
+
+  /**
+   * Sets the limits of a core's heap; what is live stays.
+   *
+   * @throws {RangeError} A limit out of range.
+   * @throws {TypeError} The core is no device's.
+   */
+  constructor(core: Core, { budget = BUDGET.usual, largestBlock = LARGEST_BLOCK }: HeapLimits = {}) {
+    if (core.device === undefined) throw new TypeError("Cannot limit the heap: the core is no device's");
+    check("budget", budget, BUDGET.least, BUDGET.most);
+    check("largestBlock", largestBlock, KIB, BUDGET.most);
+    this.#core = core;
+    this.#call = core.device;
+    [this.budget, this.largestBlock] = [budget, largestBlock];
+    this.#call.heap_limit(budget, largestBlock);
+  }
+
+  /** Bytes of all live blocks. */
+  get used(): number {
+    return this.#call.heap_used();
+  }
+
+  /** The most that {@linkcode DeviceHeap.used} has been. */
+  get peak(): number {
+    return this.#call.heap_peak();
+  }
+
+  /** How many allocations did not fit. */
+  get refused(): number {
+    return this.#call.heap_refused();
+  }
+
+  /** For `console.log()`. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return this.#core.retired
+      ? "DeviceHeap { retired }"
+      : `DeviceHeap { ${this.used} of ${this.budget} bytes }`;
+  }
+}
+
+/** What the connection `handle` of a core has; `undefined`: the core is no device's. */
+export function connectionHeap(core: Core, handle: number): ConnectionHeap | undefined {
+  const at = core.device?.connection_heap(handle) ?? 0;
+  if (at === 0) return undefined;
+  const [live, peak, ...states] = core.int32s(at, 2 + STATES);
+  const named = [...PHASES].map(([state, name]): [string, number] => [name, states[state]!]);
+  return { live: live!, peak: peak!, phases: Object.fromEntries(named.filter(([, bytes]) => bytes > 0)) };
+}
+
+function check(name: string, value: number, least: number, most: number): void {
+  if (Number.isInteger(value) && value >= least && value <= most) return;
+  throw new RangeError(`Cannot use ${name}: expected ${least} to ${most} bytes, got ${value}`);
+}

@@ -1,0 +1,176 @@
+// The heap of the profile "esp32": what does not fit fails as on the board, and nothing stays behind.
+import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
+import { type Bytes, concat } from "../lib/bytes.ts";
+import { TLSConfig } from "../lib/config.ts";
+import type { Core } from "../lib/core.ts";
+import { DeviceHeap, type HeapLimits } from "../lib/device_heap.ts";
+import { TLSEngine } from "../lib/engine.ts";
+import { CODE, SSLError } from "../lib/errors.ts";
+import { newEsp32Core } from "../lib/esp32.ts";
+import type { TLSConfigOptions } from "../lib/policy.ts";
+import { applyProfile } from "../lib/profile.ts";
+import { SSLContext } from "../lib/ssl.ts";
+import { toSeedError } from "../lib/ussl_errors.ts";
+import {
+  clientOptions,
+  credential,
+  EnginePair,
+  fixedCore,
+  randomFrom,
+  serverOptions,
+  source,
+} from "./pair.ts";
+import { FixedClock } from "./pair.ts";
+
+const KIB = 1024;
+
+/** A device of its own, without a clock and without chance. */
+async function newDevice(limits: HeapLimits = {}): Promise<{ core: Core; heap: DeviceHeap }> {
+  const core = await newEsp32Core({ now: new FixedClock().now, random: randomFrom(1) });
+  return { core, heap: new DeviceHeap(core, limits) };
+}
+
+async function deviceConfig(core: Core, options: TLSConfigOptions): Promise<TLSConfig> {
+  const { policy } = await applyProfile("esp32", options);
+  return new TLSConfig(policy, core);
+}
+
+async function deviceServer(core: Core, options: TLSConfigOptions = {}): Promise<TLSConfig> {
+  return await deviceConfig(core, serverOptions(options));
+}
+
+/** Asserts that the device says what MicroPython does: MBEDTLS_ERR_SSL_ALLOC_FAILED, which is ENOMEM. */
+function assertNoMemory(error: unknown): void {
+  assertInstanceOf(error, SSLError);
+  assertEquals([error.code, error.reason], [CODE.ALLOC_FAILED, "MBEDTLS_ERR_SSL_ALLOC_FAILED"]);
+  const seed = toSeedError("wrap_socket", error) as { errno?: number };
+  assertEquals(seed.errno, 12, "ENOMEM");
+}
+
+/** What `connect` throws; nothing may be left of it. */
+function failureOf(heap: DeviceHeap, core: Core, connect: () => Disposable): unknown {
+  const before = [heap.used, core.allocated];
+  try {
+    connect()[Symbol.dispose]();
+  } catch (error) {
+    assertEquals([heap.used, core.allocated], before, "a connection that failed leaves nothing");
+    return error;
+  }
+  return undefined;
+}
+
+/** A pair that is disposed of when its handshake fails. */
+function connect(client: TLSConfig, server: TLSConfig): EnginePair {
+  const pair = new EnginePair(client, server);
+  try {
+    return pair.connect();
+  } catch (error) {
+    pair[Symbol.dispose]();
+    throw error;
+  }
+}
+
+for (const [key, budget, fits] of [["ec", 60, 2], ["rsa", 60, 2], ["ec", 40, 1], ["ec", 110, 4]] as const) {
+  Deno.test(`heap: a device with ${budget} KiB and ${key}.pem serves ${fits} connections, and the next one gets ENOMEM`, async () => {
+    const { core, heap } = await newDevice({ budget: budget * KIB });
+    const empty = [heap.used, core.allocated];
+    const server = await deviceServer(core, { credential: credential(key) });
+    using client = new TLSConfig(clientOptions(), fixedCore(2));
+    const idle = heap.used;
+    const pairs = Array.from({ length: fits }, () => connect(client, server));
+    for (let i = 0; i < 3; i++) {
+      assertNoMemory(failureOf(heap, core, () => connect(client, server)));
+    }
+    assert(heap.refused >= 3);
+    for (const pair of pairs) assertEquals(pair.send("client", new Uint8Array(9000)).length, 9000);
+    pairs.pop()![Symbol.dispose]();
+    pairs.push(connect(client, server)); // there is room again
+    for (const pair of pairs) pair[Symbol.dispose]();
+    assert(heap.used - idle <= 2048, "but for the blinding of an RSA key, which stays with it");
+    server[Symbol.dispose]();
+    assertEquals([heap.used, core.allocated], empty);
+  });
+}
+
+Deno.test("heap: record buffers larger than the largest free block cannot be had", async () => {
+  const { core, heap } = await newDevice({ budget: 110 * KIB, largestBlock: 16 * KIB });
+  using server = await deviceServer(core);
+  assertNoMemory(failureOf(heap, core, () => new TLSEngine(server)));
+  new DeviceHeap(core, { budget: 110 * KIB, largestBlock: 16717 });
+  assertEquals(failureOf(heap, core, () => new TLSEngine(server)), undefined);
+});
+
+/** A chain of about 16 KiB: the leaf, and more than a client asks for. */
+function longChain(): Bytes {
+  const [leaf, extra] = [source("ec.pem").bytes, source("rsa.pem").bytes];
+  const size = (pem: Bytes) => pem.length * 3 / 4;
+  const count = Math.floor((15.5 * KIB - size(leaf)) / size(extra));
+  return concat([leaf, ...Array.from({ length: count }, () => extra)]);
+}
+
+Deno.test("heap: a client with 40 KiB has no room for a chain of 16 KiB, and goes on after that", async () => {
+  const { core, heap } = await newDevice({ budget: 40 * KIB });
+  const { key } = credential("ec") as { key: ReturnType<typeof source> };
+  const chain = { name: "long", bytes: longChain() };
+  using server = new TLSConfig(serverOptions({ credential: { chain, key } }), fixedCore(2));
+  using plain = new TLSConfig(serverOptions(), fixedCore(3));
+  using client = await deviceConfig(core, clientOptions());
+  assertNoMemory(failureOf(heap, core, () => connect(client, server)));
+  assertEquals(failureOf(heap, core, () => connect(client, plain)), undefined);
+});
+
+Deno.test("heap: a device's server cannot send a chain that is larger than its records", async () => {
+  const { core } = await newDevice({ budget: 110 * KIB });
+  const { key } = credential("ec") as { key: ReturnType<typeof source> };
+  using server = await deviceServer(core, {
+    credential: { chain: { name: "long", bytes: longChain() }, key },
+  });
+  using client = new TLSConfig(clientOptions(), fixedCore(2));
+  using pair = new EnginePair(client, server);
+  pair.run();
+  assertEquals(pair.errors.server?.reason, "MBEDTLS_ERR_SSL_BUFFER_TOO_SMALL");
+});
+
+Deno.test("heap: whichever allocation fails, the handshake ends with an error and nothing stays", async () => {
+  const { core, heap } = await newDevice({ budget: 110 * KIB });
+  using server = await deviceServer(core);
+  using client = new TLSConfig(clientOptions(), fixedCore(2));
+  const idle = heap.used;
+  connect(client, server)[Symbol.dispose]();
+  const { heap_limit } = core.device!;
+  let failures = 0;
+  for (let room = 0; room < heap.peak - idle; room += 96) {
+    heap_limit(idle + room, 110 * KIB);
+    const error = failureOf(heap, core, () => connect(client, server));
+    if (error !== undefined) failures++;
+    if (error !== undefined && room < 20 * KIB) assertNoMemory(error);
+  }
+  assert(failures > 200, `${failures}`);
+  heap_limit(110 * KIB, 110 * KIB);
+  connect(client, server)[Symbol.dispose]();
+});
+
+Deno.test("heap: a connection's bytes are counted, in all and by phase", async () => {
+  const { core, heap } = await newDevice();
+  using server = await deviceServer(core);
+  using client = new TLSConfig(clientOptions(), fixedCore(2));
+  const idle = heap.used;
+  using pair = connect(client, server);
+  const { live, peak, phases } = pair.server.device!.heap;
+  assertEquals(live, heap.used - idle);
+  assertEquals(peak, Math.max(...Object.values(phases)));
+  assertEquals(phases.setup! >= 16717 + 4429, true);
+  assertEquals(pair.client.device, undefined, "the other core is no device's");
+});
+
+Deno.test("heap: limits out of range are refused", async () => {
+  const { core } = await newDevice();
+  for (const limits of [{ budget: 39 * KIB }, { budget: 111 * KIB }, { budget: NaN }, { largestBlock: 0 }]) {
+    assertThrows(() => new DeviceHeap(core, limits), RangeError, `Cannot use ${Object.keys(limits)[0]}: `);
+  }
+  assertThrows(() => new DeviceHeap(fixedCore()), TypeError, "the core is no device's");
+});
+
+Deno.test("heap: the Mozilla roots do not fit a device, as they would not on the board", async () => {
+  await assertRejects(() => SSLContext.create({ profile: "esp32", certReqs: 2 }), SSLError, "Cannot ");
+});

@@ -1,0 +1,45 @@
+/*
+ * Alerts that mbedTLS sends: the linker sends its calls of these two functions here (--wrap), so that we know which alert
+ * it was, and can put one right: mbedTLS tells a TLS 1.3 client without a certificate so by an alert of SSL 3.0.
+ */
+#include "tlsio.h"
+
+#include "ssl_misc.h"
+
+#define ALERT_CERTIFICATE_REQUIRED 116
+
+int __real_mbedtls_ssl_handle_pending_alert(mbedtls_ssl_context *ssl);
+int __wrap_mbedtls_ssl_handle_pending_alert(mbedtls_ssl_context *ssl);
+int __real_mbedtls_ssl_send_alert_message(mbedtls_ssl_context *ssl, unsigned char level, unsigned char message);
+int __wrap_mbedtls_ssl_send_alert_message(mbedtls_ssl_context *ssl, unsigned char level, unsigned char message);
+
+/* With a record still to flush, mbedTLS sends that and forgets the alert. */
+static int flush_first(mbedtls_ssl_context *ssl)
+{
+    return ssl->out_left == 0 ? 0 : mbedtls_ssl_flush_output(ssl);
+}
+
+int __wrap_mbedtls_ssl_handle_pending_alert(mbedtls_ssl_context *ssl)
+{
+    if (ssl->send_alert) {
+        int ret = flush_first(ssl);
+        if (ret != 0) return ret;
+        if (ssl->alert_type == MBEDTLS_SSL_ALERT_MSG_NO_CERT && ssl->tls_version == MBEDTLS_SSL_VERSION_TLS1_3) {
+            ssl->alert_type = ALERT_CERTIFICATE_REQUIRED;
+        }
+        if (active != NULL && active->unknown_psk && ssl->alert_type == MBEDTLS_SSL_ALERT_MSG_MISSING_EXTENSION) {
+            ssl->alert_type = MBEDTLS_SSL_ALERT_MSG_UNKNOWN_PSK_IDENTITY; /* what is missing is another way than by a key */
+            ssl->alert_reason = MBEDTLS_ERR_SSL_UNKNOWN_IDENTITY;
+        }
+        if (active != NULL) active->facts[FACT_ALERT_SENT] = ssl->alert_type;
+    }
+    return __real_mbedtls_ssl_handle_pending_alert(ssl);
+}
+
+int __wrap_mbedtls_ssl_send_alert_message(mbedtls_ssl_context *ssl, unsigned char level, unsigned char message)
+{
+    int ret = flush_first(ssl);
+    if (ret != 0) return ret;
+    if (active != NULL && level == MBEDTLS_SSL_ALERT_LEVEL_FATAL) active->facts[FACT_ALERT_SENT] = message;
+    return __real_mbedtls_ssl_send_alert_message(ssl, level, message);
+}

@@ -150,8 +150,8 @@ export class DTLSContext implements Disposable {
     };
     assertContextOptions(given);
     const serverSide = protocol === PROTOCOL_DTLS_SERVER;
-    const { policy, asks } = await readOptions({ ...given, serverSide });
-    const [asked] = Object.entries(asks).find(([, value]) => value !== undefined) ?? [];
+    const { policy, core, asks } = await readOptions({ ...given, serverSide });
+    const [asked] = Object.entries({ profile: core, ...asks }).find(([, value]) => value !== undefined) ?? [];
     if (asked !== undefined) throw new TypeError(`Cannot use ${asked}: it is for streams`);
     return new DTLSContext(protocol, new TLSConfig({ ...policy, serverSide, datagrams }));
   }

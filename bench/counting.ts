@@ -24,8 +24,8 @@ import {
 } from "../tests/pair.ts";
 
 const WITHIN = 0.01;
-const INSTANCES = Number(Deno.args[0] ?? 8); // of each core: where its memory lies alone makes 3 %
-const ROUNDS = 50; // of each instance
+const INSTANCES = Number(Deno.args[0] ?? 4); // of each core: where its memory lies alone makes 3 %
+const ROUNDS = 40; // of each instance
 const ROUND = 4; // milliseconds, some: the shorter, the more of them meet a machine that does nothing else
 
 interface Row {

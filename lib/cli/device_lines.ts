@@ -69,9 +69,9 @@ export class DeviceLog implements DeviceReport {
       link,
       [
         `${name} ${socket.version()} ${socket.cipher()!.name} ${socket.group() ?? "no group"}`,
-        `${up.bytes} bytes in, ${down.bytes} out`,
+        `${up.bytes} B in, ${down.bytes} B out`,
         ...(handshake.heap
-          ? [`heap ${kib(handshake.heap.peak)} at its peak, ${kib(handshake.heap.live)} kept`]
+          ? [`heap peak ${kib(handshake.heap.peak)}, then ${kib(handshake.heap.live)}`]
           : []),
         this.#time(handshake, link),
         this.#state(),
@@ -82,6 +82,7 @@ export class DeviceLog implements DeviceReport {
   #time(handshake: HandshakeCost, { pace }: DeviceLink): string {
     const { device } = this.#board;
     if (device === undefined) return "nobody has published how long it takes";
+    if (handshake.operations === undefined) return "time unknown";
     const estimated = estimateText(estimate(handshake, device));
     return pace === undefined ? estimated : `${estimated}; SIMULATED, waited ${seconds(pace.spent)}`;
   }
@@ -93,10 +94,9 @@ export class DeviceLog implements DeviceReport {
     this.#line(link, `${outputStyle().bad("failed")}: ${say(error)}; ${this.#state()}`);
   }
 
-  /** There was no socket. */
-  full(link: DeviceLink, purged: boolean): void {
-    const text = purged ? "closed, for a new one: it was used least recently" : "refused: no socket is free";
-    this.#line(link, `${text}; ${this.#state()}`);
+  /** It had to make room. */
+  purged(link: DeviceLink): void {
+    this.#line(link, `closed for a new one: it was used least recently; ${this.#state()}`);
   }
 
   /** This machine's trouble, not the device's. */
@@ -121,7 +121,7 @@ export class DeviceLog implements DeviceReport {
   summary(): string {
     const { heap } = this.#board;
     const slow = this.#mode.slow ? "; all waits were a simulation" : "";
-    return `Handshakes: ${this.#opened}, failed: ${this.#failed}. Heap: ${kib(heap.peak)} of ${
+    return `Handshakes: ${this.#opened}, failed: ${this.#failed}. Heap: ${tenths(heap.peak)} of ${
       kib(heap.budget)
     } at its peak, ${heap.refused} blocks refused${slow}`;
   }
@@ -138,5 +138,9 @@ function seconds(milliseconds: number): string {
 }
 
 function kib(bytes: number): string {
-  return `${(bytes / 1024).toFixed(1)} KiB`;
+  return `${tenths(bytes)} KiB`;
+}
+
+function tenths(bytes: number): string {
+  return (bytes / 1024).toFixed(1);
 }

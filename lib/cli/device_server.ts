@@ -28,8 +28,8 @@ export interface DeviceReport {
   open(socket: SSLSocket, link: DeviceLink): void;
   /** A connection has failed before its first request. */
   failed(error: unknown, link: DeviceLink): void;
-  /** There was no socket for a client; or, of a board that makes room, `link` was closed for a new one. */
-  full(link: DeviceLink, purged: boolean): void;
+  /** All sockets are in use: this one was closed for a new one. */
+  purged(link: DeviceLink): void;
   /** A connection cannot be accepted, by this machine. */
   acceptFailed(error: unknown): void;
   /** Makes a response for a handler that threw. */
@@ -85,8 +85,12 @@ export class DeviceServer implements AsyncDisposable {
   }
 
   async #acceptAll(): Promise<void> {
-    const { listener, oneAtATime, report } = this.#options;
+    const { listener, oneAtATime, report, board: { facts } } = this.#options;
     while (this.#serving) {
+      if (this.#links.size >= facts.sockets && !facts.purge) {
+        await Promise.race(this.#tasks); // the next client waits in the backlog
+        continue;
+      }
       let conn: Deno.Conn;
       try {
         conn = await listener.accept();
@@ -100,8 +104,8 @@ export class DeviceServer implements AsyncDisposable {
         tryClose(conn);
         break;
       }
+      if (this.#links.size >= facts.sockets) this.#purge();
       const link = new DeviceLink(conn);
-      if (!this.#makeRoom(link)) continue;
       this.#links.set(link, undefined);
       const task = this.#serve(link).finally(() => this.#tasks.delete(task));
       this.#tasks.add(task);
@@ -109,15 +113,11 @@ export class DeviceServer implements AsyncDisposable {
     }
   }
 
-  /** Whether there is a socket for `link`; it is closed if not. */
-  #makeRoom(link: DeviceLink): boolean {
-    const { board: { facts }, report } = this.#options;
-    if (this.#links.size < facts.sockets) return true;
+  /** Closes the connection that was used least recently, as esp_https_server does. */
+  #purge(): void {
     const oldest = [...this.#links.keys()].reduce((a, b) => a.lastUsed <= b.lastUsed ? a : b);
-    const loser = facts.purge ? oldest : link;
-    report.full(loser, facts.purge);
-    this.#drop(loser);
-    return facts.purge;
+    this.#options.report.purged(oldest);
+    this.#drop(oldest);
   }
 
   #drop(link: DeviceLink): void {

@@ -27,7 +27,10 @@ export function deviceRows(board: Board, mode: DeviceMode): [label: string, text
       "Modelled",
       "mbedTLS and its settings, the heap that it takes, sockets, what goes wrong when one is full",
     ],
-    ["Not", "fragmentation, WiFi, lwIP's buffers, the interpreter and its heap, speed: times are estimates"],
+    [
+      "Not modelled",
+      "fragmentation, WiFi, lwIP's buffers, the interpreter and its heap, speed: times are estimates",
+    ],
     ["Heap", `${kib(heap.budget)}, the largest block ${kib(heap.largestBlock)}; in use ${kib(heap.used)}`],
     ["Sockets", `${facts.sockets}, and ${facts.backlog} clients wait; ${serving(board, mode)}`],
   ];
@@ -112,9 +115,8 @@ export class DeviceLog implements DeviceReport {
   #state(): string {
     const { heap, facts } = this.#board;
     const refused = heap.refused === 0 ? "" : `, ${heap.refused} refused`;
-    return `board ${kib(heap.used)} of ${
-      kib(heap.budget)
-    }${refused}, socket ${this.#sockets()} of ${facts.sockets}`;
+    const sockets = `${this.#sockets()} of ${facts.sockets} sockets`;
+    return `board ${tenths(heap.used)} of ${kib(heap.budget)}${refused}, ${sockets}`;
   }
 
   /** What there was, for the end. */

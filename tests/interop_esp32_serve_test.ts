@@ -35,7 +35,7 @@ Deno.test("serve --profile: curl's handshake is a line of facts, and what it too
   assertMatch(server.program.stdout, /^ +Not modelled +fragmentation/m);
   server.program.kill("SIGINT");
   assertEquals(await server.program.exit(), 0);
-  assertMatch(server.program.stdout, /^Handshakes: 2, failed: 0\. Heap: [\d.]+ of 60\.0 KiB at its peak, /m);
+  assertMatch(server.program.stdout, /^Handshakes: 2, failed: 0; heap: [\d.]+ of 60\.0 KiB at its peak, /m);
   assertEquals(server.program.stderr, "");
 });
 

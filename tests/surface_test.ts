@@ -18,7 +18,7 @@ const VALUES = `
 /** Names of types alone. */
 const TYPES = `
   Alert AlpnCallback AlpnOffer Bytes CertReqs CertificateAddresses CertificateFiles CertificateOptions ChannelBindingType Cipher CipherInfo ClientConnected ClientInfo ConnectionFailure ConnectionHandler
-  ConnectionState ContextOptions Credential Duplex DuplexLike EphemeralKeyInfo FileOrData GetCertificate GetConfigForClient HasDuplex
+  ConnectionState ContextOptions Credential Duplex DuplexLike EphemeralKeyInfo FileOrData GetCertificate GetConfigForClient HasDuplex HeapLimits
   KeyType ListenOptions MemorySessionStoreOptions NameAttribute OnUnknownPeer OpenConnectionOptions OpenOptions
   OpenUnixConnectionOptions OwnCredential PeerCertificate PeerPolicyOptions PolicyOptions PskCallback SSLErrorInit SSLErrorKind ServeOptions
   ServerCertificateOptions ServerStats SessionFacts SessionStats SessionStore SignHash SocketOptions Source StartServerOptions StartTlsOptions StartUnixServerOptions

@@ -74,15 +74,13 @@ const COUNTED = [
   "mbedtls_sha512_update",
 ];
 
-/** An ESP32's: no kernels of ours, and a heap that counts. */
+/** The devices': an ESP32's and what others have besides, no kernels of ours, and a heap that counts. */
 const DEVICE: Core = {
   ...SHIPPED,
-  config: "wasm/config/esp32.h",
+  config: "wasm/config/device.h",
   folders: [...SHIPPED.folders, "wasm/device/"],
-  without: ["alpn", "early", "idle", "memory", "psk", "tls13", "traffic"].map((name) =>
-    `wasm/glue/${name}.c`
-  ),
-  wraps: COUNTED,
+  without: ["early", "idle", "memory", "tls13", "traffic"].map((name) => `wasm/glue/${name}.c`),
+  wraps: [...COUNTED, "mbedtls_ssl_config_defaults"], // see wasm/device/build.c
   kernels: [],
   simd: [],
 };

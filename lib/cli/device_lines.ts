@@ -98,13 +98,13 @@ export class DeviceLog implements DeviceReport {
 
   #time(handshake: HandshakeCost, { pace }: DeviceLink): string {
     const { device, behaviour: { profile } } = this.#board.facts;
-    const estimated = device && handshake.operations && estimate(handshake, device);
+    const estimated = device && estimate(handshake, device);
     if (estimated === undefined || estimated.likely === 0) {
       return `nobody has published how long it takes on ${profile}`;
     }
     return pace === undefined
       ? estimateText(estimated)
-      : `${estimateText(estimated)}; SIMULATED, waited ${seconds(pace.spent)}`;
+      : `${estimateText(estimated)}; SIMULATED, the client waits ${seconds(pace.total)}`;
   }
 
   /** A connection has failed: what the device would say. */

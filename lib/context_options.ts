@@ -218,6 +218,9 @@ export async function readOptions(
   if (sessionStore !== undefined) {
     assertStore(sessionStore);
     if (policy.serverSide) throw new TypeError("Cannot use sessionStore: it is for clients");
+    if (policy.behaviour?.resumption === false) {
+      throw new TypeError(`Cannot use sessionStore: the profile "${profile}" resumes no sessions`);
+    }
   }
   if (keylogFilename !== undefined) {
     const write = keyLogFile("keylogFilename", keylogFilename);

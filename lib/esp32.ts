@@ -26,6 +26,7 @@ function newCore(module: WebAssembly.Module, options: CoreOptions, build: Build)
 }
 
 const DEVICES = new Map<string, Promise<Device>>();
+const LOADED = new Map<string, Device>();
 let clock: (() => number) | undefined;
 
 /** The device of the profile called `name`, which is this process's only one. */
@@ -40,7 +41,14 @@ export function deviceOf(name: string, build: Build): Promise<Device> {
 
 async function startDevice(name: string, build: Build): Promise<Device> {
   const module = await loadModule();
-  return new Device(name, () => newCore(module, { now: () => (clock ?? Date.now)() }, build));
+  const device = new Device(name, () => newCore(module, { now: () => (clock ?? Date.now)() }, build));
+  LOADED.set(name, device);
+  return device;
+}
+
+/** The device of a profile, once it was asked for and is loaded. */
+export function loadedDevice(name: string): Device | undefined {
+  return LOADED.get(name);
 }
 
 /** Sets the clock of this process's devices, such as that of a board on which nobody has; `undefined`: this machine's. */

@@ -3,7 +3,7 @@
 import type { Core } from "./core.ts";
 import { type HeapLimits, heapLimits } from "./device_heap.ts";
 import { DEVICE_PROFILES, type DeviceProfile } from "./device_profiles.ts";
-import { deviceOf } from "./esp32.ts";
+import { deviceOf, loadedDevice } from "./esp32.ts";
 import { CERT_NONE, type TLSConfigOptions } from "./policy.ts";
 import { groupIds, ianaName, suitesOf } from "./suites.ts";
 
@@ -56,7 +56,7 @@ export async function applyProfile(
   const { build, policy, server, suites, behaviour } = profile;
   const device = await deviceOf(name!, build);
   const core = () => device.core(heap);
-  const ciphers = suitesOf(core()).map(({ name }) => name).filter((name) => suites.test(name));
+  const ciphers = suitesLike(suites, core());
   const missing = namesIn(given.ciphers).find((name) => !ciphers.includes(ianaName(name)));
   if (missing !== undefined) {
     throw new TypeError(
@@ -70,6 +70,16 @@ export async function applyProfile(
     warn(behaviour.profile);
   }
   return { policy: all, core };
+}
+
+function suitesLike(pattern: RegExp, core: Core): string[] {
+  return suitesOf(core).map(({ name }) => name).filter((name) => pattern.test(name));
+}
+
+/** The suites of a device, in its order; `undefined`: it is not loaded yet. */
+export function deviceSuites(name: string): string[] | undefined {
+  const device = loadedDevice(name);
+  return device && suitesLike(DEVICE_PROFILES.get(name)!.suites, device.core());
 }
 
 /** The names in an option's list; what is no list of names the config refuses. */
@@ -96,7 +106,9 @@ function checkLimits({ policy, refuses, behaviour }: DeviceProfile, given: TLSCo
   for (const option of refuses) {
     if (given[option]) throw lacks(option, `has no ${FEATURES[option] ?? option}`);
   }
-  const { sslVersion, groups } = given;
+  const { sslVersion, groups, tickets, sessionCacheSize } = given;
+  if (!behaviour.resumption && tickets) throw lacks("tickets", "resumes no sessions");
+  if (!behaviour.resumption && sessionCacheSize) throw lacks("sessionCacheSize", "resumes no sessions");
   if (sslVersion !== undefined && sslVersion !== policy.sslVersion) {
     throw lacks("sslVersion", "has TLS 1.2 alone");
   }

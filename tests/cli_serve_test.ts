@@ -325,7 +325,10 @@ Deno.test("tlsio serve --profile: a flag that the profile has no use for is refu
     [["--clock", "1970", "--profile", "default"], /--clock is for a device/],
     [["--one-at-a-time"], /--one-at-a-time is for a device/],
     [["--slow"], /--slow is for a device/],
-    [[...device, "--workers", "2"], /--workers and --profile esp32 exclude each other: a device has one proc/],
+    [
+      [...device, "--workers", "2"],
+      /--workers and --profile esp32 exclude each other: a device has one proc/,
+    ],
     [[...device, "--heap", "39"], /--heap takes a whole number from 40 to 110, not "39"/],
     [[...device, "--heap", "lots"], /--heap takes a whole number from 40 to 110, not "lots"/],
     [[...device, "--clock", "yesterday"], /--clock takes a date from 1970 on, .* not "yesterday"/],

@@ -28,7 +28,7 @@ Deno.test("serve --profile: curl's handshake is a line of facts, and what it too
   assertMatch(line, /; \d{3,4} B in, \d{3,4} B out; /);
   const [peak, kept] = [kib(line, /heap peak ([\d.]+) KiB/), kib(line, /, then ([\d.]+) KiB/)];
   assert(peak > kept && kept > 21 && peak < 40, line); // two record buffers have 21.1 KB
-  assertMatch(line, /; 0\.\d\d s on the device \(0\.\d\d to \d\.\d\d s, \w+\); /);
+  assertMatch(line, /; 0\.\d\d s on the device \(0\.\d\d s to \d\.\d\d s, \w+\); /);
   assertMatch(line, /; board [\d.]+ of 60\.0 KiB, 1 of 12 sockets$/);
 
   assertMatch(server.program.stdout, /^ +Device +ESP32, 240 MHz, MicroPython/m);

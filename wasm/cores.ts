@@ -91,6 +91,7 @@ const DEVICE: Core = {
     "mbedtls_aria_crypt_cbc",
     "mbedtls_mpi_mul_mpi",
     "mbedtls_ssl_config_defaults", // see wasm/device/build.c
+    "mbedtls_ssl_get_ecp_group_id_from_tls_id",
   ],
   kernels: [],
   simd: [],

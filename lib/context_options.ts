@@ -135,6 +135,7 @@ const CONTEXT_OPTIONS = [
   "maxEarlyData",
   "renegotiation",
   "preferClientOrder",
+  "measure",
   "keyLog",
   "keylogFilename",
   "sessionStore",

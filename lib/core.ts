@@ -65,6 +65,8 @@ export const CORE_EXPORTS = {
   connection_close_notify: 1,
   connection_alert: 2,
   connection_facts: 1,
+  connection_counts: 1,
+  connection_heap: 1,
   connection_alpn: 1,
   connection_sni: 1,
   connection_peer: 4,
@@ -84,7 +86,7 @@ export const CORE_EXPORTS = {
   issue_certificate: 13,
 } as const;
 
-/** What a device's core exports besides: lib/device.ts, lib/device_heap.ts and lib/device_counts.ts call them. */
+/** What a device's core exports besides: lib/device.ts, lib/connection.ts and lib/device_heap.ts call them. */
 export const DEVICE_EXPORTS = {
   device_build: 2,
   device_step_result: 0,
@@ -92,8 +94,6 @@ export const DEVICE_EXPORTS = {
   heap_used: 0,
   heap_peak: 0,
   heap_refused: 0,
-  connection_heap: 1,
-  core_counts: 1,
 } as const;
 
 /** Every function that the module imports, with its number of parameters. */

@@ -65,7 +65,7 @@ export async function applyProfile(
       }`,
     );
   }
-  const all = { ...policy, ...(given.serverSide && server), ciphers, ...given, behaviour };
+  const all = { measure: true, ...policy, ...(given.serverSide && server), ciphers, ...given, behaviour };
   if (!given.serverSide && given.certReqs === undefined && all.certReqs === CERT_NONE) {
     warn(behaviour.profile);
   }

@@ -32,6 +32,29 @@ int __wrap_mbedtls_ssl_config_defaults(mbedtls_ssl_config *conf, int endpoint, i
     return ret;
 }
 
+/* Whether only some of the devices are built with a group: those who have it offer it. */
+static int some_have(mbedtls_ecp_group_id group)
+{
+    return group == MBEDTLS_ECP_DP_CURVE25519 || group == MBEDTLS_ECP_DP_BP256R1 ||
+           group == MBEDTLS_ECP_DP_BP384R1 || group == MBEDTLS_ECP_DP_BP512R1;
+}
+
+mbedtls_ecp_group_id __real_mbedtls_ssl_get_ecp_group_id_from_tls_id(uint16_t tls_id);
+mbedtls_ecp_group_id __wrap_mbedtls_ssl_get_ecp_group_id_from_tls_id(uint16_t tls_id);
+
+/*
+ * A client's group that this device is built without is unknown to it. That decides the suite: a client who has no other is
+ * left RSA's key exchange, while one whose groups are known, but not ours, is refused.
+ */
+mbedtls_ecp_group_id __wrap_mbedtls_ssl_get_ecp_group_id_from_tls_id(uint16_t tls_id)
+{
+    mbedtls_ecp_group_id group = __real_mbedtls_ssl_get_ecp_group_id_from_tls_id(tls_id);
+    if (active == NULL || !some_have(group)) return group;
+    const uint16_t *ours = active->ssl.conf->group_list;
+    while (*ours != 0 && *ours != tls_id) ours++;
+    return *ours == tls_id ? group : MBEDTLS_ECP_DP_NONE;
+}
+
 /* One step of the handshake. A server that does not know max_fragment_length passes over what the client asks for. */
 int handshake_step(connection *conn)
 {

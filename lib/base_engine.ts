@@ -17,6 +17,7 @@ import {
   CODE,
   errorFromCode,
   isAboutCertificate,
+  noMemory,
   SSLCertVerificationError,
   SSLError,
   verifyError,
@@ -334,9 +335,9 @@ export abstract class BaseEngine {
   }
 
   #saveSession(): SSLSession | undefined {
-    if (this.#config.serverSide || !this.#handshakeDone || this.#connection.core.retired) {
-      return undefined;
-    }
+    const { serverSide, options } = this.#config;
+    if (serverSide || !this.#handshakeDone || this.#connection.core.retired) return undefined;
+    if (options.behaviour?.resumption === false) return undefined; // and its copy takes nothing of a device's heap
     const isTLS13 = this.#facts!.version === TLSVersion.TLSv1_3;
     return this.#connection.session({
       serverHostname: this.#hostname ?? "",
@@ -430,6 +431,8 @@ export abstract class BaseEngine {
     this.#error = refusal ??
       (isAboutCertificate(code, verifyFlags)
         ? verifyError(action, code, verifyFlags, this.#describe(verifyFlags), this.#hostname)
+        : code === CODE.ALLOC_FAILED && !this.#handshakeDone
+        ? noMemory(action, this.#connection.stepResult)
         : errorFromCode(action, code, code === CODE.FATAL_ALERT ? alertOf(alert) : undefined));
     this.setState("failed");
     const answer = alertForCode(code);

@@ -195,3 +195,33 @@ Deno.test("serve --profile --slow: the handshake takes what it would there, and 
   assertMatch(server.program.stdout, /all waits were a simulation$/m);
   assertEquals(client.program.stdout, "");
 });
+
+Deno.test("serve --profile esp32-idf: connections stay open, and the least recently used makes room for a fifth", async () => {
+  await using server = await bookServer(["--heap", "110"], "esp32-idf");
+  const visitors: Visitor[] = [];
+  try {
+    for (let i = 1; i <= 4; i++) {
+      visitors.push(new Visitor(server.port));
+      await server.program.waitFor(lines("handshake", i));
+    }
+    await visitors[0]!.ask();
+    const fifth = await curl(server.url, undefined, ["--insecure", "-o", "/dev/null"]);
+    assertEquals(fifth.code, 0, fifth.stderr);
+    await server.program.waitFor(/closed for a new one: it was used least recently; .*, 3 of 4 sockets/);
+    await visitors[1]!.program.exit(); // the second one was the oldest
+    await visitors[2]!.ask();
+  } finally {
+    for (const visitor of visitors) await visitor[Symbol.asyncDispose]();
+  }
+  const kept = ["--insecure", "-v", "-o", "/dev/null", "-o", "/dev/null", `${server.url}temp`];
+  assertStringIncludes((await curl(server.url, undefined, kept)).stderr, "Re-using existing connection");
+});
+
+Deno.test("serve --profile rp2, pycom: curl's page, and no time that nobody has published", async () => {
+  for (const profile of ["rp2", "pycom"]) {
+    await using server = await bookServer([], profile);
+    assertEquals((await curl(server.url, undefined, ["--insecure", "-o", "/dev/null"])).code, 0);
+    const [line] = await server.program.waitFor(HANDSHAKE);
+    assertStringIncludes(line, `; nobody has published how long it takes on ${profile}; `);
+  }
+});

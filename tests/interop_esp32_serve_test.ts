@@ -29,7 +29,7 @@ Deno.test("serve --profile: curl's handshake is a line of facts, and what it too
   const [peak, kept] = [kib(line, /heap peak ([\d.]+) KiB/), kib(line, /, then ([\d.]+) KiB/)];
   assert(peak > kept && kept > 21 && peak < 40, line); // two record buffers have 21.1 KB
   assertMatch(line, /; 0\.\d\d s on the device \(0\.\d\d s to \d\.\d\d s, \w+\); /);
-  assertMatch(line, /; board [\d.]+ of 60\.0 KiB, 1 of 12 sockets$/);
+  assertMatch(line, /; board [\d.]+ of 60\.0 KiB, peak [\d.]+, 1 of 12 sockets$/);
 
   assertMatch(server.program.stdout, /^ +Device +ESP32, 240 MHz, MicroPython/m);
   assertMatch(server.program.stdout, /^ +Not modelled +fragmentation/m);
@@ -37,6 +37,20 @@ Deno.test("serve --profile: curl's handshake is a line of facts, and what it too
   assertEquals(await server.program.exit(), 0);
   assertMatch(server.program.stdout, /^Handshakes: 2, failed: 0; heap: [\d.]+ of 60\.0 KiB at its peak, /m);
   assertEquals(server.program.stderr, "");
+});
+
+Deno.test("serve --profile: docs/esp32.md shows what it prints", async () => {
+  const page = await Deno.readTextFile(new URL("../docs/esp32.md", import.meta.url));
+  const shown = page.match(/^```\n( {2}Serving [^]*?)^```$/m)![1]!;
+  await using server = await bookServer();
+  await curl(server.url, undefined, ["--insecure"]);
+  await server.program.waitFor(/GET \/ 200/);
+  const form = (text: string) => text.replaceAll(/[\d.]+/g, "0");
+  const rows = (text: string) => text.match(/^ {2}\w.*$/gm)!.map((row) => row.slice(0, 15).trim());
+  assertEquals(rows(shown), rows(server.program.stdout));
+  const [, theirs] = shown.match(/ (handshake .*)$/m)!;
+  const [, ours] = server.program.stdout.match(/ (handshake .*)$/m)!;
+  assertEquals(form(theirs!), form(ours!));
 });
 
 Deno.test("serve --profile: MicroPython as the client", async () => {

@@ -16,6 +16,8 @@ export interface Behaviour {
   readonly whenFull: "wait" | "purge the least recently used";
   /** Server: who completes the handshake. */
   readonly handshake: "before the handler" | "in the handler's first read or write";
+  /** Server: whose certificate and key a connection has. A key of its own is parsed for it, and RSA's blinding is made anew. */
+  readonly key: "the server's" | "its own";
   /** Server: seconds for a handshake. */
   readonly handshakeTimeout?: number;
   /** HTTP server: seconds for each wait for a part of a request, or for room for the answer. */

@@ -44,6 +44,7 @@ const MICROPYTHON = {
   backlog: 5,
   whenFull: "wait",
   handshake: "in the handler's first read or write",
+  key: "the server's", // asyncio's start_server() has one SSLContext
 } as const;
 
 /** An ESP32 with MicroPython 1.28: ESP-IDF 5.5.1, mbedTLS 3.6.4. Its sdkconfig and esp_config.h, preprocessed. */
@@ -80,6 +81,7 @@ const ESP32_IDF: DeviceProfile = {
     sockets: 4,
     whenFull: "purge the least recently used",
     handshake: "before the handler",
+    key: "its own", // esp_tls_server_session_create() parses them
     handshakeTimeout: 10,
     transferTimeout: 5, // recv_wait_timeout and send_wait_timeout
   },
@@ -124,6 +126,7 @@ const PYCOM: DeviceProfile = {
     sockets: 9, // CONFIG_LWIP_MAX_SOCKETS is 10, and one listens
     whenFull: "wait",
     handshake: "before the handler",
+    key: "its own", // wrap_socket() reads the files
     handshakeTimeout: 10, // wrap_socket()'s
   },
 };

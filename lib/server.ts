@@ -87,6 +87,7 @@ export class Server implements AsyncDisposable {
   readonly #handler: ConnectionHandler;
   readonly #options: ServeOptions;
   #context: SSLContext | undefined;
+  #ssl: ServeOptions["ssl"]; // what it was made of
   #ownsContext: boolean;
   #swapping: Promise<void> | undefined;
   readonly #stats: ServerStats;
@@ -107,6 +108,7 @@ export class Server implements AsyncDisposable {
     this.#listener = listener;
     this.#options = options;
     this.#context = context;
+    this.#ssl = options.ssl;
     this.#ownsContext = context !== options.ssl;
     this.addr = listener.addr;
     this.#stats = { accepted: 0, refused: 0, handshaking: 0, open: 0, handshakeFailures: 0, failures: {} };
@@ -162,6 +164,7 @@ export class Server implements AsyncDisposable {
       }
       if (this.#ownsContext) this.#context![Symbol.dispose](); // freed when its last connection has closed
       this.#context = next;
+      this.#ssl = ssl;
       this.#ownsContext = isOwn;
     })();
   }
@@ -260,14 +263,17 @@ export class Server implements AsyncDisposable {
 
   async #handshake(conn: Deno.Conn, remoteAddr: Deno.Addr): Promise<Duplex | undefined> {
     const { sslHandshakeTimeout, sslShutdownTimeout } = this.#options;
-    if (this.#context === undefined) {
+    const context = this.#context;
+    if (context === undefined) {
       (conn as Duplex).setNoDelay?.(true);
       return conn;
     }
-    const { handshake, handshakeTimeout = HANDSHAKE_TIMEOUT } = this.#behaviour ?? {};
+    const { handshake, key, handshakeTimeout = HANDSHAKE_TIMEOUT } = this.#behaviour ?? {};
     this.#stats.handshaking++;
+    let own: SSLContext | undefined;
     try {
-      return await this.#context.wrapSocket(conn, {
+      if (key === "its own" && context !== this.#ssl) own = await contextOf(this.#ssl!);
+      return await (own ?? context).wrapSocket(conn, {
         doHandshake: handshake !== "in the handler's first read or write",
         timeout: sslHandshakeTimeout ?? handshakeTimeout,
         shutdownTimeout: sslShutdownTimeout ?? SHUTDOWN_TIMEOUT,
@@ -277,6 +283,7 @@ export class Server implements AsyncDisposable {
       tryClose(conn);
       return undefined;
     } finally {
+      own?.[Symbol.dispose](); // the connection keeps what it uses
       this.#stats.handshaking--;
     }
   }

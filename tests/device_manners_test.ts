@@ -140,6 +140,25 @@ test("profile: esp32-idf gives no tickets unless it has a ring for them", async 
   }
 });
 
+test("profile: esp32-idf parses the server's key for each connection, which makes RSA's first operation of each", async () => {
+  const { cert: certfile, key: keyfile } = identity("rsa");
+  for (const [profile, cold] of [["esp32-idf", [1, 1]], ["esp32", [1, undefined]]] as const) {
+    const counted: (number | undefined)[] = [];
+    await using server = await serving(async (reader, writer) => {
+      await reader.readline();
+      const { operations } = (writer.transport as SSLSocket).cost().handshake;
+      counted.push(operations!["RSA-2048 private cold"]);
+    }, { ssl: { profile, certfile, keyfile }, ...QUIET });
+    for (let i = 1; i <= 2; i++) {
+      const client = await dialTls(server, { caCerts: ROOTS });
+      await client.write(encodeText("\n"));
+      await eventually(() => counted.length === i);
+      await client.close();
+    }
+    assertEquals(counted, [...cold], profile);
+  }
+});
+
 // ---- Closing --------------------------------------------------------------------------------------------
 
 test("profile: an esp32 closes without a close_notify: openssl sees an unexpected end, as do we", async () => {

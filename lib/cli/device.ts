@@ -110,7 +110,7 @@ export async function openDevice(
   const board = await Board.open(facts, ssl, {
     heap,
     clock,
-    contextForEach: oneAtATime || facts.contextForEach,
+    contextForEach: oneAtATime || facts.behaviour.key === "its own",
   });
   const mode = { oneAtATime, slow, clock: clock !== undefined };
   const processor = new Processor();

@@ -53,7 +53,7 @@ const CRASHED = "the board has crashed";
 
 function serving({ facts }: Board, { oneAtATime }: DeviceMode): string {
   if (oneAtATime) return "one client after the other, a new context for each (ssl.wrap_socket)";
-  const context = facts.contextForEach ? "a new context for each" : "one context";
+  const context = facts.behaviour.key === "its own" ? "a new context for each" : "one context";
   const purge = facts.behaviour.whenFull === "wait" ? "" : ", the least recently used makes room";
   return `all at once, ${context}${facts.requests === 1 ? ", one request a connection" : ""}${purge}`;
 }

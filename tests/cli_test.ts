@@ -15,7 +15,10 @@ Deno.test("tlsio --help names every command, and each command's --help its flags
   const { code, stdout, stderr } = await cli(["--help"]);
   assertEquals({ code, stderr }, { code: 0, stderr: "" });
   const flags: Record<string, string[]> = {
-    serve: ["demo", "host", "port", "cert", "key", "password", "client-ca", "profile", "workers", "quiet"],
+    serve: [
+      ...["demo", "host", "port", "cert", "key", "password", "client-ca", "profile", "workers", "quiet"],
+      ...["heap", "clock", "one-at-a-time", "slow"],
+    ],
     connect: [
       "servername",
       "ca",

@@ -24,13 +24,11 @@ interface Program {
   readonly table?: string;
   /** Requests on a connection: the programs for MicroPython answer one and close. */
   readonly requests: number;
-  /** Certificate and key are parsed for each connection. */
-  readonly contextForEach: boolean;
   /** How its failures are named. */
   readonly errors: "MicroPython" | "mbedTLS";
 }
 
-const MICROPYTHON = { requests: 1, contextForEach: false, errors: "MicroPython" } as const;
+const MICROPYTHON = { requests: 1, errors: "MicroPython" } as const;
 
 const PROGRAMS: Readonly<Record<string, Program>> = {
   "esp32": { ...MICROPYTHON, description: "ESP32, MicroPython", table: "esp32" },
@@ -38,7 +36,6 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
     description: "ESP32, 240 MHz, ESP-IDF 5.5.1 (mbedTLS 3.6.4), esp_https_server",
     table: "esp32",
     requests: Infinity,
-    contextForEach: true, // esp_mbedtls_server_session_create()
     errors: "mbedTLS",
   },
   "rp2": { ...MICROPYTHON, description: "Raspberry Pi Pico W, MicroPython", table: "rp2040" },

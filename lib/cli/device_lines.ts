@@ -53,7 +53,7 @@ const CRASHED = "the board has crashed";
 
 function serving({ facts }: Board, { oneAtATime }: DeviceMode): string {
   if (oneAtATime) return "one client after the other, a new context for each (ssl.wrap_socket)";
-  const context = facts.contextForEach ? "a new context for each" : "one context";
+  const context = facts.behaviour.key === "its own" ? "a new context for each" : "one context";
   const purge = facts.behaviour.whenFull === "wait" ? "" : ", the least recently used makes room";
   return `all at once, ${context}${facts.requests === 1 ? ", one request a connection" : ""}${purge}`;
 }
@@ -134,7 +134,8 @@ export class DeviceLog implements DeviceReport {
     const sockets = `${this.#sockets()} of ${behaviour.sockets} sockets`;
     if (heap === undefined) return `${CRASHED}, ${sockets}`;
     const refused = heap.refused === 0 ? "" : `, ${heap.refused} refused`;
-    return `board ${tenths(heap.used)} of ${kib(heap.budget)}${refused}, ${sockets}`;
+    const memory = `board ${tenths(heap.used)} of ${kib(heap.budget)}, peak ${tenths(heap.peak)}${refused}`;
+    return `${memory}, ${sockets}`;
   }
 
   /** What there was, for the end. */
@@ -142,7 +143,7 @@ export class DeviceLog implements DeviceReport {
     const { heap } = this.#board;
     const memory = heap === undefined
       ? CRASHED
-      : `heap: ${tenths(heap.peak)} of ${kib(heap.budget)} at its peak, ${heap.refused} blocks refused`;
+      : `heap: ${tenths(heap.peak)} of ${kib(heap.budget)} at its peak, blocks refused: ${heap.refused}`;
     const slow = this.#mode.slow ? "; all waits were a simulation" : "";
     return `Handshakes: ${this.#opened}, failed: ${this.#failed}; ${memory}${slow}`;
   }

@@ -20,8 +20,9 @@ type Agreed = Pick<TracedConnection, "version" | "cipher" | "group" | "alpn" | "
 
 /** A recorder for one connection. */
 export class TraceRecorder {
+  /** All that the trace was told. */
+  readonly events: TraceEvent[] = [];
   readonly #role: "client" | "server";
-  readonly #events: TraceEvent[] = [];
   readonly #waits: Wait[] = [];
   #network: NetworkCounter;
   #start = performance.now();
@@ -39,8 +40,8 @@ export class TraceRecorder {
 
   /** For the option of that name. */
   readonly trace = (event: TraceEvent): void => {
-    if (this.#stopped || this.#events.length >= EVENTS_MAX) return;
-    this.#events.push(event);
+    if (this.#stopped || this.events.length >= EVENTS_MAX) return;
+    this.events.push(event);
     this.#network.add(event);
   };
 
@@ -65,6 +66,11 @@ export class TraceRecorder {
         return typeof value === "function" ? value.bind(target) : value;
       },
     });
+  }
+
+  /** When the handshake began, on the clock of `performance.now()`. */
+  get start(): number {
+    return this.#start;
   }
 
   /** The handshake is done. */
@@ -94,9 +100,9 @@ export class TraceRecorder {
     const waits = [...this.#waits];
     if (this.#reading !== undefined) waits.push([this.#reading, performance.now()]);
     const { messages, flights, handshakeMs, waitMs, longest } = timelineOf({
-      ...{ role: this.#role, events: this.#events, waits, start: this.#start, failed: this.#failed },
+      ...{ role: this.#role, events: this.events, waits, start: this.#start, failed: this.#failed },
     });
-    const { complete, roundTrips, up, down } = this.#events.length === 0
+    const { complete, roundTrips, up, down } = this.events.length === 0
       ? { complete: false, roundTrips: 0, up: NOTHING, down: NOTHING }
       : this.#network.cost();
     const connection = {

@@ -18,13 +18,13 @@ const ARROWS = { plain: ["─", "→", "←"], encrypted: ["═", "⇒", "⇐"] 
 export function renderTrace({ connections }: TraceResult, style: Style = outputStyle()): string {
   const parts = connections.map((connection) => renderConnection(connection, style));
   const [full, second] = connections;
-  if (full !== undefined && second?.resumed) parts.push(summary([["Resuming", saved(full, second)]], style));
+  if (full !== undefined && second?.resumed) parts.push(summary([["Resumed", saved(full, second)]], style));
   return parts.join("\n\n");
 }
 
 /** One connection. */
 export function renderConnection(connection: TracedConnection, style: Style = outputStyle()): string {
-  const lines = [style.bold(title(connection))];
+  const lines = [style.bold(connectionTitle(connection))];
   if (connection.messages.length > 0) lines.push("", ...timeline(connection, style));
   lines.push("", summary(summaryRows(connection, style), style));
   return lines.join("\n");
@@ -32,7 +32,10 @@ export function renderConnection(connection: TracedConnection, style: Style = ou
 
 // ---- The timeline ---------------------------------------------------------------------------------------
 
-function title({ role, address, port, resumed, complete, messages }: TracedConnection): string {
+/** "Full handshake with 192.0.2.1 port 443". */
+export function connectionTitle(
+  { role, address, port, resumed, complete, messages }: TracedConnection,
+): string {
   const peer = address === null
     ? ""
     : ` ${role === "client" ? "with" : "from"} ${printable(address)} port ${port}`;
@@ -49,9 +52,9 @@ function timeline({ role, messages, flights }: TracedConnection, style: Style): 
   for (const [i, message] of messages.entries()) {
     const { flight, time, bytes, records, level } = message;
     if (flight !== null && flight !== shown) {
-      lines.push(style.dim(row("", flightHeading(flights[flight]!, flight, role), "", "")));
+      lines.push(style.dim(row(`flight ${flight + 1}`, flightHeading(flights[flight]!, role), "", "")));
       shown = flight;
-    } else if (i === last + 1) lines.push(style.dim(row("", "after the handshake", "", "")));
+    } else if (i === last + 1) lines.push(style.dim(row("after", "the handshake", "", "")));
     const line = row(time.toFixed(1), lane(message), String(bytes), records === 0 ? "same" : String(records));
     lines.push(level === "fatal" ? style.bad(line) : line);
   }
@@ -64,11 +67,11 @@ function row(time: string, lane: string, bytes: string, records: string): string
 }
 
 /** How much a flight is, and what came before it. */
-function flightHeading(flight: TracedFlight, index: number, role: "client" | "server"): string {
+function flightHeading(flight: TracedFlight, role: "client" | "server"): string {
   const { way, bytes, records, waitMs, workMs } = flight;
   const isOurs = (way === "up") === (role === "client");
   const before = isOurs ? `${milliseconds(workMs)} of work` : `${milliseconds(waitMs)} of waiting`;
-  return `flight ${index + 1}: ${count(bytes, "byte")} in ${count(records, "record")}, after ${before}`;
+  return `${count(bytes, "byte")} in ${count(records, "record")}, after ${before}`;
 }
 
 function lane(message: TracedMessage): string {
@@ -93,9 +96,13 @@ function alertName(name: string, code: number): string {
 
 // ---- The summary ----------------------------------------------------------------------------------------
 
-type Row = readonly [label: string, text: string];
+const PLAIN = { bad: (text: string) => text };
 
-function summaryRows(connection: TracedConnection, { bad }: Style): Row[] {
+/** A line of the summary. */
+export type Row = readonly [label: string, text: string];
+
+/** What there is to say beside the timeline. */
+export function summaryRows(connection: TracedConnection, { bad }: Pick<Style, "bad"> = PLAIN): Row[] {
   const { version, cipher, group, alpn, resumed, connectMs, lookupMs, error, alert } = connection;
   const rows: Row[] = [];
   if (version !== null) {
@@ -123,13 +130,9 @@ function summaryRows(connection: TracedConnection, { bad }: Style): Row[] {
 }
 
 function traffic({ roundTrips, up, down }: TracedConnection): string {
-  const certificates = (["up", "down"] as const)
-    .map((way) => [way, { up, down }[way].certificateBytes] as const)
-    .filter(([, bytes]) => bytes > 0)
-    .map(([way, bytes]) => `${bytes} ${way}`);
-  const of = ({ bytes }: Traffic, way: string) => `${count(bytes, "byte")} ${way}`;
-  return `${count(roundTrips, "round trip")}, ${of(up, "up")}, ${of(down, "down")}; ` +
-    `certificates ${certificates.join(" and ") || "none"}`;
+  const of = ({ bytes, certificateBytes }: Traffic, way: string) =>
+    `${way} ${count(bytes, "byte")}${certificateBytes > 0 ? `, certificates ${certificateBytes}` : ""}`;
+  return `${count(roundTrips, "round trip")}; ${of(up, "up")}; ${of(down, "down")}`;
 }
 
 function times({ handshakeMs, waitMs, role }: TracedConnection): string {
@@ -157,14 +160,11 @@ function longest({ longest, messages, role }: TracedConnection): string {
 function saved(full: TracedConnection, resumed: TracedConnection): string {
   const bytes = ({ up, down }: TracedConnection) => up.bytes + down.bytes;
   const trips = full.roundTrips - resumed.roundTrips;
-  return [
-    `saves ${count(bytes(full) - bytes(resumed), "byte")} of ${bytes(full)}`,
-    ...(trips > 0 ? [count(trips, "round trip")] : []),
-    `${milliseconds(workOf(full) - workOf(resumed))} of work here`,
-  ].join(", ");
+  const parts = [`${bytes(resumed)} bytes in place of ${bytes(full)}`];
+  if (trips > 0) parts.push(`${count(trips, "round trip")} less`);
+  parts.push(`${milliseconds(resumed.handshakeMs)} in place of ${milliseconds(full.handshakeMs)}`);
+  return parts.join(", ");
 }
-
-const workOf = ({ handshakeMs, waitMs }: TracedConnection) => handshakeMs - waitMs;
 
 function summary(rows: readonly Row[], { bold }: Style): string {
   return rows.map(([label, text]) => {

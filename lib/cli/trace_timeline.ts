@@ -46,8 +46,12 @@ export function timelineOf({ role, events, waits, start, failed }: Recording): T
   const flights = assignFlights(messages);
   const handshake = messages.filter(({ flight }) => flight !== null);
   const isOver = failed === undefined || finishedBefore(messages, messages.length) >= 2;
-  const end = isOver ? start + (handshake.at(-1)?.time ?? 0) : failed;
-  const last = isOver ? undefined : step(waits, before, end);
+  // Behind an alert we linger: that is not of the handshake.
+  const final = isOver
+    ? handshake.at(-1)
+    : messages.findLast(({ level }, i) => level && i === messages.length - 1);
+  const end = isOver || final ? start + (final?.time ?? 0) : failed;
+  const last = isOver || final ? undefined : step(waits, before, end);
   return {
     messages,
     flights,

@@ -36,8 +36,7 @@ async function connection(
     client.wrapSocket({ readable: down.readable, writable: up.writable }, options),
     server.wrapSocket({ readable: up.readable, writable: down.writable }, { trace }),
   ]);
-  await theirs.write(new Uint8Array(1));
-  await ours.read(new Uint8Array(1)); // with it, the ticket of TLS 1.3
+  await Promise.all([theirs.write(new Uint8Array(1)), ours.read(new Uint8Array(1))]); // with it, TLS 1.3's ticket
   const { session } = ours;
   await Promise.all([ours.close(), theirs.close()]);
   return session;

@@ -27,7 +27,8 @@ export class TraceRecorder {
   #network: NetworkCounter;
   #start = performance.now();
   #started = new Date();
-  #reading: number | undefined; // since when
+  #transfers = 0; // reads and writes under way
+  #waiting = 0; // since when, if there are any
   #stopped = false;
   #error: string | null = null;
   #failed: number | undefined;
@@ -49,23 +50,28 @@ export class TraceRecorder {
   tap(conn: Duplex): Duplex {
     this.#start = performance.now();
     this.#started = new Date();
-    const read = async (p: Uint8Array<ArrayBuffer>): Promise<number | null> => {
-      if (this.#stopped) return await conn.read(p);
-      this.#reading = performance.now();
-      try {
-        return await conn.read(p);
-      } finally {
-        this.#waits.push([this.#reading, performance.now()]);
-        this.#reading = undefined;
-      }
+    const watched = {
+      read: (p: Uint8Array<ArrayBuffer>) => this.#wait(() => conn.read(p)),
+      write: (p: Uint8Array<ArrayBuffer>) => this.#wait(() => conn.write(p)),
     };
     return new Proxy(conn, {
       get(target, name) {
-        if (name === "read") return read;
+        if (Object.hasOwn(watched, name)) return watched[name as keyof typeof watched];
         const value = Reflect.get(target, name);
         return typeof value === "function" ? value.bind(target) : value;
       },
     });
+  }
+
+  /** While one of these is under way, we wait. */
+  async #wait<T>(transfer: () => Promise<T>): Promise<T> {
+    if (this.#stopped) return await transfer();
+    if (this.#transfers++ === 0) this.#waiting = performance.now();
+    try {
+      return await transfer();
+    } finally {
+      if (--this.#transfers === 0) this.#waits.push([this.#waiting, performance.now()]);
+    }
   }
 
   /** When the handshake began, on the clock of `performance.now()`. */
@@ -98,7 +104,7 @@ export class TraceRecorder {
   /** What there is to show, so far. */
   result({ address, port, lookupMs, connectMs }: ConnectionFacts): TracedConnection {
     const waits = [...this.#waits];
-    if (this.#reading !== undefined) waits.push([this.#reading, performance.now()]);
+    if (this.#transfers > 0) waits.push([this.#waiting, performance.now()]);
     const { messages, flights, handshakeMs, waitMs, longest } = timelineOf({
       ...{ role: this.#role, events: this.events, waits, start: this.#start, failed: this.#failed },
     });

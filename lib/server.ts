@@ -11,6 +11,7 @@ import { inTime } from "./deadline.ts";
 import type { Duplex } from "./duplex.ts";
 import { SSLError } from "./errors.ts";
 import { SSLSocket } from "./socket.ts";
+import type { SocketOptions } from "./socket_options.ts";
 import type { ContextOptions } from "./context_options.ts";
 import { SSLContext } from "./ssl.ts";
 
@@ -65,6 +66,8 @@ export interface ServeOptions {
    * @default {a callback's failure and a worker's crash are printed, the rest is only counted}
    */
   onError?: (error: unknown, failure: ConnectionFailure) => void;
+  /** @internal Makes the handshake in place of the server, to watch it: `tlsio serve --trace`. */
+  wrap?: (context: SSLContext, conn: Deno.Conn, options: SocketOptions) => Promise<SSLSocket>;
 }
 
 /**
@@ -216,14 +219,14 @@ export class Server implements AsyncDisposable {
   }
 
   async #handshake(conn: Deno.Conn, remoteAddr: Deno.Addr): Promise<Duplex | undefined> {
-    const { sslHandshakeTimeout, sslShutdownTimeout } = this.#options;
+    const { sslHandshakeTimeout, sslShutdownTimeout, wrap = wrapIn } = this.#options;
     if (this.#context === undefined) {
       (conn as Duplex).setNoDelay?.(true);
       return conn;
     }
     this.#stats.handshaking++;
     try {
-      return await this.#context.wrapSocket(conn, {
+      return await wrap(this.#context, conn, {
         timeout: sslHandshakeTimeout ?? HANDSHAKE_TIMEOUT,
         shutdownTimeout: sslShutdownTimeout ?? SHUTDOWN_TIMEOUT,
       });
@@ -347,6 +350,10 @@ function isClosed(error: unknown): boolean {
   return error instanceof SSLError
     ? error.kind === "closed"
     : error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted;
+}
+
+function wrapIn(context: SSLContext, conn: Deno.Conn, options: SocketOptions): Promise<SSLSocket> {
+  return context.wrapSocket(conn, options);
 }
 
 function drop(client: Duplex): void {

@@ -7,8 +7,9 @@ import type { Core } from "../core.ts";
 import { type Device, resolveDevice } from "../cost/device.ts";
 import { DeviceHeap } from "../device_heap.ts";
 import { newEsp32Core } from "../esp32.ts";
+import type { Duplex } from "../duplex.ts";
 import { SSLSocket } from "../socket.ts";
-import type { DeviceLink } from "./device_link.ts";
+import type { TraceEvent } from "../trace.ts";
 
 const HANDSHAKE_TIMEOUT = 60; // seconds; MicroPython has none, and a client that says nothing would hold the board for ever
 const SHUTDOWN_TIMEOUT = 5; // seconds; esp_https_server's recv_wait_timeout
@@ -99,10 +100,14 @@ export class Board implements Disposable {
   }
 
   /** Puts TLS on a connection; the handshake is yet to come. Throws when there is no memory for it. */
-  wrap(link: DeviceLink): SSLSocket {
+  wrap(link: Duplex, trace?: (event: TraceEvent) => void): SSLSocket {
     const config = this.#shared ?? this.#makeConfig();
     try {
-      return new SSLSocket(link, config, { timeout: HANDSHAKE_TIMEOUT, shutdownTimeout: SHUTDOWN_TIMEOUT });
+      return new SSLSocket(link, config, {
+        timeout: HANDSHAKE_TIMEOUT,
+        shutdownTimeout: SHUTDOWN_TIMEOUT,
+        ...(trace && { trace }),
+      });
     } finally {
       if (config !== this.#shared) config[Symbol.dispose](); // when the connection is closed
     }

@@ -10,6 +10,7 @@ import { oneLine, systemReason } from "./terminal.ts";
 import { renderPage, type Traced } from "./trace_page.ts";
 import { TraceRecorder } from "./trace_recorder.ts";
 import { renderConnection } from "./trace_text.ts";
+import { warmUp } from "./warm_up.ts";
 
 const PAGES_MAX = 100; // files in the folder: the newest of them, so that a server can run for days
 const WAITING_MAX = 10; // pages to draw: each takes a tenth of a second, and a crowd of clients must not pile them up
@@ -59,11 +60,9 @@ export class ServeTrace implements AsyncDisposable {
     const { trace = false, "trace-json": json, "trace-html": folder } = values;
     if (!trace && json === undefined && folder === undefined) return undefined;
     if (folder !== undefined) await makeFolder(folder);
-    return new ServeTrace(
-      trace,
-      json === undefined ? undefined : await openOutput(json, { append: true }),
-      folder,
-    );
+    const file = json === undefined ? undefined : await openOutput(json, { append: true });
+    await warmUp();
+    return new ServeTrace(trace, file, folder);
   }
 
   /** For `startServer()` and `serve()`. */

@@ -51,7 +51,7 @@ server has ended the connection with an alert.`,
       certReqs: target.check ? CERT_REQUIRED : CERT_NONE,
       ...(keyLog && { keyLog: (line) => writeLine(keyLog, line) }),
     });
-    if (values.profile === undefined) await warmUp();
+    await warmUp();
     const tap: Target["tap"] = (conn) => capture?.pcap.tap(conn) ?? conn;
     const traced = await traceTwice({ ...target, tap }, context, values.resume ?? false);
     const { host, port, servername } = target;

@@ -10,6 +10,8 @@ import { timelineOf, type Wait } from "./trace_timeline.ts";
 
 const EVENTS_MAX = 10_000; // a handshake has some 30; a peer that sends records without end must not fill the memory
 
+const RECORD_HEADER = 5; // bytes
+
 const NOTHING: Traffic = { bytes: 0, records: 0, certificateBytes: 0, ticketBytes: 0, dataBytes: 0 };
 
 /** What is known of a connection beside what passes on it. */
@@ -42,8 +44,10 @@ export class TraceRecorder {
   /** For the option of that name. */
   readonly trace = (event: TraceEvent): void => {
     if (this.#stopped || this.events.length >= EVENTS_MAX) return;
-    this.events.push(event);
-    this.#network.add(event);
+    const isForeign = event.layer === "record" && event.contentType === "unknown"; // its length is no length
+    const seen = isForeign ? { ...event, length: RECORD_HEADER } : event;
+    this.events.push(seen);
+    this.#network.add(seen);
   };
 
   /** Puts the recorder between a connection and TLS; the handshake begins now. */

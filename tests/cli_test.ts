@@ -15,7 +15,21 @@ Deno.test("tlsio --help names every command, and each command's --help its flags
   const { code, stdout, stderr } = await cli(["--help"]);
   assertEquals({ code, stderr }, { code: 0, stderr: "" });
   const flags: Record<string, string[]> = {
-    serve: ["demo", "host", "port", "cert", "key", "password", "client-ca", "profile", "workers", "quiet"],
+    serve: [
+      "demo",
+      "host",
+      "port",
+      "cert",
+      "key",
+      "password",
+      "client-ca",
+      "profile",
+      "workers",
+      "trace",
+      "trace-json",
+      "trace-html",
+      "quiet",
+    ],
     connect: [
       "servername",
       "ca",
@@ -26,9 +40,16 @@ Deno.test("tlsio --help names every command, and each command's --help its flags
       "timeout",
       "request",
       "no-check",
+      "ciphers",
+      "groups",
+      "profile",
       "pcap",
       "pcap-secrets",
       "json",
+    ],
+    trace: [
+      ...["servername", "ca", "cert", "key", "alpn", "tls", "ciphers", "groups", "profile", "timeout"],
+      ...["no-check", "psk-identity", "psk", "resume", "json", "html", "keylog", "pcap"],
     ],
     cert: ["host", "ca", "self-signed", "key-type", "days", "subject", "out", "force"],
   };

@@ -139,8 +139,13 @@ export class ServeTrace implements AsyncDisposable {
   }
 
   /** Waits for the pages that are to be drawn. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  async drawn(): Promise<void> {
     await this.#drawing;
+  }
+
+  /** Closes the file, when all is drawn. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.drawn();
     this.#json?.close();
   }
 }

@@ -334,9 +334,9 @@ export abstract class BaseEngine {
   }
 
   #saveSession(): SSLSession | undefined {
-    if (this.#config.serverSide || !this.#handshakeDone || this.#connection.core.retired) {
-      return undefined;
-    }
+    const { serverSide, options } = this.#config;
+    if (serverSide || !this.#handshakeDone || this.#connection.core.retired) return undefined;
+    if (options.behaviour?.resumption === false) return undefined; // and its copy takes nothing of a device's heap
     const isTLS13 = this.#facts!.version === TLSVersion.TLSv1_3;
     return this.#connection.session({
       serverHostname: this.#hostname ?? "",

@@ -5,6 +5,7 @@
  */
 
 import { delay } from "./_std/async.js";
+import type { Behaviour } from "./behaviour.ts";
 import { assertSize } from "./byte_queue.ts";
 import { assertSeconds, typeName } from "./bytes.ts";
 import { inTime } from "./deadline.ts";
@@ -97,6 +98,7 @@ export class Server implements AsyncDisposable {
   readonly #tasks = new Set<Promise<void>>();
   readonly #accepting: Promise<void>;
   #serving = true;
+  #freed: (() => void) | undefined; // a connection has ended, for which another one waits
 
   private constructor(
     handler: ConnectionHandler,
@@ -119,20 +121,21 @@ export class Server implements AsyncDisposable {
    * Starts a server that hands each connection to `handler`.
    *
    * @param handler Runs for each connection, once its handshake is done.
-   * @param listen Opens the listener; called when the options have been checked.
+   * @param listen Opens the listener; called when the options have been checked, with the backlog of the profile's device.
    * @param options TLS, limits and timeouts.
    * @returns The server.
    */
   static async start(
     handler: ConnectionHandler,
-    listen: () => Deno.Listener,
+    listen: (backlog: number | undefined) => Deno.Listener,
     options: ServeOptions,
   ): Promise<Server> {
     const { ssl } = options;
     checkOptions(options);
     const context = ssl && await contextOf(ssl);
     try {
-      return new Server(handler, listen(), options, context);
+      const backlog = context && SSLContext.behaviour(context)?.backlog;
+      return new Server(handler, listen(backlog), options, context);
     } catch (error) {
       if (context !== ssl) context?.[Symbol.dispose]();
       throw error;
@@ -166,8 +169,41 @@ export class Server implements AsyncDisposable {
     })();
   }
 
+  /** How the device of the profile goes about connections. */
+  get #behaviour(): Behaviour | undefined {
+    return this.#context && SSLContext.behaviour(this.#context);
+  }
+
+  /** Waits until the device has a socket for another connection, which waits in the backlog. */
+  async #untilRoom(): Promise<void> {
+    for (;;) {
+      const { sockets = Infinity, whenFull } = this.#behaviour ?? {};
+      if (!this.#serving || whenFull !== "wait" || this.#clients.size < sockets) return;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#freed = resolve;
+      await promise;
+    }
+  }
+
+  /** Makes room as ESP-IDF's HTTP server does (`lru_purge_enable`). */
+  #purge(): void {
+    const { sockets = Infinity, whenFull } = this.#behaviour ?? {};
+    if (whenFull !== "purge the least recently used" || this.#clients.size < sockets) return;
+    const lastUse = (client: Duplex) => client instanceof SSLSocket ? SSLSocket.lastUse(client) : Infinity;
+    const oldest = [...this.#clients].reduce((a, b) => lastUse(b) < lastUse(a) ? b : a);
+    this.#dropped.add(oldest);
+    this.#remove(oldest);
+    drop(oldest);
+  }
+
+  #remove(client: Duplex): void {
+    this.#clients.delete(client);
+    this.#freed?.();
+  }
+
   async #acceptAll(): Promise<void> {
     while (this.#serving) {
+      if (this.#behaviour !== undefined) await this.#untilRoom();
       let conn: Deno.Conn;
       try {
         conn = await this.#listener.accept();
@@ -182,6 +218,7 @@ export class Server implements AsyncDisposable {
         break;
       }
       this.#stats.accepted++;
+      this.#purge();
       const { maxConnections = MAX_CONNECTIONS, maxHandshakes = MAX_HANDSHAKES } = this.#options;
       if (this.#clients.size >= maxConnections || this.#stats.handshaking >= maxHandshakes) {
         this.#stats.refused++;
@@ -197,23 +234,29 @@ export class Server implements AsyncDisposable {
     const { remoteAddr } = conn;
     this.#clients.add(conn);
     let socket = await this.#handshake(conn, remoteAddr);
+    if (socket === undefined) return this.#remove(conn);
     this.#clients.delete(conn);
-    if (socket === undefined) return;
     this.#clients.add(socket);
     this.#stats.open++;
     const upgraded = (upgraded: Duplex) => {
       this.#clients.delete(socket!);
       this.#clients.add(socket = upgraded);
     };
+    let failure: unknown;
     try {
       await this.#handler(socket, upgraded);
     } catch (error) {
-      if (!this.#dropped.has(socket) || !isClosed(error)) {
-        this.#report(error, { phase: "handler", remoteAddr });
-      }
+      failure = error;
     } finally {
       this.#stats.open--;
-      this.#clients.delete(socket);
+      this.#remove(socket);
+      const late = socket instanceof SSLSocket && !this.#dropped.has(socket)
+        ? SSLSocket.handshakeFailure(socket)
+        : undefined;
+      if (late instanceof SSLError) this.#countFailure(late, remoteAddr); // the handler was to complete it
+      else if (failure !== undefined && !(this.#dropped.has(socket) && isClosed(failure))) {
+        this.#report(failure, { phase: "handler", remoteAddr });
+      }
       drop(socket); // a no-op after the handler's close
     }
   }
@@ -224,24 +267,30 @@ export class Server implements AsyncDisposable {
       (conn as Duplex).setNoDelay?.(true);
       return conn;
     }
+    const { handshake, handshakeTimeout = HANDSHAKE_TIMEOUT } = this.#behaviour ?? {};
     this.#stats.handshaking++;
     try {
       return await wrap(this.#context, conn, {
-        timeout: sslHandshakeTimeout ?? HANDSHAKE_TIMEOUT,
+        doHandshake: handshake !== "in the handler's first read or write",
+        timeout: sslHandshakeTimeout ?? handshakeTimeout,
         shutdownTimeout: sslShutdownTimeout ?? SHUTDOWN_TIMEOUT,
       });
     } catch (error) {
-      this.#stats.handshakeFailures++;
-      const reason = error instanceof SSLError
-        ? error.alert?.name ?? (error.reason || error.kind)
-        : String(error);
-      this.#stats.failures[reason] = (this.#stats.failures[reason] ?? 0) + 1;
-      this.#report(error, { phase: "handshake", remoteAddr });
+      this.#countFailure(error, remoteAddr);
       tryClose(conn);
       return undefined;
     } finally {
       this.#stats.handshaking--;
     }
+  }
+
+  #countFailure(error: unknown, remoteAddr: Deno.Addr): void {
+    this.#stats.handshakeFailures++;
+    const reason = error instanceof SSLError
+      ? error.alert?.name ?? (error.reason || error.kind)
+      : String(error);
+    this.#stats.failures[reason] = (this.#stats.failures[reason] ?? 0) + 1;
+    this.#report(error, { phase: "handshake", remoteAddr });
   }
 
   #report(error: unknown, failure: ConnectionFailure): void {
@@ -275,6 +324,7 @@ export class Server implements AsyncDisposable {
     if (!this.#serving) return;
     this.#serving = false;
     this.#listener.close();
+    this.#freed?.();
     if (this.#ownsContext) this.#context?.[Symbol.dispose]();
   }
 

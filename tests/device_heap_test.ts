@@ -140,13 +140,13 @@ Deno.test("heap: whichever allocation fails, the handshake ends with an error an
   const { heap_limit } = core.device!;
   let failures = 0;
   for (let room = 0; room < heap.peak - idle; room += 96) {
-    heap_limit(idle + room, 110 * KIB);
+    heap_limit(idle + room, 110 * KIB, 0);
     const error = failureOf(heap, core, () => connect(client, server));
     if (error !== undefined) failures++;
     if (error !== undefined && room < 20 * KIB) assertNoMemory(error);
   }
   assert(failures > 200, `${failures}`);
-  heap_limit(110 * KIB, 110 * KIB);
+  heap_limit(110 * KIB, 110 * KIB, 0);
   connect(client, server)[Symbol.dispose]();
 });
 
@@ -158,15 +158,19 @@ Deno.test("heap: a connection's bytes are counted, in all and by phase", async (
   using pair = connect(client, server);
   const { live, peak, phases } = pair.server.device!.heap;
   assertEquals(live, heap.used - idle);
-  assertEquals(peak, Math.max(...Object.values(phases)));
-  assertEquals(phases.setup! >= 16717 + 4429, true);
+  assertEquals(peak, Math.max(...Object.values(phases!)));
+  assertEquals(phases!.setup! >= 16717 + 4429, true);
   assertEquals(pair.client.device, undefined, "the other core is no device's");
 });
 
 Deno.test("heap: limits out of range are refused", async () => {
   const { core } = await newDevice();
   for (const limits of [{ budget: 39 * KIB }, { budget: 111 * KIB }, { budget: NaN }, { largestBlock: 0 }]) {
-    assertThrows(() => new DeviceHeap(core, limits), RangeError, `Cannot use ${Object.keys(limits)[0]}: `);
+    assertThrows(
+      () => new DeviceHeap(core, limits),
+      RangeError,
+      `Cannot use heap.${Object.keys(limits)[0]}: `,
+    );
   }
   assertThrows(() => new DeviceHeap(fixedCore()), TypeError, "the core is no device's");
 });

@@ -146,9 +146,15 @@ Deno.test("profile: what the device's mbedTLS lacks is refused by name", async (
     assertRejects(() => SSLContext.create({ profile: "esp32", ...options }), Error, text);
   await refused({ sslVersion: 0x0304 }, 'Cannot use sslVersion: the profile "esp32" has TLS 1.2 alone');
   await refused({ groups: ["x25519"] }, 'Cannot use groups: the profile "esp32" has no "x25519"');
-  await refused({ alpnProtocols: ["h2"] }, "Cannot set alpnProtocols: ");
-  await refused({ psk: { identity: "a", key: new Uint8Array(32) } }, "Cannot set psk: ");
-  await refused({ ciphers: ["TLS_AES_128_GCM_SHA256"] }, 'unknown name "TLS_AES_128_GCM_SHA256"');
+  await refused({ alpnProtocols: ["h2"] }, 'Cannot use alpnProtocols: the profile "esp32" has no ALPN');
+  await refused(
+    { psk: { identity: "a", key: new Uint8Array(32) } },
+    'Cannot use psk: the profile "esp32" has no pre-shared keys',
+  );
+  await refused(
+    { ciphers: ["TLS_AES_128_GCM_SHA256"] },
+    'Cannot use ciphers: the profile "esp32" has no "TLS_AES',
+  );
   const { chain, key } = credential("ec") as { chain: Source; key: Source };
   const server = { serverSide: true, certfile: chain.bytes, keyfile: key.bytes };
   await refused({ ...server, maxEarlyData: 1024 }, "maxEarlyData");
@@ -156,7 +162,10 @@ Deno.test("profile: what the device's mbedTLS lacks is refused by name", async (
     { ...server, alpnCallback: () => undefined },
     'Cannot use alpnCallback: the profile "esp32" has no',
   );
-  await refused({ ...server, pskCallback: () => undefined }, "Cannot set pskCallback: ");
+  await refused(
+    { ...server, pskCallback: () => undefined },
+    'Cannot use pskCallback: the profile "esp32" has no',
+  );
 });
 
 Deno.test("profile: importing mod.ts does not compile the device's core", async () => {

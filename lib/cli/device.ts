@@ -1,11 +1,11 @@
 /** `tlsio serve --profile esp32`: its flags, and the server that they make. */
 
 import type { ContextOptions } from "../context_options.ts";
-import { type Device } from "../cost/device.ts";
+import type { Device } from "../cost/device.ts";
 import { estimate } from "../cost/estimate.ts";
 import type { HttpHandler } from "../http.ts";
 import type { SSLSocket } from "../socket.ts";
-import { Board, type BoardFacts, boardFacts } from "./device_board.ts";
+import { Board, type BoardFacts, boardFacts, hasFigures } from "./device_board.ts";
 import { DeviceLog, deviceRows } from "./device_lines.ts";
 import { Pace, Processor, type Work } from "./device_pace.ts";
 import { DeviceServer } from "./device_server.ts";
@@ -61,8 +61,13 @@ export function deviceOptions(values: DeviceValues): DeviceOptions | undefined {
       `--workers and --profile ${profile} exclude each other: a device has one processor and one heap`,
     );
   }
-  if (values.slow && facts.device === undefined) {
-    throw new UsageError(`--slow has no figures for --profile ${profile}: nobody has published any`);
+  if (values["one-at-a-time"] && facts.behaviour.whenFull !== "wait") {
+    throw new UsageError(
+      `--one-at-a-time is not for --profile ${profile}: its server keeps its clients at once`,
+    );
+  }
+  if (values.slow && !hasFigures(facts)) {
+    throw new UsageError(`--slow is not for --profile ${profile}: nobody has published how long it takes`);
   }
   return {
     facts,
@@ -103,7 +108,11 @@ export async function openDevice(
   ssl: ContextOptions,
   quiet: boolean,
 ): Promise<ServingDevice> {
-  const board = await Board.open(facts, ssl, { heap, clock, contextForEach: oneAtATime });
+  const board = await Board.open(facts, ssl, {
+    heap,
+    clock,
+    contextForEach: oneAtATime || facts.contextForEach,
+  });
   const mode = { oneAtATime, slow, clock: clock !== undefined };
   const processor = new Processor();
   let server: DeviceServer | undefined;
@@ -115,11 +124,11 @@ export async function openDevice(
         board,
         handler,
         oneAtATime,
-        listener: listen(facts.backlog),
+        listener: listen(facts.behaviour.backlog),
         report: log,
         ...(trace && { watch: (link) => trace.watch(link) }),
         ...(slow && {
-          prepare: (socket, link) => void (link.pace = new Pace(processor, workOf(socket, board.device!))),
+          prepare: (socket, link) => void (link.pace = new Pace(processor, workOf(socket, facts.device!))),
         }),
       }),
     hurry: () => processor.hurry(),

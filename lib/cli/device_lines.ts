@@ -19,26 +19,43 @@ export interface DeviceMode {
 
 /** The rows that say what the device is, for the announcement. */
 export function deviceRows(board: Board, mode: DeviceMode): [label: string, text: string][] {
-  const { facts, heap, device } = board;
+  const {
+    facts: { behaviour: { sockets, backlog, resumption }, device, description, table, behaviour },
+    heap,
+  } = board;
   const rows: [string, string][] = [
-    ["Device", device?.description ?? facts.profile],
-    ["Core", `${board.version}, TLS 1.2 alone, no resumption`],
+    ["Device", behaviour.profile === table ? device!.description : description],
+    ["Core", `${board.version}, TLS 1.2 alone, ${resumption ? "can resume as a client" : "no resumption"}`],
     [
       "Modelled",
-      "mbedTLS and its settings, the heap that it takes, sockets, what goes wrong when one is full",
+      "mbedTLS and its settings, the heap that it takes, the sockets, what goes wrong without room",
     ],
-    ["Not", "fragmentation, WiFi, lwIP's buffers, the interpreter and its heap, speed: times are estimates"],
-    ["Heap", `${kib(heap.budget)}, the largest block ${kib(heap.largestBlock)}; in use ${kib(heap.used)}`],
-    ["Sockets", `${facts.sockets}, and ${facts.backlog} clients wait; ${serving(board, mode)}`],
+    [
+      "Not modelled",
+      "fragmentation, WiFi, lwIP's buffers, the interpreter and its heap, speed: times are estimates",
+    ],
+    [
+      "Heap",
+      heap === undefined
+        ? CRASHED
+        : `${kib(heap.budget)}, blocks to ${kib(heap.largestBlock)}; in use ${kib(heap.used)}`,
+    ],
+    ["Sockets", `${sockets}, and ${backlog} clients wait; ${serving(board, mode)}`],
   ];
-  if (mode.clock) rows.push(["Clock", `${new Date(board.now).toISOString().slice(0, 19)}Z when it started`]);
+  if (mode.clock) {
+    rows.push(["Clock", `${new Date(board.now()).toISOString().slice(0, 19)}Z when it started`]);
+  }
   if (mode.slow) rows.push(["Slow", "a simulation: answers wait as long as the device would likely take"]);
   return rows;
 }
 
+const CRASHED = "the board has crashed";
+
 function serving({ facts }: Board, { oneAtATime }: DeviceMode): string {
   if (oneAtATime) return "one client after the other, a new context for each (ssl.wrap_socket)";
-  return `all at once, one context${facts.requests === 1 ? ", a request for each connection" : ""}`;
+  const context = facts.contextForEach ? "a new context for each" : "one context";
+  const purge = facts.behaviour.whenFull === "wait" ? "" : ", the least recently used makes room";
+  return `all at once, ${context}${facts.requests === 1 ? ", one request a connection" : ""}${purge}`;
 }
 
 /** Prints what becomes of the connections of a board. */
@@ -80,17 +97,20 @@ export class DeviceLog implements DeviceReport {
   }
 
   #time(handshake: HandshakeCost, { pace }: DeviceLink): string {
-    const { device } = this.#board;
-    if (device === undefined) return "nobody has published how long it takes";
-    if (handshake.operations === undefined) return "time unknown";
-    const estimated = estimateText(estimate(handshake, device));
-    return pace === undefined ? estimated : `${estimated}; SIMULATED, waited ${seconds(pace.spent)}`;
+    const { device, behaviour: { profile } } = this.#board.facts;
+    const estimated = device && estimate(handshake, device);
+    if (estimated === undefined || estimated.likely === 0) {
+      return `nobody has published how long it takes on ${profile}`;
+    }
+    return pace === undefined
+      ? estimateText(estimated)
+      : `${estimateText(estimated)}; SIMULATED, the client waits ${seconds(pace.total)}`;
   }
 
   /** A connection has failed: what the device would say. */
   failed(error: unknown, link: DeviceLink): void {
     this.#failed++;
-    const say = this.#board.facts.errors === "OSError" ? micropythonError : mbedtlsError;
+    const say = this.#board.facts.errors === "MicroPython" ? micropythonError : mbedtlsError;
     this.#line(link, `${outputStyle().bad("failed")}: ${say(error)}; ${this.#state()}`);
   }
 
@@ -110,20 +130,21 @@ export class DeviceLog implements DeviceReport {
   }
 
   #state(): string {
-    const { heap, facts } = this.#board;
+    const { heap, facts: { behaviour } } = this.#board;
+    const sockets = `${this.#sockets()} of ${behaviour.sockets} sockets`;
+    if (heap === undefined) return `${CRASHED}, ${sockets}`;
     const refused = heap.refused === 0 ? "" : `, ${heap.refused} refused`;
-    return `board ${kib(heap.used)} of ${
-      kib(heap.budget)
-    }${refused}, socket ${this.#sockets()} of ${facts.sockets}`;
+    return `board ${tenths(heap.used)} of ${kib(heap.budget)}${refused}, ${sockets}`;
   }
 
   /** What there was, for the end. */
   summary(): string {
     const { heap } = this.#board;
+    const memory = heap === undefined
+      ? CRASHED
+      : `heap: ${tenths(heap.peak)} of ${kib(heap.budget)} at its peak, ${heap.refused} blocks refused`;
     const slow = this.#mode.slow ? "; all waits were a simulation" : "";
-    return `Handshakes: ${this.#opened}, failed: ${this.#failed}. Heap: ${tenths(heap.peak)} of ${
-      kib(heap.budget)
-    } at its peak, ${heap.refused} blocks refused${slow}`;
+    return `Handshakes: ${this.#opened}, failed: ${this.#failed}; ${memory}${slow}`;
   }
 }
 

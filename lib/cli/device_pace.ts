@@ -43,8 +43,7 @@ export class Pace {
   readonly #work: Work;
   #paid = 0; // milliseconds of what was computed
   #fixed: number;
-  /** Milliseconds that were waited for so far, without those for other connections. */
-  spent = 0;
+  #spent = 0; // milliseconds
 
   /** Of one connection. */
   constructor(processor: Processor, work: Work) {
@@ -53,13 +52,18 @@ export class Pace {
     this.#fixed = work.fixed;
   }
 
+  /** Milliseconds that the client waits for what was done so far, without those for other clients. */
+  get total(): number {
+    return this.#spent + this.#work.computed() - this.#paid;
+  }
+
   /** Waits for what was computed since the last call, and for `bytes` of records. */
   async spend(bytes: number, signal: AbortSignal): Promise<void> {
     const computed = this.#work.computed();
     const owed = computed - this.#paid + this.#fixed + bytes / 1024 * this.#work.perKib;
     this.#paid = computed;
     this.#fixed = 0;
-    this.spent += owed;
+    this.#spent += owed;
     await this.#processor.run(owed, signal);
   }
 }

@@ -12,14 +12,12 @@ import type { Watch } from "./serve_trace.ts";
 
 const ACCEPT_BACKOFF = 100; // milliseconds, when this machine has no file descriptor left
 const SHUTDOWN_TIMEOUT = 30; // seconds for requests under way; serve()'s
+const TRANSFER_TIMEOUT = 60; // seconds, where the device's program has none
 /** What a handler's HTTP may take: a MicroPython program would not look. */
 const HTTP = {
   maxHeaderSize: 16384,
   maxBodySize: 1 << 20,
-  headersTimeout: 60,
-  requestTimeout: 60,
   keepAliveTimeout: 60,
-  sendTimeout: 60,
   lingerTimeout: 5,
 };
 
@@ -66,9 +64,13 @@ export class DeviceServer implements AsyncDisposable {
   constructor(options: DeviceServerOptions) {
     this.#options = options;
     const { board, handler, report } = options;
+    const { requests, behaviour: { transferTimeout = TRANSFER_TIMEOUT } } = board.facts;
     this.#host = new HttpHost(handler, {
       ...HTTP,
-      maxRequestsPerSocket: board.facts.requests,
+      headersTimeout: transferTimeout,
+      requestTimeout: transferTimeout,
+      sendTimeout: transferTimeout,
+      maxRequestsPerSocket: requests,
       onError: (error) => report.serverError(error),
     });
     this.finished = this.#acceptAll().then(async () => {
@@ -88,9 +90,10 @@ export class DeviceServer implements AsyncDisposable {
   }
 
   async #acceptAll(): Promise<void> {
-    const { listener, oneAtATime, report, board: { facts } } = this.#options;
+    const { listener, oneAtATime, report, board } = this.#options;
+    const { sockets, whenFull } = board.facts.behaviour;
     while (this.#serving) {
-      if (this.#links.size >= facts.sockets && !facts.purge) {
+      if (this.#links.size >= sockets && whenFull === "wait") {
         await Promise.race(this.#tasks); // the next client waits in the backlog
         continue;
       }
@@ -107,7 +110,7 @@ export class DeviceServer implements AsyncDisposable {
         tryClose(conn);
         break;
       }
-      if (this.#links.size >= facts.sockets) this.#purge();
+      if (this.#links.size >= sockets) this.#purge();
       const link = new DeviceLink(conn);
       this.#links.set(link, undefined);
       const task = this.#serve(link).finally(() => this.#tasks.delete(task));

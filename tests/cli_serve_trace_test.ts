@@ -84,7 +84,7 @@ Deno.test("serve --trace --profile esp32: the device's handshakes", async () => 
   assertEquals([refused.complete, refused.alert?.from, refused.alert?.name], [
     false,
     "server",
-    "protocol_version",
+    "handshake_failure",
   ]);
   assert(!server.program.stdout.includes("ClientHello"));
 });

@@ -19,7 +19,7 @@ export const DEVICE_FLAGS = {
   "heap": { value: "<KiB>", help: "a device's heap for TLS, 40 to 110 (default the profile's, 60)" },
   "clock": { value: "<date>", help: "what a device's clock says: 1970, or 2000-01-01, as before NTP" },
   "one-at-a-time": { help: "accept, wrap, serve, close: the loop of the book's programs" },
-  "slow": { help: "simulate the device's time: answers wait as long as they would likely take there" },
+  "slow": { help: "simulate the device's time: answers wait as long as they likely take there" },
 } as const;
 
 /** What was given of them, and of those that a device does not have. */

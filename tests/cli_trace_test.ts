@@ -1,7 +1,7 @@
 // `tlsio trace` against the servers of others and our own.
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { TracedConnection, TraceResult } from "../lib/cli/trace_result.ts";
-import { SSLContext, startServer, TLSVersion } from "../mod.ts";
+import { startServer, TLSVersion } from "../mod.ts";
 import { cli } from "./cli_helpers.ts";
 import {
   certFile,
@@ -126,6 +126,19 @@ Deno.test("tlsio trace: text of 80 columns: arrows, flights, records, a summary,
       /Resumed +\d+ bytes in place of \d+, [\d.]+ ms in place of [\d.]+ ms/,
     ]
   ) assertMatch(stdout, new RegExp(`^${line.source}$`, "m"));
+});
+
+Deno.test("tlsio trace --json: its fields are those that docs/trace.md lists", async () => {
+  const listed = new Set<string>();
+  const page = await Deno.readTextFile(new URL("../docs/trace.md", import.meta.url));
+  for (const line of page.matchAll(/^\|.*\|$/gm)) {
+    for (const [, name] of line[0].matchAll(/`(\w+)`/g)) listed.add(name!);
+  }
+  await using server = await opensslServer({ ...ec(), tls: "1.3" });
+  const { result } = await traceJson([`localhost:${server.port}`]); // not trusted: with an alert
+  const names: string[] = [];
+  JSON.stringify(result, (name, value) => (!/^\d*$/.test(name) && names.push(name), value));
+  assertEquals(names.filter((name) => !listed.has(name)), []);
 });
 
 Deno.test("tlsio trace: a client's certificate, ALPN, suites, groups and a HelloRetryRequest", async () => {

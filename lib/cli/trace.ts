@@ -31,9 +31,10 @@ export const trace = defineCommand({
     "pcap": { value: "<file>", help: "write what passes to a capture file that Wireshark opens (pcapng)" },
   },
   notes: `
-${TARGET_NOTES} A double line is encrypted. A message's bytes have its header
-of 4, a flight's are those on the wire. Exit code: 0 when the handshake was completed; 1 when it was
-not, or the server has ended the connection with an alert. See docs/trace.md.`,
+${TARGET_NOTES} A double line is encrypted; "same": it is in the record of the
+message before. A message's bytes have its header of 4, a flight's are those on the wire. Exit code:
+0 when the handshake was completed; 1 when it was not, or the server has ended the connection with an
+alert. See docs/trace.md.`,
   async run(values, [operand]) {
     const { context: options, alpn: _, ...target } = targetOf(values, operand!);
     const psk = pskOf(values["psk-identity"], values.psk);

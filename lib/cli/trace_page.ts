@@ -1,7 +1,7 @@
 /** Traced connections as a page of HTML. */
 
 import { printable } from "./terminal.ts";
-import { type TraceRecorder } from "./trace_recorder.ts";
+import type { TraceRecorder } from "./trace_recorder.ts";
 import type { TracedConnection } from "./trace_result.ts";
 import { connectionTitle, summaryRows } from "./trace_text.ts";
 

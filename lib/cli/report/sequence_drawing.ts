@@ -14,8 +14,9 @@ export const SHOWN_MAX = 150;
 
 const TOP = 46; // pixels above the first flight: the names of the ends
 const FLIGHT = 30; // of a flight's own line
-const MESSAGE = 31;
+const MESSAGE = 33;
 const DONE = 30; // of the line that says that the handshake is complete
+const SHORT = 0.1; // milliseconds: a wait that is not worth saying
 const SMALL = 500; // pixels: below, it is a drawing for phones
 
 /** An arrow with its place. */
@@ -26,8 +27,9 @@ interface Placed extends SequenceMessage {
 /** A line of text across. */
 interface Heading {
   readonly y: number;
-  readonly text: string;
   readonly flight: SequenceFlight;
+  /** Milliseconds since the flight before. */
+  readonly wait: number;
 }
 
 interface Layout {
@@ -46,10 +48,10 @@ function layout({ flights, completedBy }: Sequence): Layout {
   for (const [i, flight] of flights.entries()) {
     if (arrows.length >= SHOWN_MAX) break;
     const y1 = y;
-    headings.push({ y: y + 15, text: headingOf(flight, flights[i - 1]), flight });
+    headings.push({ y: y + 15, flight, wait: i === 0 ? 0 : flight.from - flights[i - 1]!.to });
     y += FLIGHT;
     for (const [j, message] of flight.messages.slice(0, SHOWN_MAX - arrows.length).entries()) {
-      arrows.push({ ...message, y: y + 20 });
+      arrows.push({ ...message, y: y + 21 });
       y += MESSAGE;
       if (completedBy?.[0] !== i || completedBy[1] !== j) continue;
       done = y + 17;
@@ -62,10 +64,10 @@ function layout({ flights, completedBy }: Sequence): Layout {
   return { arrows, headings, bands, done, height: y + 8 };
 }
 
-function headingOf({ bytes: wire, records, from }: SequenceFlight, before?: SequenceFlight): string {
-  const wait = before === undefined ? 0 : from - before.to;
-  const later = wait >= 0.1 ? `${wait.toFixed(1)} ms later: ` : "";
-  return `${later}${bytes(wire)} on the wire, ${count(records, "record")}`;
+function headingOf({ bytes: wire, records }: SequenceFlight, wait: number, small: boolean): string {
+  const size = `${bytes(wire)}${small ? "" : " on the wire"}, ${count(records, "record")}`;
+  if (wait < SHORT) return size;
+  return small ? `+${wait.toFixed(1)} ms: ${size}` : `${wait.toFixed(1)} ms later: ${size}`;
 }
 
 /** A padlock around its middle, for a plot's symbol: closed is encrypted. */
@@ -130,7 +132,7 @@ export function sequenceDrawing(
       }),
       Plot.text(headings, {
         ...{ x: middle, y, fill: COLOUR.faint, stroke: COLOUR.panel, strokeWidth: 5 },
-        text: "text",
+        text: ({ flight, wait }: Heading) => headingOf(flight, wait, small),
         fontSize: small ? 11 : 12,
       }),
       Plot.arrow(arrows, {
@@ -145,7 +147,7 @@ export function sequenceDrawing(
         ...{ y, symbol: LOCK, fill: colour, stroke: COLOUR.panel, strokeWidth: 3, paintOrder: "stroke" },
       }),
       Plot.text(arrows, {
-        ...{ x: middle, y, dy: -9, fill: COLOUR.text, stroke: COLOUR.panel, strokeWidth: 4 },
+        ...{ x: middle, y, dy: -11, fill: COLOUR.text, stroke: COLOUR.panel, strokeWidth: 4 },
         text: (each: Placed) => labelOf(each),
         fontSize: small ? 12 : 13,
         fontWeight: 500,

@@ -24,7 +24,20 @@ export async function renderPage(title: string, traced: readonly Traced[]): Prom
       start: recorder.start,
       ...(connection.connectMs !== null && { connectMs: connection.connectMs }),
       ...(connection.error !== null && { error: printable(connection.error) }),
-      facts: summaryRows(connection).filter(([label]) => label !== "Failed" && label !== "Then failed"),
+      facts: facts(connection),
     })),
   });
+}
+
+/** What the page does not show elsewhere. */
+function facts(connection: TracedConnection): [label: string, value: string][] {
+  const { version, cipher, group, alpn, resumed } = connection;
+  const agreed = { "Version": version, "Suite": cipher, "Group": group, "ALPN": alpn && printable(alpn) };
+  const rows = Object.entries(agreed).filter((row): row is [string, string] => row[1] !== null);
+  if (version !== null) rows.push(["Resumed", resumed ? "yes" : "no"]);
+  const shown = ["Agreed", "Network", "Failed", "Then failed"];
+  return [
+    ...rows,
+    ...summaryRows(connection).filter(([label]) => !shown.includes(label)).map(([...row]) => row),
+  ];
 }

@@ -22,12 +22,15 @@ export const connect = defineCommand({
     "json": { help: "print JSON; times are in milliseconds" },
   },
   notes: `
-${TARGET_NOTES} Exit code: 0 when the certificate is valid, trusted and for this
-name, or not checked; 1 when it is not, or when the connection failed.`,
+${TARGET_NOTES} Exit code: 0 when the certificate is
+valid, trusted and for this name, or not checked; 1 when it is not, or when the connection failed.`,
   async run(values, [operand]) {
     const { alpn, context: options, ...target } = targetOf(values, operand!);
     if (values.request && alpn.length > 0 && !alpn.includes("http/1.1")) {
       throw new UsageError("--request needs http/1.1 among the protocols of --alpn");
+    }
+    if (values.request && target.starttls) {
+      throw new UsageError("--request and --starttls exclude each other");
     }
     if (values["pcap-secrets"] && values.pcap === undefined) {
       throw new UsageError("--pcap-secrets needs --pcap");

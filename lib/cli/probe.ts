@@ -9,6 +9,7 @@ import type { SSLContext } from "../ssl.ts";
 import type { TraceEvent } from "../trace.ts";
 import { type CertificateFacts, certificateFacts } from "./certificates.ts";
 import { CommandError } from "./flags.ts";
+import { askForTls, type StartTlsProtocol } from "./starttls.ts";
 import { oneLine, printable, systemReason } from "./terminal.ts";
 import { verifyWords } from "./verify_words.ts";
 
@@ -23,6 +24,8 @@ export interface Target {
   readonly check: boolean;
   /** Whether to send `GET /`. @default {false} */
   readonly request?: boolean;
+  /** What is spoken before TLS. */
+  readonly starttls?: StartTlsProtocol;
   /** Comes between each connection and us. */
   readonly tap?: (conn: Deno.TcpConn) => Duplex;
   /** Is told of each record and message. */
@@ -84,6 +87,7 @@ async function firstConnection(
   report: Report,
 ): Promise<SSLSession | undefined> {
   const conn = await connectAny(target, report);
+  await askForTls(conn, target.starttls, target.timeout);
   const started = performance.now();
   await using tls = await startTls(target, context, conn);
   report.handshakeMs = since(started);
@@ -213,6 +217,7 @@ async function resume(
 ): Promise<Resumption> {
   try {
     const conn = await connect(address, target.port, target.timeout);
+    await askForTls(conn, target.starttls, target.timeout);
     const started = performance.now();
     await using tls = await startTls(target, context, conn, session);
     return { reused: tls.sessionReused, handshakeMs: since(started) };

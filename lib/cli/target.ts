@@ -4,6 +4,7 @@ import { isIP } from "node:net";
 import type { ContextOptions } from "../context_options.ts";
 import { SSLContext } from "../ssl.ts";
 import { TLSVersion } from "../suites.ts";
+import { STARTTLS_PROTOCOLS, startTlsPort, type StartTlsProtocol } from "./starttls.ts";
 import { type Flags, inFlags, items, oneOf, UsageError, type Values } from "./flags.ts";
 
 const HTTPS_PORT = 443;
@@ -23,13 +24,14 @@ export const TARGET_FLAGS = {
   "groups": { value: "<names>", many: true, help: "groups to offer, best first, as in x25519,secp256r1" },
   "profile": { value: "<name>", help: "which defaults of TLS to use (default default)" },
   "timeout": { value: "<seconds>", help: `for connecting, and for a handshake (default ${TIMEOUT})` },
+  "starttls": { value: "<protocol>", help: `ask for TLS first: ${STARTTLS_PROTOCOLS.join(", ")}` },
   "no-check": { help: "do not check the certificate" },
 } as const satisfies Flags;
 
 type TargetValues = Values<typeof TARGET_FLAGS>;
 
 /** Their notes in the help text. */
-export const TARGET_NOTES = `The port is ${HTTPS_PORT} when none is given.`;
+export const TARGET_NOTES = `The port is ${HTTPS_PORT} when none is given, or that of --starttls.`;
 
 /** What they say. */
 export interface TargetOptions {
@@ -42,6 +44,8 @@ export interface TargetOptions {
   readonly check: boolean;
   /** The protocols to offer. */
   readonly alpn: readonly string[];
+  /** What is spoken before TLS. */
+  readonly starttls?: StartTlsProtocol;
   /** Of the client's context, but for `certReqs`. */
   readonly context: ContextOptions;
 }
@@ -59,13 +63,15 @@ export function targetOf(values: TargetValues, operand: string): TargetOptions {
   );
   if ((cert === undefined) !== (key === undefined)) throw new UsageError("--cert and --key go together");
   const tls = values.tls && oneOf("tls", values.tls, Object.keys(VERSIONS) as (keyof typeof VERSIONS)[]);
-  const address = parseOperand(operand);
+  const starttls = values.starttls && oneOf("starttls", values.starttls, STARTTLS_PROTOCOLS);
+  const address = parseOperand(operand, starttls ? startTlsPort(starttls) : HTTPS_PORT);
   return {
     ...address,
     servername: values.servername ?? address.host,
     timeout: seconds(values.timeout ?? String(TIMEOUT)),
     check,
     alpn: alpn!,
+    ...(starttls && { starttls }),
     context: {
       ...(ca && check && { caCerts: ca }),
       ...(cert && key && { certfile: cert, keyfile: key }),
@@ -104,10 +110,10 @@ export async function clientContext(options: ContextOptions): Promise<SSLContext
 }
 
 /** `host`, `host:port`, `[::1]:port`, `::1`. */
-function parseOperand(text: string): { host: string; port: number } {
-  if (isIP(text) === 6) return { host: text, port: HTTPS_PORT };
-  const [, literal, name, port = String(HTTPS_PORT)] =
-    text.match(/^(?:\[([^\]]+)\]|([^:/\s]+))(?::(\d+))?$/) ?? [];
+function parseOperand(text: string, usual: number): { host: string; port: number } {
+  if (isIP(text) === 6) return { host: text, port: usual };
+  const [, literal, name, port = String(usual)] = text.match(/^(?:\[([^\]]+)\]|([^:/\s]+))(?::(\d+))?$/) ??
+    [];
   const host = literal ?? name;
   if (
     host === undefined || (literal !== undefined && isIP(literal) !== 6) || !(+port >= 1 && +port <= 65535)

@@ -7,6 +7,7 @@ import { CaptureFile } from "./capture_file.ts";
 import { defineCommand, UsageError } from "./flags.ts";
 import { openOutput, writeAll } from "./output_file.ts";
 import { connect, connectAny, type Report, startTls, type Target, waitForSession } from "./probe.ts";
+import { askForTls } from "./starttls.ts";
 import { clientContext, TARGET_FLAGS, TARGET_NOTES, targetOf } from "./target.ts";
 import { renderPage, type Traced } from "./trace_page.ts";
 import { TraceRecorder } from "./trace_recorder.ts";
@@ -31,10 +32,10 @@ export const trace = defineCommand({
     "pcap": { value: "<file>", help: "write what passes to a capture file that Wireshark opens (pcapng)" },
   },
   notes: `
-${TARGET_NOTES} A double line is encrypted; "same": it is in the record of the
-message before. A message's bytes have its header of 4, a flight's are those on the wire. Exit code:
-0 when the handshake was completed; 1 when it was not, or the server has ended the connection with an
-alert. See docs/trace.md.`,
+${TARGET_NOTES} A double line is encrypted; "same": it
+is in the record of the message before. A message's bytes have its header of 4, a flight's are those
+on the wire. Exit code: 0 when the handshake was completed; 1 when it was not, or the server has
+ended the connection with an alert. See docs/trace.md.`,
   async run(values, [operand]) {
     const { context: options, alpn: _, ...target } = targetOf(values, operand!);
     const psk = pskOf(values["psk-identity"], values.psk);
@@ -107,6 +108,7 @@ async function traceOnce(
   let session: SSLSession | undefined;
   try {
     const conn = again ? await reconnect(again.address, target, report) : await connectAny(target, report);
+    await askForTls(conn, target.starttls, target.timeout);
     const watched: Target = {
       ...target,
       tap: (conn) => recorder.tap(target.tap?.(conn) ?? conn),

@@ -3,6 +3,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import type { TracedConnection, TraceResult } from "../lib/cli/trace_result.ts";
 import { startServer, TLSVersion } from "../mod.ts";
 import { cli } from "./cli_helpers.ts";
+import { slowProxy } from "./slow_proxy.ts";
 import {
   certFile,
   denoServer,
@@ -142,6 +143,24 @@ Deno.test("tlsio trace --json: its fields are those that docs/trace.md lists", a
   JSON.stringify(result, (name, value) => (!/^\d*$/.test(name) && names.push(name), value));
   assertEquals(names.filter((name) => !listed.has(name)), []);
 });
+
+for (const tls of ["1.2", "1.3"] as const) {
+  Deno.test(`tlsio trace: over a slow link, its round trips are waits, and the longest thing (TLSv${tls})`, async () => {
+    const rtt = 300; // milliseconds; more than a busy machine works
+    await using server = await opensslServer({ ...ec(), tls });
+    await using proxy = slowProxy(server.port, { rtt });
+    const { result } = await traceJson([`localhost:${proxy.port}`, "--ca", ROOT]);
+    const [{ flights, handshakeMs, waitMs, longest, roundTrips, messages }] = result.connections as [
+      TracedConnection,
+    ];
+    assert(waitMs > rtt * roundTrips - 1 && waitMs <= handshakeMs, `${waitMs} of ${handshakeMs}`);
+    for (const { way, waitMs } of flights) {
+      assert(way === "down" ? waitMs > rtt - 1 : waitMs < rtt, `${way} ${waitMs}`);
+    }
+    assertEquals([longest!.kind, messages[longest!.message]!.way], ["wait", "down"]);
+    assert(handshakeMs - waitMs < rtt, "the rest is work");
+  });
+}
 
 Deno.test("tlsio trace: a client's certificate, ALPN, suites, groups and a HelloRetryRequest", async () => {
   const client = identity("client");

@@ -1,10 +1,10 @@
 /** The timeline of `tlsio trace`: from what a connection's trace was told to messages, flights and text. */
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { encodeText } from "../lib/bytes.ts";
 import type { Style } from "../lib/cli/terminal.ts";
 import { TraceRecorder } from "../lib/cli/trace_recorder.ts";
 import type { TracedConnection } from "../lib/cli/trace_result.ts";
-import { renderConnection } from "../lib/cli/trace_text.ts";
+import { renderConnection, renderTrace } from "../lib/cli/trace_text.ts";
 import { type Recording, timelineOf } from "../lib/cli/trace_timeline.ts";
 import { networkCost } from "../lib/cost/network_cost.ts";
 import { CERT_REQUIRED, type TLSConfigOptions } from "../lib/policy.ts";
@@ -256,6 +256,17 @@ Deno.test("trace timeline: a record that does not decrypt is shown as one", () =
   const record = messages.find(({ name }) => name === "record")!;
   assertEquals([record.way, record.encrypted, record.flight], ["down", true, null]);
   assertEquals(messages.at(-1)!.name, "bad_record_mac");
+});
+
+Deno.test("trace text: a second connection that resumed, and one that did not", () => {
+  const both = { host: "localhost", port: 443, servername: "localhost", format: 1 } as const;
+  const at = (resumed: boolean) => {
+    const all = traced({ sslVersion: VERSIONS[1][1] }, {}, {}, {}, resumed);
+    return { ...connectionOf("client", all.client), complete: true, resumed, handshakeMs: 5 };
+  };
+  const text = (resumed: boolean) => renderTrace({ ...both, connections: [at(false), at(resumed)] }, PLAIN);
+  assertMatch(text(true), /^Resumed +\d+ bytes in place of \d+, [\d.]+ ms in place of [\d.]+ ms$/m);
+  assertMatch(text(false), /^Resumed +no: the server made a full handshake$/m);
 });
 
 Deno.test("TraceRecorder: is bounded, and can be stopped", () => {

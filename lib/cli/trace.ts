@@ -9,6 +9,7 @@ import { openOutput, writeAll } from "./output_file.ts";
 import { connect, connectAny, type Report, startTls, type Target, waitForSession } from "./probe.ts";
 import { askForTls } from "./starttls.ts";
 import { clientContext, TARGET_FLAGS, TARGET_NOTES, targetOf } from "./target.ts";
+import { systemReason } from "./terminal.ts";
 import { renderPage, type Traced } from "./trace_page.ts";
 import { TraceRecorder } from "./trace_recorder.ts";
 import type { TraceResult } from "./trace_result.ts";
@@ -51,7 +52,7 @@ ended the connection with an alert. See docs/trace.md.`,
       ...options,
       ...(psk && { psk }),
       certReqs: target.check ? CERT_REQUIRED : CERT_NONE,
-      ...(keyLog && { keyLog: (line) => writeLine(keyLog, line) }),
+      ...(keyLog && { keyLog: lineWriter(keyLog) }),
     });
     await warmUp();
     const tap: Target["tap"] = (conn) => capture?.pcap.tap(conn) ?? conn;
@@ -84,9 +85,18 @@ function pskOf(identity: string | undefined, hex: string | undefined) {
   return { identity, key: Uint8Array.fromHex(hex!) };
 }
 
-function writeLine(file: Deno.FsFile, line: string): void {
-  const bytes = new TextEncoder().encode(`${line}\n`);
-  for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
+/** Each line is in the file before the next message. A file that is full is said, and the handshake goes on. */
+function lineWriter(file: Deno.FsFile): (line: string) => void {
+  let failed = false;
+  return (line) => {
+    const bytes = new TextEncoder().encode(`${line}\n`);
+    try {
+      for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
+    } catch (error) {
+      if (!failed) console.error(`tlsio trace: Cannot write --keylog: ${systemReason(error)}`);
+      failed = true;
+    }
+  };
 }
 
 /** One connection, and with `resume` a second one with what the first was given. */

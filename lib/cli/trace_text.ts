@@ -18,7 +18,7 @@ const ARROWS = { plain: ["─", "→", "←"], encrypted: ["═", "⇒", "⇐"] 
 export function renderTrace({ connections }: TraceResult, style: Style = outputStyle()): string {
   const parts = connections.map((connection) => renderConnection(connection, style));
   const [full, second] = connections;
-  if (full !== undefined && second?.resumed) parts.push(summary([["Resumed", saved(full, second)]], style));
+  if (full !== undefined && second?.complete) parts.push(summary([["Resumed", saved(full, second)]], style));
   return parts.join("\n\n");
 }
 
@@ -158,6 +158,7 @@ function longest({ longest, messages, role }: TracedConnection): string {
 
 /** What the second connection of a run saves. */
 function saved(full: TracedConnection, resumed: TracedConnection): string {
+  if (!resumed.resumed) return "no: the server made a full handshake";
   const bytes = ({ up, down }: TracedConnection) => up.bytes + down.bytes;
   const trips = full.roundTrips - resumed.roundTrips;
   const parts = [`${bytes(resumed)} bytes in place of ${bytes(full)}`];

@@ -41,6 +41,8 @@ export interface ServeTlsInfo {
 
 /** A connection as `node:http` sees it. */
 export class HttpConnection extends NodeDuplex {
+  /** How many there were. */
+  requests = 0;
   /** The same for all its requests. */
   readonly info: ServeInfo;
   readonly #underWay = new Set<ServerResponse>(); // in the order of the requests, which is that of the responses

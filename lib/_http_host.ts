@@ -54,8 +54,7 @@ export class HttpHost {
   }
 
   #createNode(): Server {
-    const { headersTimeout, requestTimeout, keepAliveTimeout, maxHeaderSize, maxRequestsPerSocket } =
-      this.#options;
+    const { headersTimeout, requestTimeout, keepAliveTimeout, maxHeaderSize } = this.#options;
     const interval = Math.min(CHECK_INTERVAL, headersTimeout / CHECKS, requestTimeout / CHECKS);
     const node = createServer({
       maxHeaderSize: Math.min(maxHeaderSize, 0x7fffffff),
@@ -66,7 +65,6 @@ export class HttpHost {
       requireHostHeader: false, // objection() does: no request behind one without a host may be served
     });
     node.maxHeadersCount = 0; // no limit of their number: their size has one, and node would drop the rest unseen
-    node.maxRequestsPerSocket = maxRequestsPerSocket === Infinity ? 0 : maxRequestsPerSocket;
     // Deno 2.9 closes a connection after each response of a server that does not listen.
     Object.defineProperty(node, "listening", { value: true });
     node.on("request", (request, response) => this.#serveRequest(request, response));
@@ -116,10 +114,12 @@ export class HttpHost {
   // ---- Requests ---------------------------------------------------------------------------------------
 
   #serveRequest(incoming: IncomingMessage, outgoing: ServerResponse, interim?: 100 | 417): void {
-    const { maxBodySize } = this.#options;
+    const { maxBodySize, maxRequestsPerSocket } = this.#options;
     const connection = connectionOf(incoming);
     if (!connection.track(incoming, outgoing)) return;
     this.requests++;
+    // Node's own limit says "Connection: close", and leaves it to the client to do so.
+    if (++connection.requests >= maxRequestsPerSocket) connection.closeSoon();
     const status = interim === 417 ? 417 : objection(incoming, maxBodySize);
     if (status !== undefined) return connection.refuse(outgoing, status);
     let request: Request;

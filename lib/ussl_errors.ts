@@ -71,10 +71,21 @@ function nameOf(number: number): ErrorCode | undefined {
   return (Object.keys(errno) as ErrorCode[]).find((name) => errno[name] === number);
 }
 
+/**
+ * A device's mbedTLS names the calculation that found no memory: MBEDTLS_ERR_MPI_ALLOC_FAILED, or another error with that in
+ * its lower half. What says no more than that there was none is ENOMEM.
+ */
+function seedOfDevice(cause: unknown): OSError | undefined {
+  if (!(cause instanceof TLSError)) return undefined;
+  const named = cause.code > OS_ERRORS ? nameOf(-cause.code) : undefined;
+  if (named !== undefined) return osError(named, cause);
+  return cause.reason.includes("+") ? new SSLError(cause) : undefined;
+}
+
 /** What `action` throws for an error of the TLS layer or of the connection below: MicroPython's `mbedtls_raise_error()`. */
 export function toSeedError(action: string, error: unknown): unknown {
   if (!(error instanceof TLSError)) return toOSError(`Cannot ${action}()`, error);
-  if (error.code === CODE.ALLOC_FAILED) return osError("ENOMEM", error);
+  if (error.code === CODE.ALLOC_FAILED) return seedOfDevice(error.cause) ?? osError("ENOMEM", error);
   const isBelow = error.kind === "eof" || error.kind === "closed";
   if (isBelow && error.cause !== undefined) { // the connection below has a number of its own
     const below = toOSError(`Cannot ${action}()`, error.cause);

@@ -334,6 +334,14 @@ Deno.test("tlsio serve --profile: a flag that the profile has no use for is refu
     [[...device, "--clock", "yesterday"], /--clock takes a date from 1970 on, .* not "yesterday"/],
     [[...device, "--clock", "1969"], /--clock takes a date from 1970 on, .* not "1969"/],
     [[...device, "--clock", "2026-13-01"], /--clock takes a date from 1970 on, .* not "2026-13-01"/],
+    [
+      ["--profile", "rp2", "--slow"],
+      /--slow is not for --profile rp2: nobody has published how long it takes/,
+    ],
+    [
+      ["--profile", "esp32-idf", "--one-at-a-time"],
+      /--one-at-a-time is not for --profile esp32-idf: its server /,
+    ],
     [["--profile", "esp8266"], /Cannot use --profile: unknown name "esp8266"; known are default, esp32/],
   ];
   for (const [args, message] of cases) {

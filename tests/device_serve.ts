@@ -32,7 +32,7 @@ export class Visitor implements AsyncDisposable {
 
   /** Asks for the temperature; waits for the answer. */
   async ask(): Promise<void> {
-    await this.program.write("GET /temp HTTP/1.0\r\n\r\n");
+    await this.program.write("GET /temp HTTP/1.1\r\nHost: localhost\r\n\r\n");
     await this.program.waitFor(/"simulated":true/);
   }
 

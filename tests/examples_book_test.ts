@@ -133,6 +133,21 @@ Deno.test("examples/https_server.ts serves with the book's own certificate, whic
   assertEquals(code, 60);
 });
 
+Deno.test("examples/esp32_server.ts says what a handshake costs the board, and has room for two", async () => {
+  await using folder = await Folder.create();
+  await using server = await folder.serve("esp32_server.ts");
+  await assertTemperature(server.url, folder.ca);
+  await server.program.waitFor(/^TLSv1\.2 TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 secp256r1$/m);
+  await server.program.waitFor(/^ {2}\d+ bytes in, \d+ out; heap 2\d{4} bytes at its peak$/m);
+  await server.program.waitFor(/^ {2}on the board 0\.\d\d s \(0\.\d\d to \d\.\d\d, \w+\)$/m);
+  const conns = await Promise.all(
+    [1, 2, 3].map(() => Deno.connect({ hostname: "localhost", port: server.port })),
+  );
+  await server.program.waitFor(/^A client failed: SSLError: .*/m); // each has its buffers before it has said anything
+  for (const conn of conns) conn.close();
+  await assertTemperature(server.url, folder.ca);
+});
+
 Deno.test("examples/https_server.ts gives up a client that says nothing, and serves the next", async () => {
   await using folder = await Folder.create();
   const caCerts = [await Deno.readTextFile(folder.ca)];

@@ -106,6 +106,12 @@ Deno.test("serve() closes a connection after maxRequestsPerSocket", async () => 
   assertEquals([server.stats.accepted, server.stats.requests], [3, 5]);
 });
 
+Deno.test("serve() closes a connection after maxRequestsPerSocket, also when the client leaves that to us", async () => {
+  await using server = await plain(read, { maxRequestsPerSocket: 2 });
+  assertEquals(statuses(await converse(server, `${GET}\r\n${GET}\r\n${GET}\r\n`)), [200, 200]);
+  assertEquals(server.stats.requests, 2);
+});
+
 Deno.test("serve() drops a client with more than 256 requests under way", async () => {
   const { promise: never, resolve } = Promise.withResolvers<Response>();
   await using server = await plain(() => never);

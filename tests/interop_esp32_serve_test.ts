@@ -29,7 +29,7 @@ Deno.test("serve --profile: curl's handshake is a line of facts, and what it too
   const [peak, kept] = [kib(line, /heap peak ([\d.]+) KiB/), kib(line, /, then ([\d.]+) KiB/)];
   assert(peak > kept && kept > 21 && peak < 40, line); // two record buffers have 21.1 KB
   assertMatch(line, /; 0\.\d\d s on the device \(0\.\d\d s to \d\.\d\d s, \w+\); /);
-  assertMatch(line, /; board [\d.]+ of 60\.0 KiB, 1 of 12 sockets$/);
+  assertMatch(line, /; board [\d.]+ of 60\.0 KiB, peak [\d.]+, 1 of 12 sockets$/);
 
   assertMatch(server.program.stdout, /^ +Device +ESP32, 240 MHz, MicroPython/m);
   assertMatch(server.program.stdout, /^ +Not modelled +fragmentation/m);
@@ -37,6 +37,20 @@ Deno.test("serve --profile: curl's handshake is a line of facts, and what it too
   assertEquals(await server.program.exit(), 0);
   assertMatch(server.program.stdout, /^Handshakes: 2, failed: 0; heap: [\d.]+ of 60\.0 KiB at its peak, /m);
   assertEquals(server.program.stderr, "");
+});
+
+Deno.test("serve --profile: docs/esp32.md shows what it prints", async () => {
+  const page = await Deno.readTextFile(new URL("../docs/esp32.md", import.meta.url));
+  const shown = page.match(/^```\n( {2}Serving [^]*?)^```$/m)![1]!;
+  await using server = await bookServer();
+  await curl(server.url, undefined, ["--insecure"]);
+  await server.program.waitFor(/GET \/ 200/);
+  const form = (text: string) => text.replaceAll(/[\d.]+/g, "0");
+  const rows = (text: string) => text.match(/^ {2}\w.*$/gm)!.map((row) => row.slice(0, 15).trim());
+  assertEquals(rows(shown), rows(server.program.stdout));
+  const [, theirs] = shown.match(/ (handshake .*)$/m)!;
+  const [, ours] = server.program.stdout.match(/ (handshake .*)$/m)!;
+  assertEquals(form(theirs!), form(ours!));
 });
 
 Deno.test("serve --profile: MicroPython as the client", async () => {
@@ -194,4 +208,34 @@ Deno.test("serve --profile --slow: the handshake takes what it would there, and 
   assertEquals(await server.program.exit(), 0);
   assertMatch(server.program.stdout, /all waits were a simulation$/m);
   assertEquals(client.program.stdout, "");
+});
+
+Deno.test("serve --profile esp32-idf: connections stay open, and the least recently used makes room for a fifth", async () => {
+  await using server = await bookServer(["--heap", "110"], "esp32-idf");
+  const visitors: Visitor[] = [];
+  try {
+    for (let i = 1; i <= 4; i++) {
+      visitors.push(new Visitor(server.port));
+      await server.program.waitFor(lines("handshake", i));
+    }
+    await visitors[0]!.ask();
+    const fifth = await curl(server.url, undefined, ["--insecure", "-o", "/dev/null"]);
+    assertEquals(fifth.code, 0, fifth.stderr);
+    await server.program.waitFor(/closed for a new one: it was used least recently; .*, 3 of 4 sockets/);
+    await visitors[1]!.program.exit(); // the second one was the oldest
+    await visitors[2]!.ask();
+  } finally {
+    for (const visitor of visitors) await visitor[Symbol.asyncDispose]();
+  }
+  const kept = ["--insecure", "-v", "-o", "/dev/null", "-o", "/dev/null", `${server.url}temp`];
+  assertStringIncludes((await curl(server.url, undefined, kept)).stderr, "Re-using existing connection");
+});
+
+Deno.test("serve --profile rp2, pycom: curl's page, and no time that nobody has published", async () => {
+  for (const profile of ["rp2", "pycom"]) {
+    await using server = await bookServer([], profile);
+    assertEquals((await curl(server.url, undefined, ["--insecure", "-o", "/dev/null"])).code, 0);
+    const [line] = await server.program.waitFor(HANDSHAKE);
+    assertStringIncludes(line, `; nobody has published how long it takes on ${profile}; `);
+  }
 });

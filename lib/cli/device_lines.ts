@@ -134,7 +134,8 @@ export class DeviceLog implements DeviceReport {
     const sockets = `${this.#sockets()} of ${behaviour.sockets} sockets`;
     if (heap === undefined) return `${CRASHED}, ${sockets}`;
     const refused = heap.refused === 0 ? "" : `, ${heap.refused} refused`;
-    return `board ${tenths(heap.used)} of ${kib(heap.budget)}${refused}, ${sockets}`;
+    const memory = `board ${tenths(heap.used)} of ${kib(heap.budget)}, peak ${tenths(heap.peak)}${refused}`;
+    return `${memory}, ${sockets}`;
   }
 
   /** What there was, for the end. */
@@ -142,7 +143,7 @@ export class DeviceLog implements DeviceReport {
     const { heap } = this.#board;
     const memory = heap === undefined
       ? CRASHED
-      : `heap: ${tenths(heap.peak)} of ${kib(heap.budget)} at its peak, ${heap.refused} blocks refused`;
+      : `heap: ${tenths(heap.peak)} of ${kib(heap.budget)} at its peak, blocks refused: ${heap.refused}`;
     const slow = this.#mode.slow ? "; all waits were a simulation" : "";
     return `Handshakes: ${this.#opened}, failed: ${this.#failed}; ${memory}${slow}`;
   }

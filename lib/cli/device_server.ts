@@ -122,8 +122,8 @@ export class DeviceServer implements AsyncDisposable {
   /** Closes the connection that was used least recently, as esp_https_server does. */
   #purge(): void {
     const oldest = [...this.#links.keys()].reduce((a, b) => a.lastUsed <= b.lastUsed ? a : b);
-    this.#options.report.purged(oldest);
     this.#drop(oldest);
+    this.#options.report.purged(oldest);
   }
 
   #drop(link: DeviceLink): void {

@@ -2,7 +2,7 @@
  * mbedTLS configuration of the core of all devices: an ESP32's, with what other devices have besides. A profile takes
  * away at run time what its device lacks: suites, groups and schemes by its lists, extensions by device_build().
  *
- * It costs an ESP32 36 bytes of each connection's heap: room for a secret made of a pre-shared key (bench/device.ts
+ * It costs a connection of an ESP32 8 bytes of heap, and a handshake 20: what a pre-shared key needs (bench/device.ts
  * compares with wasm/config/esp32.h).
  */
 

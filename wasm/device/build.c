@@ -10,6 +10,7 @@ enum { LACKS_ENCRYPT_THEN_MAC = 1, LACKS_EXTENDED_MASTER_SECRET = 2, LACKS_MAX_F
 
 size_t device_out_len = 4096; /* MBEDTLS_SSL_OUT_CONTENT_LEN */
 static unsigned lacks;
+static int step_result;
 
 /* Before there are configs and connections. `out_len` is 512 to 16384. */
 void EXPORT(device_build)(size_t out_len, unsigned lacking)
@@ -57,10 +58,16 @@ mbedtls_ecp_group_id __wrap_mbedtls_ssl_get_ecp_group_id_from_tls_id(uint16_t tl
 /* One step of the handshake. A server that does not know max_fragment_length passes over what the client asks for. */
 int handshake_step(connection *conn)
 {
-    int ret = mbedtls_ssl_handshake_step(&conn->ssl);
+    int ret = step_result = mbedtls_ssl_handshake_step(&conn->ssl);
     if ((lacks & LACKS_MAX_FRAGMENT_LENGTH) != 0 && conn->ssl.state == MBEDTLS_SSL_SERVER_HELLO &&
         conn->ssl.conf->endpoint == MBEDTLS_SSL_IS_SERVER) {
         conn->ssl.session_negotiate->mfl_code = MBEDTLS_SSL_MAX_FRAG_LEN_NONE;
     }
     return ret;
+}
+
+/* What mbedTLS said of the last step of a handshake: it does not always say that there was no memory. */
+int EXPORT(device_step_result)(void)
+{
+    return step_result;
 }

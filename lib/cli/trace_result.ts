@@ -1,6 +1,7 @@
 /**
- * What `tlsio trace --json` prints, and `tlsio serve --trace json` in a line for each connection. Times are in milliseconds
- * from the start of the handshake, before the first message is made; sizes are in bytes. It holds no secrets, and nothing of what messages hold.
+ * What `tlsio trace --json` prints, and what `tlsio serve --trace-json` writes for each connection. Times are milliseconds from
+ * the start of the handshake, before its first message is made; sizes are bytes. It has no secrets, and nothing that messages
+ * hold.
  */
 
 import type { Traffic, Way } from "../cost/network_cost.ts";

@@ -1,5 +1,5 @@
 /**
- * The program: `tlsio serve`, `tlsio connect`, `tlsio cert`.
+ * The program: `tlsio serve`, `tlsio connect`, `tlsio trace`, `tlsio cert`.
  *
  * ```sh
  * deno run -A cli.ts --help
@@ -14,9 +14,10 @@ import { connect } from "./lib/cli/connect.ts";
 import { columns, type Command, helpText, parse, UsageError } from "./lib/cli/flags.ts";
 import { serve } from "./lib/cli/serve.ts";
 import { oneLine } from "./lib/cli/terminal.ts";
+import { trace } from "./lib/cli/trace.ts";
 import { Core } from "./lib/core.ts";
 
-const COMMANDS: readonly Command[] = [serve, connect, cert];
+const COMMANDS: readonly Command[] = [serve, connect, trace, cert];
 
 const HELP = `TLS for Deno, on the TLS library of an ESP32.
 

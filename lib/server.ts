@@ -12,6 +12,7 @@ import { inTime } from "./deadline.ts";
 import type { Duplex } from "./duplex.ts";
 import { SSLError } from "./errors.ts";
 import { SSLSocket } from "./socket.ts";
+import type { SocketOptions } from "./socket_options.ts";
 import type { ContextOptions } from "./context_options.ts";
 import { SSLContext } from "./ssl.ts";
 
@@ -66,6 +67,8 @@ export interface ServeOptions {
    * @default {a callback's failure and a worker's crash are printed, the rest is only counted}
    */
   onError?: (error: unknown, failure: ConnectionFailure) => void;
+  /** @internal Makes the handshake in place of the server, to watch it: `tlsio serve --trace`. */
+  wrap?: (context: SSLContext, conn: Deno.Conn, options: SocketOptions) => Promise<SSLSocket>;
 }
 
 /**
@@ -262,7 +265,7 @@ export class Server implements AsyncDisposable {
   }
 
   async #handshake(conn: Deno.Conn, remoteAddr: Deno.Addr): Promise<Duplex | undefined> {
-    const { sslHandshakeTimeout, sslShutdownTimeout } = this.#options;
+    const { sslHandshakeTimeout, sslShutdownTimeout, wrap = wrapIn } = this.#options;
     const context = this.#context;
     if (context === undefined) {
       (conn as Duplex).setNoDelay?.(true);
@@ -273,7 +276,7 @@ export class Server implements AsyncDisposable {
     let own: SSLContext | undefined;
     try {
       if (key === "its own" && context !== this.#ssl) own = await contextOf(this.#ssl!);
-      return await (own ?? context).wrapSocket(conn, {
+      return await wrap(own ?? context, conn, {
         doHandshake: handshake !== "in the handler's first read or write",
         timeout: sslHandshakeTimeout ?? handshakeTimeout,
         shutdownTimeout: sslShutdownTimeout ?? SHUTDOWN_TIMEOUT,
@@ -404,6 +407,10 @@ function isClosed(error: unknown): boolean {
   return error instanceof SSLError
     ? error.kind === "closed"
     : error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted;
+}
+
+function wrapIn(context: SSLContext, conn: Deno.Conn, options: SocketOptions): Promise<SSLSocket> {
+  return context.wrapSocket(conn, options);
 }
 
 function drop(client: Duplex): void {

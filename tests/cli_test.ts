@@ -18,6 +18,7 @@ Deno.test("tlsio --help names every command, and each command's --help its flags
     serve: [
       ...["demo", "host", "port", "cert", "key", "password", "client-ca", "profile", "workers", "quiet"],
       ...["heap", "clock", "one-at-a-time", "slow"],
+        ...["trace", "trace-json", "trace-html"],
     ],
     connect: [
       "servername",
@@ -29,9 +30,29 @@ Deno.test("tlsio --help names every command, and each command's --help its flags
       "timeout",
       "request",
       "no-check",
+      "ciphers",
+      "groups",
+      "profile",
+      "starttls",
       "pcap",
       "pcap-secrets",
       "json",
+    ],
+    trace: [
+      ...[
+        "servername",
+        "ca",
+        "cert",
+        "key",
+        "alpn",
+        "tls",
+        "ciphers",
+        "groups",
+        "profile",
+        "timeout",
+        "starttls",
+      ],
+      ...["no-check", "psk-identity", "psk", "resume", "json", "html", "keylog", "pcap"],
     ],
     cert: ["host", "ca", "self-signed", "key-type", "days", "subject", "out", "force"],
   };

@@ -1,14 +1,9 @@
-/** The model of the network: by hand, and against real handshakes over a loopback that is slow. */
+/** The model of the network, by hand; cost_loopback_test.ts has it against real handshakes. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { type Flight, networkCost } from "../lib/cost/network_cost.ts";
 import { type Link, linkNames, modelHandshake, resolveLink } from "../lib/cost/link.ts";
 import { estimate } from "../lib/cost/estimate.ts";
 import { RELIABILITY } from "../lib/cost/figure.ts";
-import type { SSLSession } from "../lib/session.ts";
-import { wrapSocket } from "../lib/ssl.ts";
-import type { TraceEvent } from "../lib/trace.ts";
-import { slowProxy } from "./slow_proxy.ts";
-import { CLIENT, CREDENTIAL, serving, test, VERSIONS } from "./sockets.ts";
 
 /** Flights of so many bytes, up and down in turn. */
 function flights(...bytes: number[]): { flights: Flight[] } {
@@ -73,47 +68,3 @@ Deno.test("estimate: a link's waits are its client's, and as reliable as the lin
   assertEquals([of({ rtt: 40 }).likely, of({ rtt: 40 }).reliability], [40, "given"]);
   assertEquals(of("lora").reliability, "guess");
 });
-
-/** A slow link on which timers are exact enough, and this machine's handshake next to nothing. */
-const SLOW: Link = { rtt: 120, kbpsUp: 64, kbpsDown: 128 };
-/** Attempts until one is not held up by another program. */
-const ATTEMPTS = 20;
-
-for (const [version, sslVersion] of Object.entries(VERSIONS)) {
-  test(`modelHandshake: full and resumed over a slow loopback take as long as modelled (${version})`, async () => {
-    await using server = await serving(async (reader, writer) => {
-      writer.write(await reader.read(1));
-      await writer.drain();
-      writer.close();
-    }, { ssl: { ...CREDENTIAL, sslVersion } });
-    await using proxy = slowProxy((server.addr as Deno.NetAddr).port, SLOW);
-
-    let session: SSLSession | undefined;
-    const connect = async (savedSession?: SSLSession) => {
-      const events: TraceEvent[] = [];
-      const conn = await Deno.connect({ hostname: "127.0.0.1", port: proxy.port });
-      const trace = (event: TraceEvent) => events.push(event);
-      const start = performance.now();
-      const socket = await wrapSocket(conn, { ...CLIENT, trace, ...(savedSession && { savedSession }) });
-      const took = performance.now() - start;
-      await socket.write(new Uint8Array(1));
-      await socket.read(new Uint8Array(1)); // with it, the tickets of TLS 1.3 have come
-      assertEquals(socket.sessionReused, savedSession !== undefined);
-      session = socket.session;
-      await socket.close();
-      return { took, modelled: modelHandshake(networkCost(events), SLOW).client };
-    };
-
-    for (const resumed of [false, true]) {
-      const over: number[] = []; // what each attempt took above what is modelled, in milliseconds
-      for (let i = 0; i < ATTEMPTS && !over.some((each) => each < SLOW.rtt / 4); i++) {
-        const { took, modelled } = await connect(resumed ? session : undefined);
-        const roundTrips = version === "TLSv1.2" && !resumed ? 2 : 1;
-        assert(modelled > SLOW.rtt * roundTrips && modelled < SLOW.rtt * (roundTrips + 1.5), `${modelled}`);
-        assert(took > modelled - 1, `took ${took}, which is less than ${modelled}`);
-        over.push(took - modelled);
-      }
-      assert(Math.min(...over) < SLOW.rtt / 4, `took ${over.join(", ")} ms more than modelled`);
-    }
-  });
-}

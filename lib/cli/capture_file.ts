@@ -1,11 +1,7 @@
-/** The file of `tlsio connect --pcap`. */
+/** The file of `--pcap`. */
 
 import { PcapWriter } from "../pcap.ts";
-import { CommandError } from "./flags.ts";
-import { systemReason } from "./terminal.ts";
-
-const OWNER_ONLY = 0o600;
-const OTHERS = 0o077;
+import { openOutput, OWNER_ONLY, writeAll } from "./output_file.ts";
 
 /** A capture, and the file that gets it when it is disposed of. */
 export class CaptureFile implements AsyncDisposable {
@@ -24,24 +20,12 @@ export class CaptureFile implements AsyncDisposable {
    * @param secret Whether it will hold keys: then it is its owner's alone, also if it was there before.
    */
   static async create(path: string, secret: boolean): Promise<CaptureFile> {
-    using stack = new DisposableStack();
-    try {
-      const open = { write: true, create: true, truncate: true, mode: OWNER_ONLY };
-      const file = stack.use(await Deno.open(path, open));
-      const { isFile, mode } = await file.stat();
-      if (secret && isFile && mode !== null && (mode & OTHERS) !== 0) await Deno.chmod(path, OWNER_ONLY);
-      stack.move();
-      return new CaptureFile(file);
-    } catch (error) {
-      if (error instanceof Deno.errors.NotCapable) throw error;
-      throw new CommandError(`Cannot write "${path}": ${systemReason(error)}`, { cause: error });
-    }
+    return new CaptureFile(await openOutput(path, { mode: OWNER_ONLY, secret }));
   }
 
   /** Writes all of it. */
   async [Symbol.asyncDispose](): Promise<void> {
     using file = this.#file;
-    const bytes = this.pcap.toBytes();
-    for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+    await writeAll(file, this.pcap.toBytes());
   }
 }

@@ -1,20 +1,12 @@
 /** `tlsio connect`: who a server is, and what a handshake with it comes to. */
 
-import { isIP } from "node:net";
 import { CERT_NONE, CERT_OPTIONAL } from "../policy.ts";
-import type { ContextOptions } from "../context_options.ts";
-import { SSLContext } from "../ssl.ts";
-import { TLSVersion } from "../suites.ts";
 import { type CertificateFacts, validity } from "./certificates.ts";
 import { CaptureFile } from "./capture_file.ts";
-import { columns, defineCommand, inFlags, items, oneOf, UsageError } from "./flags.ts";
-import { probe, type Report, type Target } from "./probe.ts";
+import { columns, defineCommand, UsageError } from "./flags.ts";
+import { probe, type Report } from "./probe.ts";
+import { clientContext, TARGET_FLAGS, TARGET_NOTES, targetOf } from "./target.ts";
 import { milliseconds, outputStyle, type Style } from "./terminal.ts";
-
-const HTTPS_PORT = 443;
-const TIMEOUT = 10; // seconds; as wrapSocket()
-const TIMEOUT_MAX = 3600; // seconds
-const VERSIONS = { "1.2": TLSVersion.TLSv1_2, "1.3": TLSVersion.TLSv1_3 } as const;
 
 /** `tlsio connect`. */
 export const connect = defineCommand({
@@ -23,89 +15,47 @@ export const connect = defineCommand({
   operands: "<host[:port]>",
   arity: [1, 1],
   flags: {
-    "servername": { value: "<name>", help: "the name to ask for and to check (default the host)" },
-    "ca": { value: "<file>", help: "trust these certificates instead of the Mozilla roots" },
-    "cert": { value: "<file>", help: "a certificate of our own to show to the server" },
-    "key": { value: "<file>", help: "its key" },
-    "alpn": { value: "<names>", many: true, help: "protocols to offer, best first, as in h2,http/1.1" },
-    "tls": { value: "<version>", help: "1.2 or 1.3 (default the best of both)" },
-    "timeout": { value: "<seconds>", help: `for connecting, and for a handshake (default ${TIMEOUT})` },
+    ...TARGET_FLAGS,
     "request": { help: "send GET / and show the status line of the answer" },
-    "no-check": { help: "do not check the certificate" },
     "pcap": { value: "<file>", help: "write what passes to a capture file that Wireshark opens (pcapng)" },
     "pcap-secrets": { help: "with the keys in it: who has the file can read the traffic" },
     "json": { help: "print JSON; times are in milliseconds" },
   },
   notes: `
-The port is ${HTTPS_PORT} when none is given. Exit code: 0 when the certificate is valid, trusted and for this
-name, or not checked; 1 when it is not, or when the connection failed.`,
+${TARGET_NOTES} Exit code: 0 when the certificate is
+valid, trusted and for this name, or not checked; 1 when it is not, or when the connection failed.`,
   async run(values, [operand]) {
-    const check = !values["no-check"];
-    const alpn = items(values.alpn ?? []);
-    if ((values.cert === undefined) !== (values.key === undefined)) {
-      throw new UsageError("--cert and --key go together");
-    }
+    const { alpn, context: options, ...target } = targetOf(values, operand!);
     if (values.request && alpn.length > 0 && !alpn.includes("http/1.1")) {
       throw new UsageError("--request needs http/1.1 among the protocols of --alpn");
+    }
+    if (values.request && target.starttls) {
+      throw new UsageError("--request and --starttls exclude each other");
     }
     if (values["pcap-secrets"] && values.pcap === undefined) {
       throw new UsageError("--pcap-secrets needs --pcap");
     }
-    const tls = values.tls && oneOf("tls", values.tls, Object.keys(VERSIONS) as (keyof typeof VERSIONS)[]);
-    const address = parseOperand(operand!);
     const secrets = values["pcap-secrets"] ?? false;
     await using capture = values.pcap === undefined
       ? undefined
       : await CaptureFile.create(values.pcap, secrets);
-    const target: Target = {
-      ...(capture && { tap: (conn) => capture.pcap.tap(conn) }),
-      ...address,
-      servername: values.servername ?? address.host,
-      timeout: seconds(values.timeout ?? String(TIMEOUT)),
-      check,
-      request: values.request ?? false,
-    };
-    const options: ContextOptions = {
-      certReqs: check ? CERT_OPTIONAL : CERT_NONE,
-      ...(values.ca && check && { caCerts: values.ca }),
-      ...(values.cert && values.key && { certfile: values.cert, keyfile: values.key }),
-      ...(alpn.length > 0 && { alpnProtocols: alpn }),
-      ...(tls && { sslVersion: VERSIONS[tls] }),
+    using context = await clientContext({
+      ...options,
+      certReqs: target.check ? CERT_OPTIONAL : CERT_NONE,
       ...(capture && secrets && { keyLog: capture.pcap.keyLog }),
-    };
-    using context = await SSLContext.create(options).catch((error) => {
-      throw inFlags(error, { caCerts: "--ca", certfile: "--cert", keyfile: "--key" });
     });
-    const report = await probe(target, context);
+    const report = await probe({
+      ...target,
+      ...(capture && { tap: (conn) => capture.pcap.tap(conn) }),
+      request: values.request ?? false,
+    }, context);
     if (values.json) console.log(JSON.stringify(report, null, 2));
     else if (report.address !== undefined) console.log(render(report, alpn.length > 0, outputStyle()));
-    const accepted = report.certificate?.valid || !check;
+    const accepted = report.certificate?.valid || !target.check;
     if (report.error !== undefined && !values.json) console.error(`tlsio connect: ${report.error}`);
     return report.error === undefined && accepted ? 0 : 1;
   },
 });
-
-/** `host`, `host:port`, `[::1]:port`, `::1`. */
-function parseOperand(text: string): { host: string; port: number } {
-  if (isIP(text) === 6) return { host: text, port: HTTPS_PORT };
-  const [, literal, name, port = String(HTTPS_PORT)] =
-    text.match(/^(?:\[([^\]]+)\]|([^:/\s]+))(?::(\d+))?$/) ?? [];
-  const host = literal ?? name;
-  if (
-    host === undefined || (literal !== undefined && isIP(literal) !== 6) || !(+port >= 1 && +port <= 65535)
-  ) {
-    throw new UsageError(`cannot connect to "${text}": expected host:port, port from 1 to 65535`);
-  }
-  return { host, port: Number(port) };
-}
-
-function seconds(text: string): number {
-  const number = Number(text);
-  if (!(number > 0 && number <= TIMEOUT_MAX)) {
-    throw new UsageError(`--timeout takes seconds, above 0 to ${TIMEOUT_MAX}, not "${text}"`);
-  }
-  return number;
-}
 
 // ---- For people -----------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import { DeviceLog, deviceRows } from "./device_lines.ts";
 import { Pace, Processor, type Work } from "./device_pace.ts";
 import { DeviceServer } from "./device_server.ts";
 import { UsageError, wholeNumber } from "./flags.ts";
+import type { ServeTrace } from "./serve_trace.ts";
 
 const HEAP = { least: 40, most: 110 }; // KiB; what reports say is left on an ESP32 with WiFi
 
@@ -94,7 +95,7 @@ export interface ServingDevice extends Disposable {
   /** What the announcement says of it. */
   readonly rows: readonly [label: string, text: string][];
   /** Starts the server. */
-  start(handler: HttpHandler, listen: (backlog: number) => Deno.Listener): DeviceServer;
+  start(handler: HttpHandler, listen: (backlog: number) => Deno.Listener, trace?: ServeTrace): DeviceServer;
   /** Ends all simulated waits: the server is to close. */
   hurry(): void;
   /** What is to be said at the end. */
@@ -118,13 +119,14 @@ export async function openDevice(
   const log = new DeviceLog(board, mode, () => server?.sockets ?? 0, quiet);
   return {
     rows: deviceRows(board, mode),
-    start: (handler, listen) =>
+    start: (handler, listen, trace) =>
       server = new DeviceServer({
         board,
         handler,
         oneAtATime,
         listener: listen(facts.behaviour.backlog),
         report: log,
+        ...(trace && { watch: (link) => trace.watch(link) }),
         ...(slow && {
           prepare: (socket, link) => void (link.pace = new Pace(processor, workOf(socket, facts.device!))),
         }),

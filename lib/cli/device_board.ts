@@ -7,11 +7,12 @@ import type { Core } from "../core.ts";
 import { type Device as DeviceTable, resolveDevice } from "../cost/device.ts";
 import type { Device } from "../device.ts";
 import type { DeviceHeap } from "../device_heap.ts";
+import type { Duplex } from "../duplex.ts";
 import { deviceOf, setDeviceClock } from "../esp32.ts";
 import type { TLSConfigOptions } from "../policy.ts";
 import { resolveProfile } from "../profile.ts";
 import { SSLSocket } from "../socket.ts";
-import type { DeviceLink } from "./device_link.ts";
+import type { TraceEvent } from "../trace.ts";
 
 const HANDSHAKE_TIMEOUT = 60; // seconds; MicroPython has none, and a client that says nothing would hold the board for ever
 const SHUTDOWN_TIMEOUT = 5; // seconds; the recv_wait_timeout of esp_https_server
@@ -129,13 +130,13 @@ export class Board implements Disposable {
   }
 
   /** Puts TLS on a connection; the handshake is yet to come. Throws when there is no memory for it. */
-  wrap(link: DeviceLink): SSLSocket {
+  wrap(link: Duplex, trace?: (event: TraceEvent) => void): SSLSocket {
     const config = this.#shared ?? new TLSConfig(this.#policy, this.#core);
     try {
       return new SSLSocket(link, config, {
         timeout: this.facts.behaviour.handshakeTimeout ?? HANDSHAKE_TIMEOUT,
         shutdownTimeout: SHUTDOWN_TIMEOUT,
-        // A trace of the connection goes here.
+        ...(trace && { trace }),
       });
     } finally {
       if (config !== this.#shared) config[Symbol.dispose](); // when the connection is closed

@@ -8,6 +8,7 @@ import { tryClose } from "../server.ts";
 import type { SSLSocket } from "../socket.ts";
 import type { Board } from "./device_board.ts";
 import { DeviceLink } from "./device_link.ts";
+import type { Watch } from "./serve_trace.ts";
 
 const ACCEPT_BACKOFF = 100; // milliseconds, when this machine has no file descriptor left
 const SHUTDOWN_TIMEOUT = 30; // seconds for requests under way; serve()'s
@@ -44,6 +45,8 @@ export interface DeviceServerOptions {
   readonly report: DeviceReport;
   /** Is given each connection before TLS begins on it, to slow it down or look at it. */
   readonly prepare?: ((socket: SSLSocket, link: DeviceLink) => void) | undefined;
+  /** Watches the handshake of each connection. */
+  readonly watch?: ((link: DeviceLink) => Watch) | undefined;
 }
 
 /** A server that listens. */
@@ -133,15 +136,18 @@ export class DeviceServer implements AsyncDisposable {
   /** Never fails: what goes wrong is reported. */
   async #serve(link: DeviceLink): Promise<void> {
     const { board, report, prepare } = this.#options;
+    const watch = this.#options.watch?.(link);
     try {
-      const socket = board.wrap(link);
+      const socket = board.wrap(watch?.conn ?? link, watch?.trace);
       prepare?.(socket, link);
       await socket.handshake();
+      watch?.done(socket);
       if (!this.#links.has(link)) return socket.abort(); // it had to make room
       this.#links.set(link, socket);
       report.open(socket, link);
       await this.#host.serve(socket);
     } catch (error) {
+      watch?.failed(error);
       if (this.#serving && this.#links.has(link)) report.failed(error, link);
       tryClose(link);
     } finally {

@@ -6,8 +6,10 @@ import type { Duplex } from "../duplex.ts";
 import type { SSLSession } from "../session.ts";
 import type { SSLSocket } from "../socket.ts";
 import type { SSLContext } from "../ssl.ts";
+import type { TraceEvent } from "../trace.ts";
 import { type CertificateFacts, certificateFacts } from "./certificates.ts";
 import { CommandError } from "./flags.ts";
+import { askForTls, type StartTlsProtocol } from "./starttls.ts";
 import { oneLine, printable, systemReason } from "./terminal.ts";
 import { verifyWords } from "./verify_words.ts";
 
@@ -20,10 +22,14 @@ export interface Target {
   readonly timeout: number;
   /** Whether the certificate is checked. */
   readonly check: boolean;
-  /** Whether to send `GET /`. */
-  readonly request: boolean;
+  /** Whether to send `GET /`. @default {false} */
+  readonly request?: boolean;
+  /** What is spoken before TLS. */
+  readonly starttls?: StartTlsProtocol;
   /** Comes between each connection and us. */
   readonly tap?: (conn: Deno.TcpConn) => Duplex;
+  /** Is told of each record and message. */
+  readonly trace?: (event: TraceEvent) => void;
 }
 
 /** What came of the second connection. */
@@ -81,6 +87,7 @@ async function firstConnection(
   report: Report,
 ): Promise<SSLSession | undefined> {
   const conn = await connectAny(target, report);
+  await askForTls(conn, target.starttls, target.timeout);
   const started = performance.now();
   await using tls = await startTls(target, context, conn);
   report.handshakeMs = since(started);
@@ -91,8 +98,11 @@ async function firstConnection(
   return tls.session;
 }
 
-/** Tries the host's addresses in the system's order; each gets its share of the time. */
-async function connectAny({ host, port, timeout }: Target, report: Report): Promise<Deno.TcpConn> {
+/** Tries the host's addresses in the system's order; each gets its share of the time. Says in `report` how it went. */
+export async function connectAny(
+  { host, port, timeout }: Pick<Target, "host" | "port" | "timeout">,
+  report: Pick<Report, "address" | "lookupMs" | "connectMs">,
+): Promise<Deno.TcpConn> {
   const started = performance.now();
   const addresses = isIP(host) !== 0 ? [host] : await resolve(host);
   report.lookupMs = since(started);
@@ -120,7 +130,8 @@ async function resolve(host: string): Promise<string[]> {
   }
 }
 
-async function connect(address: string, port: number, timeout: number): Promise<Deno.TcpConn> {
+/** Connects to an address. */
+export async function connect(address: string, port: number, timeout: number): Promise<Deno.TcpConn> {
   try {
     return await Deno.connect({ hostname: address, port, signal: AbortSignal.timeout(timeout * 1000) });
   } catch (error) {
@@ -131,8 +142,9 @@ async function connect(address: string, port: number, timeout: number): Promise<
   }
 }
 
-function startTls(
-  { servername, timeout, tap = (conn) => conn }: Target,
+/** Makes a handshake. */
+export function startTls(
+  { servername, timeout, tap = (conn) => conn, trace }: Omit<Target, "host" | "port">,
   context: SSLContext,
   conn: Deno.TcpConn,
   session?: SSLSession,
@@ -142,6 +154,7 @@ function startTls(
     timeout,
     shutdownTimeout: CLOSE_WAIT,
     ...(session && { savedSession: session }),
+    ...(trace && { trace }),
   });
 }
 
@@ -164,7 +177,7 @@ function describe(tls: SSLSocket, checked: boolean, report: Report): void {
 }
 
 /** Waits a little for a TLS 1.3 ticket. A server that wants a client's certificate says so here, too. */
-async function waitForSession(tls: SSLSocket): Promise<void> {
+export async function waitForSession(tls: SSLSocket): Promise<void> {
   tls.setBlocking(false);
   const scratch = new Uint8Array(4096);
   const ends = performance.now() + TICKET_WAIT * 1000;
@@ -204,6 +217,7 @@ async function resume(
 ): Promise<Resumption> {
   try {
     const conn = await connect(address, target.port, target.timeout);
+    await askForTls(conn, target.starttls, target.timeout);
     const started = performance.now();
     await using tls = await startTls(target, context, conn, session);
     return { reused: tls.sessionReused, handshakeMs: since(started) };

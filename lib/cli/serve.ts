@@ -13,6 +13,7 @@ import type { DeviceServer } from "./device_server.ts";
 import { columns, CommandError, defineCommand, inFlags, UsageError, wholeNumber } from "./flags.ts";
 import { localCertificate } from "./local_certificate.ts";
 import { logFailure, serverError, siteHandler, siteModule } from "./site.ts";
+import { ServeTrace, TRACE_FLAGS } from "./serve_trace.ts";
 import { oneLine, outputStyle, printable, shellWord } from "./terminal.ts";
 
 const HOST = "127.0.0.1"; // nobody else's business until the user says so
@@ -43,6 +44,7 @@ export const serve = defineCommand({
       value: "<n>",
       help: "how many processors to use; needs deno run --unstable-net",
     },
+    ...TRACE_FLAGS,
     "quiet": { help: "no line for each request" },
   },
   notes: `
@@ -62,6 +64,8 @@ Ctrl-C finishes the requests under way and ends; a second one ends at once.`,
     const deviceFlags = deviceOptions(values);
     const workers = values.workers && wholeNumber("workers", values.workers, 1, WORKERS_MAX);
     if (workers) checkSharing();
+    await using trace = await ServeTrace.open(values);
+    if (workers && trace) throw new UsageError("--workers and --trace exclude each other");
 
     const site = { folder, quiet: values.quiet ?? false };
     const handler = await siteHandler(site); // a folder that is missing fails here
@@ -79,11 +83,20 @@ Ctrl-C finishes the requests under way and ends; a second one ends at once.`,
     const options = { hostname: host, port, ...(!site.quiet && { onConnectionError: logFailure }) };
     const start = async (): Promise<HttpServer | WorkerServer<HttpServerStats> | DeviceServer> => {
       if (device !== undefined) {
-        return device.start(handler, (tcpBacklog) => Deno.listen({ hostname: host, port, tcpBacklog }));
+        return device.start(
+          handler,
+          (tcpBacklog) => Deno.listen({ hostname: host, port, tcpBacklog }),
+          trace,
+        );
       }
       return workers
         ? await serveHttp(siteModule(site), { ...options, ssl, workers })
-        : await serveHttp(handler, { ...options, ssl: context!, onError: serverError });
+        : await serveHttp(handler, {
+          ...options,
+          ssl: context!,
+          onError: serverError,
+          ...(trace && { wrap: trace.wrap }),
+        });
     };
     await using server = await listening(options, start);
     const { port: taken } = server.addr as Deno.NetAddr;

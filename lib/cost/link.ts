@@ -93,7 +93,7 @@ export interface ModelledHandshake {
 /**
  * Models the waits of a handshake: each flight leaves when the one before has arrived, takes half a round trip and the time
  * of its bytes at the link's rate. TCP's headers and lost packets are not modelled; nor is its slow start, which makes
- * a flight above 14 600 bytes (RFC 6928) wait another round trip.
+ * a flight above 14 600 bytes (RFC 6928) wait another round trip; nor early data, which goes with the first flight.
  *
  * @param network The handshake, as counted at either end.
  * @param link The network, or the name of one: `"2g"`, `"lte-m"`, `"lora"`.

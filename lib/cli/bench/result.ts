@@ -93,7 +93,7 @@ export type End = "client" | "server";
 
 /** What is measured. */
 export interface Scenario {
-  /** `"1.2 P-256 full"`; with the profile and the peers where they are not the usual: one in a run. */
+  /** `"1.2/P-256/full"`; with the profile or the peer behind it, where they are not the usual: one in a run. */
   readonly name: string;
   /** Against `host:port` without `--version`: what was agreed on. */
   readonly version: Version;

@@ -55,7 +55,13 @@ export async function applyProfile(
   const core = await profile.core?.();
   const suites = profile.allSuites ? { ciphers: suitesOf(core!).map(({ name }) => name) } : undefined;
   return {
-    policy: { ...profile.policy, ...(given.serverSide && profile.server), ...suites, ...given },
+    policy: {
+      ...(core && { measure: true }),
+      ...profile.policy,
+      ...(given.serverSide && profile.server),
+      ...suites,
+      ...given,
+    },
     core,
   };
 }

@@ -22,7 +22,9 @@ export const OURSELVES = "tlsio";
 const USUAL: readonly (readonly [Key, Kind])[] = [
   ["P-256", "full"],
   ["RSA-2048", "full"],
-  ...(["session-id", "ticket", "psk", "ecdhe-psk", "mutual"] as const).map((kind) => ["P-256", kind] as const),
+  ...(["session-id", "ticket", "psk", "ecdhe-psk", "mutual"] as const).map((kind) =>
+    ["P-256", kind] as const
+  ),
 ];
 const USUAL_DEVICE = "1.2/P-256/full/esp32";
 
@@ -92,9 +94,10 @@ export function allScenarios(): Scenario[] {
  * The scenarios that flags choose. Of what a flag leaves open: both versions, the key P-256, full handshakes, our own
  * profile; nothing given, a table of the usual ones.
  *
+ * @param withFull With the full handshake, too, of each that resumes one.
  * @throws {UsageError} A name is unknown (the message has those that are known), or nothing is left.
  */
-export function chooseScenarios(choice: Choice): Chosen {
+export function chooseScenarios(choice: Choice, withFull = false): Chosen {
   const named = items(choice.scenario ?? []);
   const { version, key, kind, profile } = {
     version: words("version", choice.version, VERSIONS),
@@ -104,8 +107,10 @@ export function chooseScenarios(choice: Choice): Chosen {
   };
   const isOpen = [version, key, kind, profile].every((given) => given === undefined);
   if (named.length > 0) {
-    if (!isOpen) throw new UsageError("--scenario names it all: it goes without --version, --key, --kind, --profile");
-    return { scenarios: uniqueByName(named.map(scenarioByName)), skipped: [] };
+    if (!isOpen) {
+      throw new UsageError("--scenario names it all: it goes without --version, --key, --kind, --profile");
+    }
+    return { scenarios: paired(named.map(scenarioByName), withFull), skipped: [] };
   }
   const pairs = key === undefined && kind === undefined ? USUAL : crossed(key ?? ["P-256"], kind ?? ["full"]);
   const wanted = product(version ?? VERSIONS, pairs, profile ?? [USUAL_PROFILE]);
@@ -124,7 +129,16 @@ export function chooseScenarios(choice: Choice): Chosen {
     const reasons = new Set(skipped.map(({ reason }) => reason));
     throw new UsageError(`no such handshake: ${[...reasons].join("; ")}`);
   }
-  return { scenarios, skipped };
+  return { scenarios: paired(scenarios, withFull), skipped };
+}
+
+function paired(scenarios: readonly Scenario[], withFull: boolean): Scenario[] {
+  return uniqueByName(scenarios.flatMap((scenario) => {
+    const { version, key, profile } = scenario;
+    return withFull && resumes(scenario)
+      ? [scenarioOf(version, key!, "full", profile), scenario]
+      : [scenario];
+  }));
 }
 
 function scenarioByName(name: string): Scenario {
@@ -134,7 +148,9 @@ function scenarioByName(name: string): Scenario {
   const shown = known.filter(({ profile }) => profile === USUAL_PROFILE).map(({ name }) => name);
   const profiles = profileNames().filter((profile) => profile !== USUAL_PROFILE);
   throw new UsageError(
-    `unknown scenario "${name}"; known are ${shown.join(", ")}; of 1.2 with /${profiles.join(" or /")} behind it`,
+    `unknown scenario "${name}"; known are ${shown.join(", ")}; of 1.2 with /${
+      profiles.join(" or /")
+    } behind it`,
   );
 }
 
@@ -143,9 +159,11 @@ function product(
   pairs: readonly (readonly [Key, Kind])[],
   profiles: readonly string[],
 ): Scenario[] {
-  return uniqueByName(profiles.flatMap((profile) =>
-    versions.flatMap((version) => pairs.map(([key, kind]) => scenarioOf(version, key, kind, profile)))
-  ));
+  return uniqueByName(
+    profiles.flatMap((profile) =>
+      versions.flatMap((version) => pairs.map(([key, kind]) => scenarioOf(version, key, kind, profile)))
+    ),
+  );
 }
 
 function crossed(keys: readonly Key[], kinds: readonly Kind[]): (readonly [Key, Kind])[] {
@@ -157,12 +175,18 @@ function uniqueByName(scenarios: readonly Scenario[]): Scenario[] {
 }
 
 /** The words of a flag, each one of those that are known; `"all"` is every one. */
-function words<T extends string>(flag: string, given: readonly string[] | undefined, known: readonly T[]): T[] | undefined {
+function words<T extends string>(
+  flag: string,
+  given: readonly string[] | undefined,
+  known: readonly T[],
+): T[] | undefined {
   if (given === undefined) return undefined;
   return items(given).flatMap((text) => {
     if (text === "all") return [...known];
     const found = known.find((word) => word.toLowerCase() === text.toLowerCase());
-    if (found === undefined) throw new UsageError(`unknown ${flag} "${text}"; known are ${known.join(", ")}, all`);
+    if (found === undefined) {
+      throw new UsageError(`unknown ${flag} "${text}"; known are ${known.join(", ")}, all`);
+    }
     return [found];
   });
 }

@@ -5,12 +5,11 @@
 
 import { type Bytes, encodeText } from "./bytes.ts";
 import type { TLSConfig } from "./config.ts";
-import type { ConnectionCost, WorkCost } from "./cost/cost.ts";
+import type { ConnectionCost, HeapCost } from "./cost/cost.ts";
 import { Meter } from "./cost/meter.ts";
+import { type Counts, readCounts, readHeap, readWork } from "./counts.ts";
 import { type Core, IO_SIZE } from "./core.ts";
 import { DatagramWire } from "./datagram_wire.ts";
-import { type OperationCounts, readCounts } from "./device_counts.ts";
-import { type ConnectionHeap, connectionHeap } from "./device_heap.ts";
 import { CODE, errorFromCode } from "./errors.ts";
 import { type SessionFacts, SSLSession } from "./session.ts";
 import { sigalgName, type Suite, suiteOf } from "./suites.ts";
@@ -161,9 +160,9 @@ export class Connection {
   }
 
   /** What it has of a device's heap, and what was counted for it; `undefined`: the core is no device's. */
-  device(): { heap: ConnectionHeap; counts: OperationCounts } | undefined {
-    if (this.#handle === 0) return undefined;
-    const heap = connectionHeap(this.core, this.#handle);
+  device(): { heap: HeapCost; counts: Counts } | undefined {
+    if (this.#handle === 0 || this.core.device === undefined) return undefined;
+    const heap = readHeap(this.core, this.#handle);
     const counts = readCounts(this.core, this.#handle);
     return heap && counts && { heap, counts };
   }
@@ -188,12 +187,7 @@ export class Connection {
   /** Reads what the core has counted, while it can be read. */
   #measure(): void {
     if (this.#meter === undefined || this.#handle === 0 || this.core.retired) return;
-    this.#meter.update(this.#work());
-  }
-
-  #work(): WorkCost {
-    const heap = connectionHeap(this.core, this.#handle);
-    return { heap };
+    this.#meter.update(readWork(this.core, this.#handle));
   }
 
   /** Goes on with the handshake. 0: it is over; {@linkcode PAUSED}: the peer has proved who it is. */

@@ -29,6 +29,7 @@ export type Bulk =
   | "AES-CBC"
   | "AES-CCM"
   | "AES-GCM"
+  | "ARIA"
   | "ChaCha20-Poly1305"
   | "MD5"
   | "SHA-1"

@@ -11,7 +11,10 @@ import { startProgress } from "./bench/progress.ts";
 import type { BenchResult, LinkFacts } from "./bench/result.ts";
 import type { Effort } from "./bench/runner.ts";
 import type { Reconnect } from "./bench/savings.ts";
-import { CHOICES, chooseScenarios } from "./bench/scenarios.ts";
+import { type HostOptions, HostTarget, withoutKeys } from "./bench/host.ts";
+import { peerNames, PeersTarget } from "./bench/peers/target.ts";
+import { CHOICES, chooseScenarios, type Chosen, OVER_TCP } from "./bench/scenarios.ts";
+import { parseOperand } from "./connect.ts";
 import { renderTable } from "./bench/table.ts";
 import type { Target } from "./bench/target.ts";
 import { defineCommand, items, UsageError, wholeNumber } from "./flags.ts";
@@ -22,6 +25,10 @@ const RUNS = 100;
 const WARM_UP = 5;
 const RUNS_MAX = 100_000;
 const SECONDS_MAX = 3600;
+/** Over TCP a handshake is a connection, a peer's client a process. */
+const RUNS_TCP = 20;
+const WARM_UP_TCP = 2;
+const TIMEOUT = 10; // seconds; as wrapSocket()
 const DEVICE = "esp32";
 const TICKET_LIFETIME = 43200; // seconds; what our servers promise
 /** Where no terminal says how wide it is. */
@@ -40,7 +47,7 @@ export const bench = defineCommand({
     "kind": { value: "<kinds>", many: true, help: `${CHOICES.kind}, or all` },
     "profile": { value: "<profiles>", many: true, help: `of both our ends: ${CHOICES.profile}, or all` },
     "scenario": { value: "<names>", many: true, help: "these alone, as in 1.3/P-256/full" },
-    "runs": { value: "<n>", help: `handshakes of each (default ${RUNS})` },
+    "runs": { value: "<n>", help: `handshakes of each (default ${RUNS}, over TCP ${RUNS_TCP})` },
     "seconds": { value: "<n>", help: "as many as fit into this time, instead" },
     "device": {
       value: "<devices>",
@@ -58,21 +65,41 @@ export const bench = defineCommand({
       value: "<seconds>",
       help: `for that: how long a session lasts (default ${TICKET_LIFETIME})`,
     },
+    "peers": {
+      value: "<peers>",
+      optional: true,
+      help: `with other programs, each as server and as client: ${peerNames().join(", ")}; alone, all`,
+    },
+    "servername": { value: "<name>", help: "of host: the name to ask for and to check (default the host)" },
+    "ca": { value: "<file>", help: "of host: trust these certificates instead of the Mozilla roots" },
+    "insecure": { help: "of host: do not check the certificate" },
+    "client-cert": { value: "<file>", help: "of host: our certificate, for --kind mutual" },
+    "client-key": { value: "<file>", help: "its key" },
+    "timeout": {
+      value: "<seconds>",
+      help: `for each connection and handshake over TCP (default ${TIMEOUT})`,
+    },
     "json": { value: "<file>", optional: true, help: "all figures as JSON; alone, on standard output" },
     "csv": { value: "<file>", optional: true, help: "the table as CSV, likewise" },
     "wide": { help: "all columns, however wide" },
   },
   notes: `
-Both ends are ours, in this process, each in a core of its own, without a network.`,
+Without a host and --peers both ends are ours, in this process, each in a core of its own, without a
+network. With a host our client goes there again and again: ask whose server it is. A scenario is
+version/key/kind, as in 1.3/P-256/ticket, and the profile where it is not the default one.
+
+Exit code: 0; 1 when a scenario failed; 2 wrong arguments; 130 after Ctrl-C, which shows what was
+measured so far.`,
   async run(values, [name, operand]) {
     if (!(BENCHES as readonly string[]).includes(name!)) {
       throw new UsageError(`unknown bench "${name}"; known are ${BENCHES.join(", ")}`);
     }
-    const effort = effortOf(values);
+    const remote = remoteOf(values, operand);
+    const effort = effortOf(values, remote !== undefined);
     const devices = devicesOf(values.device);
     const links = linksOf(values);
     const reconnect = reconnectOf(values);
-    const chosen = chooseScenarios(values, reconnect !== undefined);
+    const chosen = chooseScenarios(values, reconnect !== undefined, remote && OVER_TCP);
     const { json, csv } = values;
     if (json === STDOUT && csv === STDOUT) {
       throw new UsageError("--json and --csv cannot both be printed: give one a file");
@@ -81,8 +108,8 @@ Both ends are ours, in this process, each in a core of its own, without a networ
     const open = async (path: string | undefined) =>
       path === undefined || path === STDOUT ? undefined : files.use(await OutputFile.open(path));
     const [jsonFile, csvFile] = [await open(json), await open(csv)];
-    await using target: Target = new MemoryTarget(chosen);
     using interrupt = new Interrupt();
+    await using target = await targetOf(remote, chosen, interrupt.signal);
     const models = { devices, links: links.map(({ link }) => link) };
     const facts = links.map(factsOf);
     const run = await (async () => {
@@ -119,14 +146,73 @@ function terminalWidth(): number {
   }
 }
 
-function effortOf({ runs, seconds }: { runs?: string; seconds?: string }): Effort {
+/** What `host` and the flags of TCP come to. */
+type Remote = { readonly host: HostOptions } | {
+  readonly peers: readonly string[];
+  readonly timeout: number;
+};
+
+interface RemoteFlags {
+  peers?: string;
+  servername?: string;
+  ca?: string;
+  insecure?: true;
+  "client-cert"?: string;
+  "client-key"?: string;
+  timeout?: string;
+  key?: string[];
+  scenario?: string[];
+}
+
+const OF_HOST = ["servername", "ca", "insecure", "client-cert", "client-key"] as const;
+
+function remoteOf(values: RemoteFlags, operand: string | undefined): Remote | undefined {
+  const { peers, servername, ca, insecure, "client-cert": clientCert, "client-key": clientKey } = values;
+  const timeout = numberIn("timeout", values.timeout ?? String(TIMEOUT), "seconds", SECONDS_MAX);
+  if (operand === undefined) {
+    const misplaced = OF_HOST.find((flag) => values[flag] !== undefined);
+    if (misplaced !== undefined) throw new UsageError(`--${misplaced} needs a host`);
+    if (peers === undefined && values.timeout !== undefined) {
+      throw new UsageError("--timeout needs a host or --peers");
+    }
+    return peers === undefined ? undefined : { peers: peersOf(peers), timeout };
+  }
+  if (peers !== undefined) throw new UsageError("--peers are on this machine: they go without a host");
+  if (values.key !== undefined) throw new UsageError("--key is the server's: it goes without a host");
+  if (values.scenario !== undefined) {
+    throw new UsageError("--scenario has a key, which is the server's: --version and --kind choose");
+  }
+  if ((clientCert === undefined) !== (clientKey === undefined)) {
+    throw new UsageError("--client-cert and --client-key go together");
+  }
+  const { host: hostname, port } = parseOperand(operand);
+  const address = { hostname, port, timeout };
+  return { host: { address, servername, ca, insecure: insecure ?? false, clientCert, clientKey } };
+}
+
+function peersOf(text: string): string[] {
+  const known = peerNames();
+  const names = text === STDOUT ? known : items([text]);
+  const unknown = names.find((name) => !known.includes(name));
+  if (unknown !== undefined) throw new UsageError(`unknown peer "${unknown}"; known are ${known.join(", ")}`);
+  return names;
+}
+
+async function targetOf(remote: Remote | undefined, chosen: Chosen, signal: AbortSignal): Promise<Target> {
+  if (remote === undefined) return new MemoryTarget(chosen);
+  if ("peers" in remote) return await PeersTarget.create(chosen, remote.peers, remote.timeout);
+  return await HostTarget.create(withoutKeys(chosen), remote.host, signal);
+}
+
+function effortOf({ runs, seconds }: { runs?: string; seconds?: string }, overTcp: boolean): Effort {
+  const [usual, warmUp] = overTcp ? [RUNS_TCP, WARM_UP_TCP] : [RUNS, WARM_UP];
   if (runs !== undefined && seconds !== undefined) {
     throw new UsageError("--runs and --seconds exclude each other");
   }
   if (seconds !== undefined) {
-    return { seconds: numberIn("seconds", seconds, "seconds", SECONDS_MAX), warmUp: WARM_UP };
+    return { seconds: numberIn("seconds", seconds, "seconds", SECONDS_MAX), warmUp };
   }
-  return { runs: wholeNumber("runs", runs ?? String(RUNS), 1, RUNS_MAX), warmUp: WARM_UP };
+  return { runs: wholeNumber("runs", runs ?? String(usual), 1, RUNS_MAX), warmUp };
 }
 
 function devicesOf(given: readonly string[] = [DEVICE]): string[] {

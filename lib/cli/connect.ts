@@ -85,8 +85,8 @@ name, or not checked; 1 when it is not, or when the connection failed.`,
   },
 });
 
-/** `host`, `host:port`, `[::1]:port`, `::1`. */
-function parseOperand(text: string): { host: string; port: number } {
+/** Reads `host`, `host:port`, `[::1]:port`, `::1`. */
+export function parseOperand(text: string): { host: string; port: number } {
   if (isIP(text) === 6) return { host: text, port: HTTPS_PORT };
   const [, literal, name, port = String(HTTPS_PORT)] =
     text.match(/^(?:\[([^\]]+)\]|([^:/\s]+))(?::(\d+))?$/) ?? [];

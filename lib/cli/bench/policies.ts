@@ -23,6 +23,8 @@ export interface EndOptions {
   /** None: it has a shared key. */
   readonly identity?: Identity | undefined;
   readonly psk?: SharedKey | undefined;
+  /** What goes over all else. */
+  readonly given?: TLSConfigOptions | undefined;
 }
 
 const VERSIONS = { "1.2": TLSVersion.TLSv1_2, "1.3": TLSVersion.TLSv1_3 } as const;
@@ -50,7 +52,7 @@ export class EndConfigs implements Disposable {
   static async create(scenario: Scenario, end: End, options: EndOptions): Promise<EndConfigs> {
     const isDevice = resolveProfile(scenario.profile).core !== undefined;
     const core = isDevice ? await newEsp32Core() : new Core();
-    const given = givenOptions(scenario, end, options, core);
+    const given = { ...givenOptions(scenario, end, options, core), ...options.given };
     const { policy } = await applyProfile(scenario.profile, given);
     return new EndConfigs(policy, core);
   }
@@ -93,8 +95,8 @@ function givenOptions(
     ...base,
     // Asked for of each client: a device's checks nothing otherwise, and would not compare.
     certReqs: CERT_REQUIRED,
-    trust: trust!,
-    ...(isMutual && { credential: own! }),
+    ...(trust && { trust }),
+    ...(isMutual && own && { credential: own }),
     ...(kind === "session-id" && { tickets: false as const }),
   };
 }

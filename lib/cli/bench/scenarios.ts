@@ -26,6 +26,8 @@ const USUAL: readonly (readonly [Key, Kind])[] = [
     ["P-256", kind] as const
   ),
 ];
+/** Over TCP: what most peers can. */
+export const OVER_TCP: readonly (readonly [Key, Kind])[] = [["P-256", "full"], ["P-256", "ticket"]];
 const USUAL_DEVICE = "1.2/P-256/full/esp32";
 
 /** The flags that choose, as they were given. */
@@ -94,10 +96,11 @@ export function allScenarios(): Scenario[] {
  * The scenarios that flags choose. Of what a flag leaves open: both versions, the key P-256, full handshakes, our own
  * profile; nothing given, a table of the usual ones.
  *
+ * @param usual What is measured when nothing is asked for.
  * @param withFull With the full handshake, too, of each that resumes one.
  * @throws {UsageError} A name is unknown (the message has those that are known), or nothing is left.
  */
-export function chooseScenarios(choice: Choice, withFull = false): Chosen {
+export function chooseScenarios(choice: Choice, withFull = false, usual = USUAL): Chosen {
   const named = items(choice.scenario ?? []);
   const { version, key, kind, profile } = {
     version: words("version", choice.version, VERSIONS),
@@ -112,9 +115,9 @@ export function chooseScenarios(choice: Choice, withFull = false): Chosen {
     }
     return { scenarios: paired(named.map(scenarioByName), withFull), skipped: [] };
   }
-  const pairs = key === undefined && kind === undefined ? USUAL : crossed(key ?? ["P-256"], kind ?? ["full"]);
+  const pairs = key === undefined && kind === undefined ? usual : crossed(key ?? ["P-256"], kind ?? ["full"]);
   const wanted = product(version ?? VERSIONS, pairs, profile ?? [USUAL_PROFILE]);
-  if (isOpen) wanted.push(scenarioByName(USUAL_DEVICE));
+  if (isOpen && usual === USUAL) wanted.push(scenarioByName(USUAL_DEVICE));
   const scenarios: Scenario[] = [];
   const skipped: Skipped[] = [];
   for (const scenario of wanted) {

@@ -10,7 +10,7 @@ import { ourImplementation } from "./environment.ts";
 import { ScenarioError } from "./measurer.ts";
 import { EndConfigs } from "./policies.ts";
 import type { Key, Scenario, Skipped } from "./result.ts";
-import { type Chosen, OURSELVES, usesSharedKey } from "./scenarios.ts";
+import { type Chosen, usesSharedKey } from "./scenarios.ts";
 import { type Target, Unavailable } from "./target.ts";
 import { type Address, connectTcp } from "./tcp.ts";
 
@@ -117,10 +117,10 @@ function keyOf(certificate: Uint8Array): Key | undefined {
 
 /** The scenarios of a server whose key is its own: without the key in their names. */
 export function withoutKeys({ scenarios, skipped }: Chosen): Chosen {
-  const named = scenarios.map(({ key, ...scenario }) => ({
-    ...scenario,
-    name: scenario.name.replace(`/${key}/`, "/"),
-    client: OURSELVES,
-  }));
-  return { scenarios: [...new Map(named.map((each) => [each.name, each])).values()], skipped };
+  const short = (name: string) => name.replace(/(?<=^1\.[23]\/)(P|RSA)-\d+\//, "");
+  const named = scenarios.map(({ key: _, ...scenario }) => ({ ...scenario, name: short(scenario.name) }));
+  return {
+    scenarios: [...new Map(named.map((each) => [each.name, each])).values()],
+    skipped: skipped.map((each) => ({ ...each, name: short(each.name) })),
+  };
 }

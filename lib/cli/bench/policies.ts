@@ -72,7 +72,12 @@ function givenOptions(
 ): TLSConfigOptions {
   const { version, kind } = scenario;
   const serverSide = end === "server";
-  const base = { serverSide, sslVersion: VERSIONS[version] };
+  const base = {
+    serverSide,
+    sslVersion: VERSIONS[version],
+    // A client that offers both resumes by its ticket.
+    ...(kind === "session-id" && { tickets: false as const }),
+  };
   if (usesSharedKey(scenario)) {
     const prefix = SUITES[kind as keyof typeof SUITES];
     const ciphers = suitesOf(core).map(({ name }) => name).filter((name) => name.startsWith(prefix));
@@ -97,7 +102,6 @@ function givenOptions(
     certReqs: CERT_REQUIRED,
     ...(trust && { trust }),
     ...(isMutual && own && { credential: own }),
-    ...(kind === "session-id" && { tickets: false as const }),
   };
 }
 

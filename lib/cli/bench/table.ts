@@ -38,7 +38,7 @@ export function renderTable(run: BenchResult, { width, style }: TableOptions): s
       return `  ${each.name.padEnd(name)}  ${word}${printable(each.reason)}`;
     }));
   }
-  const notes = [...(run.scenarios.length > 0 ? legend(run) : []), ...run.environment.notes];
+  const notes = run.scenarios.length > 0 ? [...legend(run), ...run.environment.notes] : [];
   if (left.length > 0) notes.push(`Without room here: ${left.join(", ")}; --wide shows them.`);
   if (notes.length > 0) {
     parts.push(
@@ -46,22 +46,22 @@ export function renderTable(run: BenchResult, { width, style }: TableOptions): s
       ...notes.flatMap((note) => wrap(note, Math.min(width, 120))).map(style.dim),
     );
   }
-  return parts.join("\n");
+  return parts.join("\n").trimStart();
 }
 
 function columnsOf(run: BenchResult): Column[] {
   const { devices, links } = run.plan;
   const cpu = (end: End): Column[] => [
     { title: [`${end} CPU`, "median"], rank: 0, cell: ({ ends }) => ms(ends[end].cpuMs?.median) },
-    { title: ["", "p95"], rank: 5, cell: ({ ends }) => ms(ends[end].cpuMs?.p95) },
+    { title: [`${end} CPU`, "p95"], rank: 5, cell: ({ ends }) => ms(ends[end].cpuMs?.p95) },
   ];
   const heap = (end: End): Column => ({
-    title: [end === "client" ? "peak heap KiB" : "", end],
+    title: ["peak heap KiB", end],
     rank: end === "client" ? 4 : 2,
     cell: ({ ends: { [end]: { heap } } }) => heap === undefined ? NONE : (heap.peak / KIB).toFixed(1),
   });
   const device = (i: number, end: End): Column => ({
-    title: [end === "client" ? `${devices[i]} ms, as` : "", end],
+    title: [`${devices[i]} ms, as`, end],
     rank: (end === "client" ? 6 : 3) + i * 10,
     cell: ({ ends }) => estimateCell(ends[end].devices[i]),
   });
@@ -70,13 +70,13 @@ function columnsOf(run: BenchResult): Column[] {
     ...cpu("client"),
     ...cpu("server"),
     { title: ["wall", "median"], rank: 1, cell: ({ wallMs }) => ms(wallMs.median) },
-    { title: ["", "p95"], rank: 7, cell: ({ wallMs }) => ms(wallMs.p95) },
-    { title: ["", "connect"], rank: 7, cell: ({ connectMs }) => ms(connectMs?.median) },
+    { title: ["wall", "p95"], rank: 7, cell: ({ wallMs }) => ms(wallMs.p95) },
+    { title: ["TCP", "connect"], rank: 7, cell: ({ connectMs }) => ms(connectMs?.median) },
     { title: ["round", "trips"], rank: 0, cell: ({ network }) => `${network?.roundTrips ?? NONE}` },
     { title: ["bytes", "up"], rank: 0, cell: ({ network }) => `${network?.up.bytes ?? NONE}` },
-    { title: ["", "down"], rank: 0, cell: ({ network }) => `${network?.down.bytes ?? NONE}` },
+    { title: ["bytes", "down"], rank: 0, cell: ({ network }) => `${network?.down.bytes ?? NONE}` },
     {
-      title: ["", "cert"],
+      title: ["bytes", "cert"],
       rank: 3,
       cell: ({ network: n }) => n ? `${n.up.certificateBytes + n.down.certificateBytes}` : NONE,
     },
@@ -94,7 +94,7 @@ function columnsOf(run: BenchResult): Column[] {
       cell: ({ links }) => links[i] ? links[i].clientMs.toFixed(0) : NONE,
     })),
     { title: ["agreed on", "suite"], rank: 99, left: true, cell: ({ suite = NONE }) => suite },
-    { title: ["", "group"], rank: 99, left: true, cell: ({ group = NONE }) => group },
+    { title: ["agreed on", "group"], rank: 99, left: true, cell: ({ group = NONE }) => group },
   ];
   // What no row has is no column.
   return all.filter(({ cell }) => run.scenarios.some((result) => cell(result) !== NONE));
@@ -120,15 +120,10 @@ function fit(all: readonly Column[], rows: readonly ScenarioResult[], width: num
   while (wide() > width && columns.some(({ rank }) => rank > 0)) {
     const worst = Math.max(...columns.map(({ rank }) => rank));
     const drop = columns.findLast(({ rank }) => rank === worst)!;
-    left.unshift(`${groupOf(all, drop)} ${drop.title[1]}`.trim());
+    left.unshift(drop.title.join(" ").trim());
     columns = columns.filter((each) => each !== drop);
   }
   return { columns, left };
-}
-
-/** A column without a group belongs to that of the one before it. */
-function groupOf(all: readonly Column[], column: Column): string {
-  return all.slice(0, all.indexOf(column) + 1).findLast(({ title: [group] }) => group !== "")?.title[0] ?? "";
 }
 
 function widthOf(column: Column, rows: readonly ScenarioResult[]): number {
@@ -147,17 +142,20 @@ function grid(columns: readonly Column[], rows: readonly ScenarioResult[], { bol
   ].join("\n");
 }
 
-/** The names of groups, each over its columns, cut where the next one begins. */
+/** The name of each group over the first of its columns, moved where the one before it needs the room. */
 function groupLine(columns: readonly Column[], widths: readonly number[]): string {
   let line = "";
   let at = 0;
   columns.forEach(({ title: [group] }, i) => {
-    const end = at + widths[i]!;
-    if (group !== "") {
-      const start = Math.max(line.length + (line === "" ? 0 : 1), end - Math.max(group.length, 0));
-      line = line.padEnd(Math.min(start, Math.max(at, end - group.length))) + group;
+    if (group !== "" && group !== columns[i - 1]?.title[0]) {
+      const width = widths.reduce(
+        (sum, each, k) => k >= i && columns.slice(i, k + 1).every((other) => other.title[0] === group) ? sum + each + GAP.length : sum,
+        -GAP.length,
+      );
+      line = line.padEnd(line === "" ? at : Math.max(line.length + 1, at + Math.max(0, width - group.length)));
+      line += group;
     }
-    at = end + GAP.length;
+    at += widths[i]! + GAP.length;
   });
   return line;
 }

@@ -51,21 +51,37 @@ export interface BarsOptions {
   readonly top?: number | undefined;
   /** A line across all blocks. */
   readonly rule?: number | undefined;
-  /** Whether the axis is one of powers, for values that differ by far: intervals alone. */
-  readonly log?: boolean | undefined;
 }
 
 const TITLE = 20; // pixels of a block's title
 const LINE = 19; // of a bar with its gap
+const WORDS = 16; // of a line of words above a bar
 const GAP = 9; // below a block
 const AXIS = 34;
+const EDGE = 6; // beside bars whose words are above them
 const SIZE = 12; // of the letters
 const LETTER = 6.7; // pixels of such a letter, of the wider fonts
 const LEAST = 6; // pixels of a segment that has a name around it
+const THICK = 7; // half of a bar's pixels
+const SMALL = 500; // pixels: a drawing for phones
+
+/** Where things are. */
+interface Layout {
+  readonly left: number;
+  readonly right: number;
+  /** Whether words are above their bars: beside them, they would leave too little. */
+  readonly above: boolean;
+  readonly titles: readonly { readonly title: string; readonly y: number }[];
+  readonly lines: readonly Placed[];
+  readonly height: number;
+}
 
 interface Placed {
   readonly bar: Bar;
+  /** The middle of the bar. */
   readonly y: number;
+  /** The middle of its words. */
+  readonly words: number;
 }
 
 interface PlacedSegment extends Segment {
@@ -76,55 +92,43 @@ interface PlacedSegment extends Segment {
 
 /** Draws blocks one below the other. */
 export function bars(blocks: readonly Block[], options: BarsOptions): Plot.PlotOptions {
-  const { width, unit, format, rule, log = false } = options;
-  const all = blocks.flatMap((block) => block.bars);
-  const top = options.top ?? topOf(all);
-  const least = log ? Math.min(...all.flatMap(({ range }) => range === undefined ? [] : [range.low])) : 0;
-  const names = Math.max(...all.map(({ label }) => printable(label).length), 4);
-  const marginLeft = Math.min(names * LETTER + 10, width * 0.42);
-  const longest = Math.max(...all.map(({ text }) => text.length), 4);
-  const marginRight = Math.min(longest * LETTER + 10, width * 0.42);
-  const inner = width - marginLeft - marginRight;
-  const { titles, lines, height } = place(blocks);
+  const { width, unit, format, rule } = options;
+  const { left, right, above, titles, lines, height } = layout(blocks, width);
+  const top = options.top ?? topOf(lines.map(({ bar }) => bar));
+  const scale = (width - left - right) / top; // pixels for 1
   const segments = lines.flatMap(stack);
-  const named = segments.filter(({ name, value }) => name.length * LETTER + LEAST < value / top * inner);
+  const named = segments.filter(({ name, value }) =>
+    name !== "" && name.length * LETTER + LEAST < value * scale
+  );
+  const axis = { ticks: width < SMALL ? 3 : 6, tickFormat: tick, label: unit, labelArrow: "none" } as const;
+  const inside = { x1: "x1", x2: "x2", title: titleOf(format) } as const;
   return {
-    width,
-    height: height + AXIS,
-    marginLeft,
-    marginRight,
-    marginTop: 0,
-    marginBottom: AXIS,
-    style: { fontSize: `${SIZE}px` },
-    x: {
-      type: log ? "log" : "linear",
-      domain: log ? [least * 0.9, top * 1.1] : [0, top],
-      label: unit,
-      labelArrow: "none",
-      ticks: width < 500 ? 3 : 6,
-      tickFormat: tick,
-      nice: log,
+    ...{
+      width,
+      height: height + AXIS,
+      marginLeft: left,
+      marginRight: right,
+      marginTop: 0,
+      marginBottom: AXIS,
     },
+    style: { fontSize: `${SIZE}px` },
+    x: { domain: [0, top], ...axis },
     y: { type: "identity", axis: null },
     marks: [
-      Plot.gridX({ ticks: width < 500 ? 3 : 6, stroke: COLOUR.line, strokeOpacity: 1 }),
+      Plot.gridX({ ticks: axis.ticks, stroke: COLOUR.line, strokeOpacity: 1 }),
       Plot.text(titles, {
-        ...{ x: log ? least * 0.9 : 0, y: "y", text: "title", dx: -marginLeft, textAnchor: "start" },
-        ...{ fontWeight: 650, fill: COLOUR.text, stroke: COLOUR.back, strokeWidth: 4 },
+        ...{ x: 0, y: "y", text: "title", dx: -left, textAnchor: "start", fontWeight: 650 },
+        ...{ fill: COLOUR.text, stroke: COLOUR.back, strokeWidth: 4 },
         ...{ lineWidth: width / SIZE, textOverflow: "ellipsis-end" },
       }),
-      Plot.text(lines, {
-        ...{ x: log ? least * 0.9 : 0, y: "y", text: ({ bar }: Placed) => printable(bar.label) },
-        ...{ dx: -7, textAnchor: "end", fill: COLOUR.faint },
-        ...{ lineWidth: (marginLeft - 7) / SIZE, textOverflow: "ellipsis-end" },
-      }),
+      labels(lines, above, left, width),
       Plot.rect(segments.filter(({ hollow }) => !hollow), {
-        ...{ x1: "x1", x2: "x2", y1: top_, y2: bottom, fill: "colour" },
-        ...{ stroke: COLOUR.back, strokeWidth: 1, title: titleOf(format) },
+        ...{ ...inside, y1: ({ y }) => y - THICK, y2: ({ y }) => y + THICK, fill: "colour" },
+        ...{ stroke: COLOUR.back, strokeWidth: 1 },
       }),
       Plot.rect(segments.filter(({ hollow }) => hollow), {
-        ...{ x1: "x1", x2: "x2", y1: top_, y2: bottom, fill: COLOUR.back, stroke: "colour" },
-        ...{ strokeWidth: 1.25, strokeDasharray: "3 2", inset: 1, title: titleOf(format) },
+        ...{ ...inside, y1: ({ y }) => y - THICK, y2: ({ y }) => y + THICK, fill: COLOUR.back, inset: 1 },
+        ...{ stroke: "colour", strokeWidth: 1.25, strokeDasharray: "3 2" },
       }),
       Plot.text(named, {
         ...{ x: ({ x1, x2 }: PlacedSegment) => (x1 + x2) / 2, y: "y", fontSize: 11 },
@@ -135,18 +139,57 @@ export function bars(blocks: readonly Block[], options: BarsOptions): Plot.PlotO
       ...(rule === undefined ? [] : [
         Plot.ruleX([rule], { stroke: COLOUR.text, strokeWidth: 1.25, strokeDasharray: "4 3" }),
       ]),
-      Plot.text(lines, {
-        ...{ x: ({ bar }: Placed) => endOf(bar), y: "y", text: ({ bar }: Placed) => printable(bar.text) },
-        ...{ dx: 7, textAnchor: "start", fill: COLOUR.text, stroke: COLOUR.back, strokeWidth: 4 },
-      }),
-      Plot.axisX({ ticks: width < 500 ? 3 : 6, tickFormat: tick, label: unit, labelArrow: "none" }),
+      texts(lines, above, top),
+      Plot.axisX(axis),
     ],
   };
 }
 
-const THICK = 7; // half of a bar's pixels
-const top_ = ({ y }: PlacedSegment) => y - THICK;
-const bottom = ({ y }: PlacedSegment) => y + THICK;
+/** What is on the left of each bar. */
+function labels(lines: readonly Placed[], above: boolean, left: number, width: number): Plot.Markish {
+  return Plot.text(lines, {
+    ...{ x: 0, y: "words", text: ({ bar }: Placed) => printable(bar.label), fill: COLOUR.faint },
+    ...{ dx: above ? -left : -7, textAnchor: above ? "start" : "end", stroke: COLOUR.back, strokeWidth: 4 },
+    ...{ lineWidth: (above ? 0.55 * width : left - 7) / SIZE, textOverflow: "ellipsis-end" },
+  });
+}
+
+/** What each bar comes to: behind it, or above its end of the scale. */
+function texts(lines: readonly Placed[], above: boolean, top: number): Plot.Markish {
+  return Plot.text(lines, {
+    ...{
+      x: above ? top : ({ bar }: Placed) => endOf(bar),
+      y: "words",
+      text: ({ bar }: Placed) => printable(bar.text),
+    },
+    ...{ dx: above ? EDGE : 7, textAnchor: above ? "end" : "start", fill: COLOUR.text },
+    ...{ stroke: COLOUR.back, strokeWidth: 4 },
+  });
+}
+
+function layout(blocks: readonly Block[], width: number): Layout {
+  const all = blocks.flatMap((block) => block.bars);
+  const longest = (of: (bar: Bar) => string) =>
+    Math.max(4, ...all.map((bar) => printable(of(bar)).length)) * LETTER + 10;
+  const [left, right] = [longest(({ label }) => label), longest(({ text }) => text)];
+  const above = left + right > 0.55 * width;
+  const [titles, lines]: [{ title: string; y: number }[], Placed[]] = [[], []];
+  let y = 0;
+  for (const block of blocks) {
+    if (block.title !== "") {
+      titles.push({ title: printable(block.title), y: y + 9 });
+      y += TITLE;
+    }
+    for (const bar of block.bars) {
+      const words = y + LINE / 2;
+      if (above) y += WORDS;
+      lines.push({ bar, y: y + LINE / 2, words: above ? words : y + LINE / 2 });
+      y += LINE;
+    }
+    y += GAP;
+  }
+  return { left: above ? EDGE : left, right: above ? EDGE : right, above, titles, lines, height: y };
+}
 
 function titleOf(format: (value: number) => string): (segment: PlacedSegment) => string {
   return ({ name, value }) => `${printable(name)}: ${format(value)}`;
@@ -176,23 +219,6 @@ function intervals(lines: readonly Placed[]): Plot.Markish[] {
       fill: (line: Placed) => line.bar.open ? COLOUR.back : colour(line),
     }),
   ];
-}
-
-function place(blocks: readonly Block[]) {
-  const [titles, lines]: [{ title: string; y: number }[], Placed[]] = [[], []];
-  let y = 0;
-  for (const block of blocks) {
-    if (block.title !== "") {
-      titles.push({ title: printable(block.title), y: y + 9 });
-      y += TITLE;
-    }
-    for (const bar of block.bars) {
-      lines.push({ bar, y: y + LINE / 2 });
-      y += LINE;
-    }
-    y += GAP;
-  }
-  return { titles, lines, height: y };
 }
 
 function stack({ bar: { segments = [] }, y }: Placed): PlacedSegment[] {

@@ -85,7 +85,7 @@ function intervals(known: readonly Known[]): SafeHtml {
     note:
       "Estimates: counted operations and bytes times published figures, without waits for a network or the peer. The line goes " +
       "from low to high, the dot is the likely value, hollow where a figure is missing and the sum is too low. The word beside it " +
-      "says how far its largest parts can be trusted; grey is a guess. Each device has a scale of its own.",
+      "says how far its largest parts can be trusted; grey is a guess. What has no published figure at all is not drawn. Each device has a scale of its own.",
     description: known.map(({ name, estimates }) =>
       `${name}: ${
         estimates.map(({ scenario, end, result: { likely, low, high, reliability } }) =>
@@ -134,21 +134,16 @@ ${
   }${
     dataTable({
       caption: `The figures for ${device}`,
-      head: ["Figure", "For", "Low ms", "Likely ms", "High ms", "Reliability", "Source"],
+      head: ["Figure", "Reliability", "Low ms", "Likely ms", "High ms", "For", "Source"],
       text: [1, 5],
       long: [6],
+      cards: true,
       rows: [...parts.values()].map((part) => {
         const { name, count, unit, reliability, source } = part;
         const one = times(part, (unit === "bytes" ? KB : 1) / count);
         return [
-          ...[
-            name,
-            unit === "bytes" ? "1 KiB" : "once",
-            number(one.low),
-            number(one.likely),
-            number(one.high),
-          ],
-          ...[reliabilityTag(reliability), source],
+          ...[name, reliabilityTag(reliability), number(one.low), number(one.likely), number(one.high)],
+          ...[unit === "bytes" ? "for 1 KiB" : "each time", source],
         ];
       }),
     })

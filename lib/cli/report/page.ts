@@ -162,24 +162,30 @@ export interface TableParts {
   readonly text?: readonly number[] | undefined;
   /** Columns of sentences, likewise: their lines break. */
   readonly long?: readonly number[] | undefined;
+  /** Whether each row is a card where the screen is too narrow: for sentences, which nobody scrolls to. Its head is text. */
+  readonly cards?: boolean | undefined;
 }
 
 /** A table that scrolls in a box of its own where the screen is too narrow. */
-export function dataTable({ caption, head, rows, text = [], long = [] }: TableParts): SafeHtml {
+export function dataTable(
+  { caption, head, rows, text = [], long = [], cards = false }: TableParts,
+): SafeHtml {
   const kind = (column: number) => long.includes(column) ? "long" : text.includes(column) ? "text" : "number";
+  const name = (column: number) => cards ? printable(String(head[column] ?? "")) : "";
+  // The roles are those that it has anyway; a style that makes cards of a table takes them away.
   return html`
     <div class="scroll" role="region" tabindex="0" aria-label="${printable(caption)}">
-      <table>
-        <thead>
-          <tr>${head.map((cell, i) =>
-            html`<th scope="col" class="${i === 0 ? "text" : kind(i)}">${safe(cell)}</th>`
+      <table class="${cards ? "cards" : "plain"}" role="table">
+        <thead role="rowgroup">
+          <tr role="row">${head.map((cell, i) =>
+            html`<th role="columnheader" scope="col" class="${i === 0 ? "text" : kind(i)}">${safe(cell)}</th>`
           )}</tr>
         </thead>
-        <tbody>
+        <tbody role="rowgroup">
     ${rows.map(([first = "", ...cells]) =>
       html`
-        <tr><th scope="row">${safe(first)}</th>${cells.map((cell, i) =>
-          html`<td class="${kind(i + 1)}">${safe(cell)}</td>`
+        <tr role="row"><th role="rowheader" scope="row">${safe(first)}</th>${cells.map((cell, i) =>
+          html`<td role="cell" class="${kind(i + 1)}" data-name="${name(i + 1)}">${safe(cell)}</td>`
         )}</tr>
       `
     )}</tbody>

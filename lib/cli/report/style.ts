@@ -60,7 +60,7 @@ export const STYLE = `
     --text: #e6e9ed;
     --faint: #a3adb9;
     --line: #363d46;
-    --shade: #fff5;
+    --shade: #fff2;
     --on: #101215;
     --up: #7fb5f3;
     --down: #f3a468;
@@ -162,6 +162,13 @@ footer { margin-top: 3.5em; padding-top: 0.9em; border-top: 1px solid var(--line
   svg { max-width: 440px; margin: 0 auto; }
   .tiles, .tiles.three { grid-template-columns: repeat(auto-fit, minmax(min(100%, 125px), 1fr)); gap: 8px; }
   .facts div { grid-template-columns: 1fr; }
+  table.cards thead { position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden; }
+  table.cards tbody { display: block; }
+  table.cards tr { display: grid; grid-template-columns: repeat(3, auto); gap: 2px 12px; padding: 8px 0; border-bottom: 1px solid var(--line); }
+  table.cards th, table.cards td { border: 0; padding: 0; text-align: left; }
+  table.cards tbody th { grid-column: span 2; }
+  table.cards td.long { grid-column: 1 / -1; }
+  table.cards td.number::before { content: attr(data-name) " "; color: var(--faint); }
 }
 @media print {
   :root { color-scheme: light; }

@@ -10,7 +10,7 @@ export const NONE = "–";
 /** Three figures that count, of what is not whole: `"0.120"`, `"12.3"`, `"1,234"`; what is, is written so. */
 export function number(value: number | undefined): string {
   if (value === undefined || !Number.isFinite(value)) return NONE;
-  if (Number.isInteger(value)) return whole(value);
+  if (Math.abs(value - Math.round(value)) < 1e-9) return whole(value);
   const digits = Math.max(0, Math.min(2 - Math.floor(Math.log10(Math.abs(value))), DIGITS_MAX));
   return withMinus(
     value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }),

@@ -1,5 +1,5 @@
 /**
- * The program: `tlsio serve`, `tlsio connect`, `tlsio cert`.
+ * The program: `tlsio serve`, `tlsio connect`, `tlsio cert`, `tlsio bench`.
  *
  * ```sh
  * deno run -A cli.ts --help
@@ -9,6 +9,7 @@
  */
 
 import config from "./deno.json" with { type: "json" };
+import { bench } from "./lib/cli/bench.ts";
 import { cert } from "./lib/cli/cert.ts";
 import { connect } from "./lib/cli/connect.ts";
 import { columns, type Command, helpText, parse, UsageError } from "./lib/cli/flags.ts";
@@ -16,7 +17,7 @@ import { serve } from "./lib/cli/serve.ts";
 import { oneLine } from "./lib/cli/terminal.ts";
 import { Core } from "./lib/core.ts";
 
-const COMMANDS: readonly Command[] = [serve, connect, cert];
+const COMMANDS: readonly Command[] = [serve, connect, cert, bench];
 
 const HELP = `TLS for Deno, on the TLS library of an ESP32.
 

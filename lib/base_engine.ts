@@ -7,6 +7,7 @@
 import { type Bytes, EMPTY, encodeText } from "./bytes.ts";
 import type { TLSConfig } from "./config.ts";
 import { IO_SIZE } from "./core.ts";
+import type { ConnectionCost } from "./cost/cost.ts";
 import { Connection, type Facts, PAUSED } from "./connection.ts";
 import { EARLY } from "./early_data.ts";
 import { type Cipher, type EngineState, type HandshakeOutcome, moved } from "./engine_state.ts";
@@ -127,6 +128,7 @@ export abstract class BaseEngine {
         this.setState("open");
         this.#learn();
         this.#handshakeDone = true;
+        this.#connection.endHandshake(this.#facts!);
         this.#config.tally.end(this.#facts!, this.version!, this.#serverName);
         if (this.#facts!.version === TLSVersion.TLSv1_2) this.#tellSession(); // in TLS 1.3 tickets are yet to come
         return DONE;
@@ -196,6 +198,11 @@ export abstract class BaseEngine {
   /** @internal What it has of a device's heap, and what was counted for it. */
   get device(): ReturnType<Connection["device"]> {
     return this.#connection.device();
+  }
+
+  /** What the connection has cost so far; a `TypeError` without `measure`. It stays known after a failure and after the end. */
+  cost(): ConnectionCost {
+    return this.#connection.cost();
   }
 
   /** Certificates, trust and policy. */

@@ -32,6 +32,7 @@ export const OPTION = {
   VERIFY_EACH: 64,
   CRL_LEAF: 128,
   CRL_CHAIN: 256,
+  MEASURE: 512,
 } as const;
 
 /** Sets versions, suites, groups, schemes, ALPN names and the pre-shared key. */
@@ -43,6 +44,7 @@ export function setPolicy(core: Core, handle: number, certReqs: CertReqs, option
   const bits = (options.allowCommonName ? OPTION.ALLOW_COMMON_NAME : 0) |
     (options.renegotiation ? OPTION.RENEGOTIATION : 0) |
     (usesSha1(sigalgs) ? OPTION.SHA1 : 0) |
+    (options.measure ? OPTION.MEASURE : 0) |
     (options.keyLog ? OPTION.KEY_LOG : 0) |
     (options.preferClientOrder ?? true ? OPTION.CLIENT_ORDER : 0) |
     (judgesPeer(options) ? OPTION.JUDGE : 0) |

@@ -5,10 +5,11 @@
 
 import { type Bytes, encodeText } from "./bytes.ts";
 import type { TLSConfig } from "./config.ts";
+import type { ConnectionCost, HeapCost } from "./cost/cost.ts";
+import { Meter } from "./cost/meter.ts";
+import { type Counts, readCounts, readHeap, readWork } from "./counts.ts";
 import { type Core, IO_SIZE } from "./core.ts";
 import { DatagramWire } from "./datagram_wire.ts";
-import { type OperationCounts, readCounts } from "./device_counts.ts";
-import { type ConnectionHeap, connectionHeap } from "./device_heap.ts";
 import { CODE, errorFromCode } from "./errors.ts";
 import { type SessionFacts, SSLSession } from "./session.ts";
 import { sigalgName, type Suite, suiteOf } from "./suites.ts";
@@ -88,10 +89,13 @@ export class Connection {
   readonly wire: Wire;
   #handle: number;
   readonly #release: () => void;
+  readonly #meter: Meter | undefined;
 
   /** Makes a connection of `config`; `trace` is told of its records and messages. */
   constructor(config: TLSConfig, trace?: Tracer) {
     const { options } = config;
+    this.#meter = options.measure ? new Meter(config.serverSide ? "server" : "client") : undefined;
+    if (this.#meter !== undefined) trace = this.#meter.tracer(trace);
     this.wire = options.datagrams === undefined ? new Wire(options, trace) : new DatagramWire(options, trace);
     const { core, handle: configHandle } = config.acquire();
     this.core = core;
@@ -121,6 +125,7 @@ export class Connection {
   /** Frees the connection. */
   free(): void {
     if (this.#handle === 0) return;
+    this.#measure();
     this.#handle = 0;
     LOST.unregister(this);
     this.#release();
@@ -155,11 +160,34 @@ export class Connection {
   }
 
   /** What it has of a device's heap, and what was counted for it; `undefined`: the core is no device's. */
-  device(): { heap: ConnectionHeap; counts: OperationCounts } | undefined {
-    if (this.#handle === 0) return undefined;
-    const heap = connectionHeap(this.core, this.#handle);
+  device(): { heap: HeapCost; counts: Counts } | undefined {
+    if (this.#handle === 0 || this.core.device === undefined) return undefined;
+    const heap = readHeap(this.core, this.#handle);
     const counts = readCounts(this.core, this.#handle);
     return heap && counts && { heap, counts };
+  }
+
+  /**
+   * What it has cost so far; once it is freed, what it had cost.
+   *
+   * @throws {TypeError} If the config has no `measure`.
+   */
+  cost(): ConnectionCost {
+    this.#measure();
+    if (this.#meter !== undefined) return this.#meter.cost();
+    throw new TypeError("Cannot tell what the connection costs: measure was not asked for");
+  }
+
+  /** The handshake is over: what follows is none of its cost. */
+  endHandshake({ resumed }: Facts): void {
+    this.#measure();
+    this.#meter?.endHandshake(resumed);
+  }
+
+  /** Reads what the core has counted, while it can be read. */
+  #measure(): void {
+    if (this.#meter === undefined || this.#handle === 0 || this.core.retired) return;
+    this.#meter.update(readWork(this.core, this.#handle));
   }
 
   /** Goes on with the handshake. 0: it is over; {@linkcode PAUSED}: the peer has proved who it is. */

@@ -125,6 +125,7 @@ const CONTEXT_OPTIONS = [
   "maxEarlyData",
   "renegotiation",
   "preferClientOrder",
+  "measure",
   "keyLog",
   "keylogFilename",
   "sessionStore",

@@ -65,6 +65,8 @@ export const CORE_EXPORTS = {
   connection_close_notify: 1,
   connection_alert: 2,
   connection_facts: 1,
+  connection_counts: 1,
+  connection_heap: 1,
   connection_alpn: 1,
   connection_sni: 1,
   connection_peer: 4,
@@ -84,14 +86,12 @@ export const CORE_EXPORTS = {
   issue_certificate: 13,
 } as const;
 
-/** What a device's core exports besides: lib/device_heap.ts and lib/device_counts.ts call them. */
+/** What a device's core exports besides: lib/device_heap.ts calls them. */
 export const DEVICE_EXPORTS = {
   heap_limit: 2,
   heap_used: 0,
   heap_peak: 0,
   heap_refused: 0,
-  connection_heap: 1,
-  core_counts: 1,
 } as const;
 
 /** Every function that the module imports, with its number of parameters. */

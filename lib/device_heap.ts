@@ -15,44 +15,10 @@ export interface HeapLimits {
   largestBlock?: number;
 }
 
-/** What one connection has of the heap, in bytes. */
-export interface ConnectionHeap {
-  /** Now. */
-  readonly live: number;
-  /** The most so far. */
-  readonly peak: number;
-  /** The most in each step of the handshake in which something was allocated, by the step's name, in their order. */
-  readonly phases: Readonly<Record<string, number>>;
-}
-
 const KIB = 1024;
 /** What MicroPython leaves ESP-IDF's heap on an ESP32 without PSRAM, once WiFi is up: reports say 40 to 110 KiB. */
 const BUDGET = { least: 40 * KIB, usual: 60 * KIB, most: 110 * KIB };
 const LARGEST_BLOCK = 34 * KIB;
-
-/** The states of mbedTLS's handshake that TLS 1.2 has, as its `mbedtls_ssl_states` counts them. */
-const PHASES: ReadonlyMap<number, string> = new Map([
-  [0, "setup"],
-  [1, "ClientHello"],
-  [2, "ServerHello"],
-  [3, "Certificate"],
-  [4, "ServerKeyExchange"],
-  [5, "CertificateRequest"],
-  [6, "ServerHelloDone"],
-  [7, "client's Certificate"],
-  [8, "ClientKeyExchange"],
-  [9, "CertificateVerify"],
-  [10, "client's ChangeCipherSpec"],
-  [11, "client's Finished"],
-  [12, "server's ChangeCipherSpec"],
-  [13, "server's Finished"],
-  [14, "flush"],
-  [15, "wrap-up"],
-  [16, "NewSessionTicket"],
-  [17, "HelloVerifyRequest"],
-  [27, "data"],
-]);
-const STATES = 32; // of wasm/device/heap.c
 
 /** The heap of a device's core. */
 export class DeviceHeap {
@@ -100,15 +66,6 @@ export class DeviceHeap {
       ? "DeviceHeap { retired }"
       : `DeviceHeap { ${this.used} of ${this.budget} bytes }`;
   }
-}
-
-/** What the connection `handle` of a core has; `undefined`: the core is no device's. */
-export function connectionHeap(core: Core, handle: number): ConnectionHeap | undefined {
-  const at = core.device?.connection_heap(handle) ?? 0;
-  if (at === 0) return undefined;
-  const [live, peak, ...states] = core.int32s(at, 2 + STATES);
-  const named = [...PHASES].map(([state, name]): [string, number] => [name, states[state]!]);
-  return { live: live!, peak: peak!, phases: Object.fromEntries(named.filter(([, bytes]) => bytes > 0)) };
 }
 
 function check(name: string, value: number, least: number, most: number): void {

@@ -37,6 +37,7 @@ export interface DTLSContextOptions extends
     | "serverSide"
     | "sslVersion"
     | "renegotiation"
+    | "measure"
     | "maxEarlyData"
     | "profile"
     | "getConfigForClient"

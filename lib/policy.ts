@@ -109,6 +109,11 @@ export interface PolicyOptions extends PeerPolicyOptions {
    * core's speed, ChaCha20-Poly1305 before AES-GCM. @default {true}
    */
   preferClientOrder?: boolean;
+  /**
+   * Count what each connection costs: bytes, round trips, operations, heap. `cost()` of the socket or engine says it. DTLS has
+   * no such counts. @default {false; true of a device's profile}
+   */
+  measure?: boolean;
   /** Takes each secret as a line of an NSS key log: who has it can read the traffic. */
   keyLog?: (line: string) => void;
 }
@@ -215,6 +220,9 @@ export function checkOptions(options: TLSConfigOptions, serverSide: boolean, cer
   if (!Number.isInteger(minRsaBits) || minRsaBits < RSA_BITS.least || minRsaBits > RSA_BITS.most) {
     throw new RangeError(`Cannot use minRsaBits: expected 1024 to 8192, got ${minRsaBits}`);
   }
+  if (options.measure !== undefined && typeof options.measure !== "boolean") {
+    throw new TypeError(`Cannot use measure: expected true or false, got ${typeName(options.measure)}`);
+  }
   if (options.psk !== undefined) {
     if (typeof options.psk !== "object" || options.psk === null) {
       throw new TypeError(`Cannot use psk: expected { identity, key }, got ${typeName(options.psk)}`);
@@ -277,7 +285,7 @@ function checkDatagrams(options: PolicyOptions, given: DatagramPolicy): void {
   if (policy.retransmitMax <= policy.retransmitAfter) {
     throw new RangeError("Cannot use retransmitMax: it must be greater than retransmitAfter");
   }
-  for (const name of ["renegotiation", "onUnknownPeer", "verifyConnection"] as const) {
+  for (const name of ["renegotiation", "onUnknownPeer", "verifyConnection", "measure"] as const) {
     if (options[name]) throw new TypeError(`Cannot use ${name}: it is for streams`);
   }
 }

@@ -24,12 +24,17 @@ const PROFILES: ReadonlyMap<string, Profile> = new Map<string, Profile>([
   ["esp32", { name: "esp32", ...ESP32_POLICY, core: esp32Core }],
 ]);
 
+/** The names of all profiles. */
+export function profileNames(): string[] {
+  return [...PROFILES.keys()];
+}
+
 /** The profile called `name`. */
 export function resolveProfile(name = "default"): Profile {
   const profile = PROFILES.get(name);
   if (profile === undefined) {
     throw new TypeError(
-      `Cannot use profile: unknown name "${name}"; known are ${[...PROFILES.keys()].join(", ")}`,
+      `Cannot use profile: unknown name "${name}"; known are ${profileNames().join(", ")}`,
     );
   }
   return profile;
@@ -50,7 +55,13 @@ export async function applyProfile(
   const core = await profile.core?.();
   const suites = profile.allSuites ? { ciphers: suitesOf(core!).map(({ name }) => name) } : undefined;
   return {
-    policy: { ...profile.policy, ...(given.serverSide && profile.server), ...suites, ...given },
+    policy: {
+      ...(core && { measure: true }),
+      ...profile.policy,
+      ...(given.serverSide && profile.server),
+      ...suites,
+      ...given,
+    },
     core,
   };
 }

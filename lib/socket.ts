@@ -7,6 +7,7 @@
 import { assertBytes, assertSeconds, type Bytes, copyOf } from "./bytes.ts";
 import { ClientChoice, type ConfigChooser } from "./client_choice.ts";
 import type { TLSConfig } from "./config.ts";
+import type { ConnectionCost } from "./cost/cost.ts";
 import { inTime } from "./deadline.ts";
 import { type Duplex, type DuplexLike, withBytesFirst } from "./duplex.ts";
 import { readEarly } from "./early_reader.ts";
@@ -118,6 +119,16 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   #late(): SSLError {
     const peer = this.serverHostname === undefined ? "" : ` with ${JSON.stringify(this.serverHostname)}`;
     return timedOut(`complete TLS handshake${peer}`, this.#handshakeTimeout)();
+  }
+
+  /**
+   * What the connection has cost this end so far: the handshake, and all with what followed. Bytes are those of TLS records,
+   * the heap's those of the core. It stays known after a failure and after the socket is closed.
+   *
+   * @throws {TypeError} If `measure` was not asked for.
+   */
+  cost(): ConnectionCost {
+    return this.#engine.cost();
   }
 
   // ---- Reading and writing ----------------------------------------------------------------------------

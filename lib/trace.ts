@@ -52,16 +52,19 @@ export type Tracer = (
   encrypted: number,
 ) => void;
 
-const RECORD = 0; // in the place of a content type: `code` is the record's
+/** In the place of a content type: `code` is the record's. */
+export const RECORD = 0;
 const ALERT = 21;
 const HANDSHAKE = 22;
+/** The content type of data. */
+export const APPLICATION_DATA = 23;
 const FATAL = 2; // an AlertLevel
 
 const CONTENT: Readonly<Record<number, TraceContent>> = {
   20: "change_cipher_spec",
   [ALERT]: "alert",
   [HANDSHAKE]: "handshake",
-  23: "application_data",
+  [APPLICATION_DATA]: "application_data",
 };
 
 /** HandshakeType (RFC 8446 section 4, RFC 5246 section 7.4, and IANA's registry). */
@@ -92,18 +95,22 @@ export function tracer(report: (event: TraceEvent) => void, state: () => EngineS
   if (typeof report !== "function") {
     throw new TypeError(`Cannot use trace: expected a function, got ${typeName(report)}`);
   }
-  return (received, type, code, length, encrypted) => {
-    const event: TraceEvent = {
-      time: performance.now(),
-      direction: received === 0 ? "sent" : "received",
-      layer: type === RECORD ? "record" : "message",
-      contentType: CONTENT[type === RECORD ? code : type] ?? "unknown",
-      ...describe(type, code),
-      length,
-      encrypted: encrypted !== 0,
-      state: state(),
-    };
-    tell(report, event);
+  return (...numbers) => tell(report, eventOf(...numbers, state()));
+}
+
+/** The event that a call of a {@linkcode Tracer} tells of. */
+export function eventOf(
+  ...[received, type, code, length, encrypted, state]: [...Parameters<Tracer>, state: EngineState]
+): TraceEvent {
+  return {
+    time: performance.now(),
+    direction: received === 0 ? "sent" : "received",
+    layer: type === RECORD ? "record" : "message",
+    contentType: CONTENT[type === RECORD ? code : type] ?? "unknown",
+    ...describe(type, code),
+    length,
+    encrypted: encrypted !== 0,
+    state,
   };
 }
 

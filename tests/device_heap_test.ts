@@ -158,8 +158,8 @@ Deno.test("heap: a connection's bytes are counted, in all and by phase", async (
   using pair = connect(client, server);
   const { live, peak, phases } = pair.server.device!.heap;
   assertEquals(live, heap.used - idle);
-  assertEquals(peak, Math.max(...Object.values(phases)));
-  assertEquals(phases.setup! >= 16717 + 4429, true);
+  assertEquals(peak, Math.max(...Object.values(phases!)));
+  assertEquals(phases!.setup! >= 16717 + 4429, true);
   assertEquals(pair.client.device, undefined, "the other core is no device's");
 });
 

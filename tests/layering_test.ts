@@ -28,8 +28,8 @@ const LAYERS: readonly string[][] = [
     "trace",
     "tcp_segment",
   ],
-  ["core", "device_heap", "device_counts"],
-  ["session", "suites", "ciphers", "credentials", "certificate", "peer_certificate", "cost"],
+  ["core", "device_heap", "cost", "counts"],
+  ["session", "suites", "ciphers", "credentials", "certificate", "peer_certificate"],
   ["tls_numbers", "hello_fields", "fingerprint", "client_hello"],
   ["peer_policy", "policy", "configure", "config", "files", "key_log"],
   [
@@ -122,7 +122,7 @@ const MAY_SAY_DENO = [
 const MAY_CALL_CORE = [
   "core",
   "device_heap",
-  "device_counts",
+  "counts",
   "suites",
   "credentials",
   "certificate",

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { NetworkCost } from "./network_cost.ts";
+import type { NetworkCost, Traffic } from "./network_cost.ts";
 
 /** Elliptic curves. */
 export type Curve = "P-256" | "P-384" | "P-521" | "X25519";
@@ -29,6 +29,7 @@ export type Bulk =
   | "AES-CBC"
   | "AES-CCM"
   | "AES-GCM"
+  | "ARIA"
   | "ChaCha20-Poly1305"
   | "MD5"
   | "SHA-1"
@@ -43,18 +44,42 @@ export interface HeapCost {
   readonly live: number;
   /** The most in each step of the handshake, by the step's name. */
   readonly phases?: Readonly<Record<string, number>> | undefined;
+  /** How many blocks were asked for. */
+  readonly allocations?: number | undefined;
+  /** Their bytes, as they were asked for. */
+  readonly allocatedBytes?: number | undefined;
+}
+
+/** What an end has done and taken; what is `undefined` was not counted. */
+export interface WorkCost {
+  /** How often each operation was done. */
+  readonly operations?: Readonly<Partial<Record<Operation, number>>> | undefined;
+  /** Bytes that went through each cipher and hash. */
+  readonly bulk?: Readonly<Partial<Record<Bulk, number>>> | undefined;
+  /** The heap. */
+  readonly heap?: HeapCost | undefined;
 }
 
 /** What a handshake costs one end. */
-export interface HandshakeCost {
+export interface HandshakeCost extends WorkCost {
   /** Whether it resumed an earlier session. */
   readonly resumed: boolean;
   /** Bytes, records, flights and round trips, counted. */
   readonly network: NetworkCost;
-  /** How often each operation was done; `undefined`: the core does not count them. */
-  readonly operations?: Readonly<Partial<Record<Operation, number>>> | undefined;
-  /** Bytes that went through each cipher and hash; `undefined`: the core does not count them. */
-  readonly bulk?: Readonly<Partial<Record<Bulk, number>>> | undefined;
-  /** The heap; `undefined`: the core does not count it. */
-  readonly heap?: HeapCost | undefined;
+}
+
+/** What a connection has cost one end, from its beginning on: data, tickets, a renegotiation and a goodbye, too. */
+export interface TotalCost extends WorkCost {
+  /** All records from the client to the server. */
+  readonly up: Traffic;
+  /** All records from the server to the client. */
+  readonly down: Traffic;
+}
+
+/** What a connection has cost one end. */
+export interface ConnectionCost {
+  /** The handshake: fixed when it is over. One that goes on or has failed is as far as it got: its network is not `complete`. */
+  readonly handshake: HandshakeCost;
+  /** All so far. */
+  readonly total: TotalCost;
 }

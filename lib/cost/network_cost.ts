@@ -4,7 +4,14 @@
  * @module
  */
 
-import type { TraceContent, TraceEvent } from "../trace.ts";
+import {
+  APPLICATION_DATA,
+  eventOf,
+  RECORD,
+  type TraceContent,
+  type TraceEvent,
+  type Tracer,
+} from "../trace.ts";
 
 /** Which way: `"up"` from the client to the server, `"down"` from the server to the client. */
 export type Way = "up" | "down";
@@ -142,6 +149,15 @@ export class NetworkCounter {
       }
     }
   }
+
+  /** @internal Takes the numbers of the core's `trace` import. Of what follows the handshake no event is made. */
+  readonly take: Tracer = (received, type, code, length, encrypted) => {
+    const after = this.#after[received === 0 ? "sent" : "received"];
+    if (this.#finished < 2) this.add(eventOf(received, type, code, length, encrypted, "handshake"));
+    else if (type === RECORD) after.addRecord(length);
+    else if (type === APPLICATION_DATA) after.dataBytes += length;
+    else after.addMessage(eventOf(received, type, code, length, encrypted, "open"));
+  };
 
   #countFinished(messages: readonly TraceEvent[]): void {
     this.#finished += messages.filter(({ name }) => name === "finished").length;

@@ -48,7 +48,6 @@ static uint32_t heap_live, heap_most, heap_refusals;
 static uint32_t heap_budget = UINT32_MAX, heap_block = UINT32_MAX; /* no limit */
 static account *accounts;
 static uint32_t last_id = FIRST_CONNECTION;
-static counts all_counts;
 int out_of_memory;
 
 static uint32_t bytes_of(size_t size)
@@ -111,11 +110,10 @@ static void charge(account *a, const connection *conn, uint32_t bytes)
     if (state < STATES && a->bytes.live > a->bytes.state[state]) a->bytes.state[state] = a->bytes.live;
 }
 
-void counts_now(counts *out[2])
+counts *counts_of(const connection *conn)
 {
-    account *a = account_of(active);
-    out[0] = &all_counts;
-    out[1] = a == NULL ? NULL : &a->counts;
+    account *a = account_of(conn);
+    return a == NULL ? NULL : &a->counts;
 }
 
 void *tlsio_calloc(size_t count, size_t size)
@@ -215,11 +213,8 @@ const uint32_t *EXPORT(connection_heap)(const connection *conn)
     return a == NULL ? NULL : &a->bytes.live;
 }
 
-/* What was counted, in all, or for a connection: see counts.h. NULL: no memory. */
-const counts *EXPORT(core_counts)(const connection *conn)
+/* What was counted for a connection: see counts.h. NULL: no memory. */
+const counts *EXPORT(connection_counts)(const connection *conn)
 {
-    if (conn == NULL) return &all_counts;
-    if (conn->magic != CONNECTION_MAGIC) return NULL;
-    account *a = account_of(conn);
-    return a == NULL ? NULL : &a->counts;
+    return conn == NULL || conn->magic != CONNECTION_MAGIC ? NULL : counts_of(conn);
 }

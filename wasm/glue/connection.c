@@ -3,9 +3,18 @@
  */
 #include "tlsio.h"
 
+#include "counts.h"
 #include "ssl_misc.h" /* the handshake's own state: was it resumed, which group */
 
 connection *active;
+counts *counting;
+
+/* NULL: none. */
+static void set_active(connection *conn)
+{
+    active = conn;
+    counting = conn == NULL ? NULL : counts_of(conn);
+}
 
 /* ---- Callbacks ------------------------------------------------------------------------------------- */
 
@@ -110,9 +119,10 @@ connection *EXPORT(connection_new)(config *c)
     conn->facts[FACT_ALERT] = -1;
     conn->facts[FACT_ALERT_SENT] = -1;
     mbedtls_ssl_init(&conn->ssl);
-    active = conn;
-    int ret = mbedtls_ssl_setup(&conn->ssl, &c->ssl);
-    active = NULL;
+    int ret = (c->options & OPTION_MEASURE) != 0 ? begin_measure(conn) : 0;
+    set_active(conn);
+    if (ret == 0) ret = mbedtls_ssl_setup(&conn->ssl, &c->ssl);
+    set_active(NULL);
     if (ret != 0) {
         connection_free(conn);
         return NULL;
@@ -135,6 +145,7 @@ void EXPORT(connection_free)(connection *conn)
     mbedtls_free(conn->dns_name);
     mbedtls_free(conn->ticket_peer);
     forget_early_ticket(conn);
+    end_measure(conn);
     mbedtls_free(conn);
 }
 
@@ -225,7 +236,7 @@ static void note_alert(connection *conn, int ret)
 static int begin(connection *conn)
 {
     int ret = wake(conn);
-    if (ret == 0) active = conn;
+    if (ret == 0) set_active(conn);
     out_of_memory = 0;
     return ret;
 }
@@ -233,7 +244,7 @@ static int begin(connection *conn)
 /* After it. Where mbedTLS ran out of memory, it can say that a message was bad. */
 static int end(connection *conn, int ret)
 {
-    active = NULL;
+    set_active(NULL);
     if (ret < 0 && ret != MBEDTLS_ERR_SSL_WANT_READ && out_of_memory) ret = MBEDTLS_ERR_SSL_ALLOC_FAILED;
     note_alert(conn, ret);
     rest(conn);

@@ -3,6 +3,8 @@
  */
 #include "tlsio.h"
 
+#include "counts.h"
+
 #include <malloc.h>
 #include <stdlib.h>
 
@@ -13,6 +15,10 @@ int out_of_memory;
 void *tlsio_calloc(size_t count, size_t size)
 {
     void *block = calloc(count, size);
+    if (block != NULL && counting != NULL && note_block(block, count * size) != 0) {
+        free(block);
+        block = NULL;
+    }
     if (block != NULL) {
         allocated += malloc_usable_size(block);
         if (allocated > peak) peak = allocated;
@@ -29,6 +35,7 @@ void tlsio_free(void *block)
     size_t size = malloc_usable_size(block);
     mbedtls_platform_zeroize(block, size);
     allocated -= size;
+    if (noted_blocks > 0) forget_block(block);
     free(block);
 }
 

@@ -36,6 +36,7 @@
 typedef struct trust trust;
 typedef struct config config;
 typedef struct connection connection;
+typedef struct measure measure;
 
 /* ---- Imports: JavaScript's side of the boundary (the table in lib/core.ts) ------------------------- */
 
@@ -114,6 +115,7 @@ enum {
     OPTION_VERIFY_EACH = 64,      /* call verify_certificate() */
     OPTION_CRL_LEAF = 128,        /* there must be a CRL of the leaf's issuer */
     OPTION_CRL_CHAIN = 256,       /* likewise of each issuer in the chain */
+    OPTION_MEASURE = 512,         /* count what each connection costs */
 };
 
 /* Trusted certificates: many configs may share them, as the default roots are. */
@@ -235,12 +237,13 @@ struct connection {
     early_ticket *early; /* server that takes early data: the ticket that was read; NULL: none */
     uint8_t may_send_early; /* client: the session that is offered allows it */
     uint8_t is_deaf;        /* takes no records */
+    uint8_t judged;         /* the handshake has paused for OPTION_JUDGE */
+    uint8_t traced;         /* call trace() */
+    measure *measure;       /* what it costs; NULL: nobody asked, or the core is a device's */
     int key_updates;   /* received since the last data */
     int empty_records; /* likewise */
     int at_end;        /* the stream has ended */
     int unknown_psk;   /* server: there was no key for an identity that the client named */
-    int judged;        /* the handshake has paused for OPTION_JUDGE */
-    int traced;        /* call trace() */
     /* The counter of received records, while the connection has no buffers: mbedTLS keeps it there. */
     unsigned char in_ctr[MBEDTLS_SSL_SEQUENCE_NUMBER_LEN];
     /* DTLS: the timer of retransmission. */
@@ -321,6 +324,19 @@ void rest(connection *conn);
 void forget(const connection *conn);
 /* Frees what a handshake that is over needs no more. */
 void end_handshake(connection *conn);
+
+/* ---- measure.c ------------------------------------------------------------------------------------- */
+
+/* A new connection that is to be measured. Returns 0, or a negative code. */
+int begin_measure(connection *conn);
+/* It is about to be freed, and has freed all else. */
+void end_measure(connection *conn);
+/* The active connection has got a block, for which it asked for `size` bytes. Returns 0, or a negative code. */
+int note_block(void *block, size_t size);
+/* Any block is freed, or is the connection's now. There is nothing to forget while `noted_blocks` is 0. */
+void forget_block(void *block);
+void give_block(void *block, connection *to);
+extern size_t noted_blocks;
 
 /* ---- names.c --------------------------------------------------------------------------------------- */
 

@@ -1,0 +1,257 @@
+/** A run as a table for people. */
+
+import { RELIABILITY } from "../../cost/figure.ts";
+import { printable, type Style } from "../terminal.ts";
+import type { BenchResult, DeviceResult, End, ResumptionResult, ScenarioResult } from "./result.ts";
+
+/** How wide the table may be. */
+export interface TableOptions {
+  /** Characters; `Infinity`: all columns. */
+  readonly width: number;
+  readonly style: Style;
+}
+
+interface Column {
+  /** What it belongs to, and what it is. */
+  readonly title: readonly [group: string, name: string];
+  /** Those with the highest number go first where there is no room. */
+  readonly rank: number;
+  readonly left?: true;
+  cell(result: ScenarioResult): string;
+}
+
+const GAP = "  ";
+const NONE = "-";
+const KIB = 1024;
+
+/** All of it. */
+export function renderTable(run: BenchResult, { width, style }: TableOptions): string {
+  const parts: string[] = [];
+  const { columns, left } = fit(columnsOf(run), run.scenarios, width);
+  if (run.scenarios.length > 0) parts.push(grid(columns, run.scenarios, style));
+  parts.push(...run.resumption.length > 0 ? ["", resumptionTable(run, style)] : []);
+  if (run.skipped.length > 0) {
+    parts.push("", style.bold("Not measured"));
+    const name = Math.max(...run.skipped.map(({ name }) => name.length));
+    parts.push(...run.skipped.map((each) => {
+      const word = each.failed ? style.bad("failed: ") : "";
+      return `  ${each.name.padEnd(name)}  ${word}${printable(each.reason)}`;
+    }));
+  }
+  const notes = [...(run.scenarios.length > 0 ? legend(run) : []), ...run.environment.notes];
+  if (left.length > 0) notes.push(`Without room here: ${left.join(", ")}; --wide shows them.`);
+  if (notes.length > 0) {
+    parts.push(
+      "",
+      ...notes.flatMap((note) => wrap(note, Math.min(width, 120))).map(style.dim),
+    );
+  }
+  return parts.join("\n");
+}
+
+function columnsOf(run: BenchResult): Column[] {
+  const { devices, links } = run.plan;
+  const cpu = (end: End): Column[] => [
+    { title: [`${end} CPU`, "median"], rank: 0, cell: ({ ends }) => ms(ends[end].cpuMs?.median) },
+    { title: ["", "p95"], rank: 5, cell: ({ ends }) => ms(ends[end].cpuMs?.p95) },
+  ];
+  const heap = (end: End): Column => ({
+    title: [end === "client" ? "peak heap KiB" : "", end],
+    rank: end === "client" ? 4 : 2,
+    cell: ({ ends: { [end]: { heap } } }) => heap === undefined ? NONE : (heap.peak / KIB).toFixed(1),
+  });
+  const device = (i: number, end: End): Column => ({
+    title: [end === "client" ? `${devices[i]} ms, as` : "", end],
+    rank: (end === "client" ? 6 : 3) + i * 10,
+    cell: ({ ends }) => estimateCell(ends[end].devices[i]),
+  });
+  const all: Column[] = [
+    { title: ["", "scenario"], rank: 0, left: true, cell: ({ scenario }) => scenario.name },
+    ...cpu("client"),
+    ...cpu("server"),
+    { title: ["wall", "median"], rank: 1, cell: ({ wallMs }) => ms(wallMs.median) },
+    { title: ["", "p95"], rank: 7, cell: ({ wallMs }) => ms(wallMs.p95) },
+    { title: ["", "connect"], rank: 7, cell: ({ connectMs }) => ms(connectMs?.median) },
+    { title: ["round", "trips"], rank: 0, cell: ({ network }) => `${network?.roundTrips ?? NONE}` },
+    { title: ["bytes", "up"], rank: 0, cell: ({ network }) => `${network?.up.bytes ?? NONE}` },
+    { title: ["", "down"], rank: 0, cell: ({ network }) => `${network?.down.bytes ?? NONE}` },
+    {
+      title: ["", "cert"],
+      rank: 3,
+      cell: ({ network: n }) => n ? `${n.up.certificateBytes + n.down.certificateBytes}` : NONE,
+    },
+    {
+      title: ["", "records"],
+      rank: 6,
+      cell: ({ network: n }) => n ? `${n.up.records + n.down.records}` : NONE,
+    },
+    heap("client"),
+    heap("server"),
+    ...devices.flatMap((_, i) => [device(i, "client"), device(i, "server")]),
+    ...links.map(({ name }, i): Column => ({
+      title: ["over", name],
+      rank: 2,
+      cell: ({ links }) => links[i] ? links[i].clientMs.toFixed(0) : NONE,
+    })),
+    { title: ["agreed on", "suite"], rank: 99, left: true, cell: ({ suite = NONE }) => suite },
+    { title: ["", "group"], rank: 99, left: true, cell: ({ group = NONE }) => group },
+  ];
+  // What no row has is no column.
+  return all.filter(({ cell }) => run.scenarios.some((result) => cell(result) !== NONE));
+}
+
+function ms(value: number | undefined): string {
+  if (value === undefined) return NONE;
+  return value < 10 ? value.toFixed(2) : value < 100 ? value.toFixed(1) : value.toFixed(0);
+}
+
+/** `"~500 derived"`; `"≥"`: there are operations without a figure. */
+function estimateCell(device: DeviceResult | undefined): string {
+  if (device === undefined) return NONE;
+  const { likely, missing, reliability } = device;
+  return `${missing.length > 0 ? "≥" : "~"}${likely.toFixed(0)} ${reliability}`;
+}
+
+/** Leaves out columns, those of the highest rank first, until the rest is no wider than `width`. */
+function fit(all: readonly Column[], rows: readonly ScenarioResult[], width: number) {
+  let columns = all;
+  const left: string[] = [];
+  const wide = () => columns.reduce((sum, each) => sum + widthOf(each, rows) + GAP.length, -GAP.length);
+  while (wide() > width && columns.some(({ rank }) => rank > 0)) {
+    const worst = Math.max(...columns.map(({ rank }) => rank));
+    const drop = columns.findLast(({ rank }) => rank === worst)!;
+    left.unshift(`${groupOf(all, drop)} ${drop.title[1]}`.trim());
+    columns = columns.filter((each) => each !== drop);
+  }
+  return { columns, left };
+}
+
+/** A column without a group belongs to that of the one before it. */
+function groupOf(all: readonly Column[], column: Column): string {
+  return all.slice(0, all.indexOf(column) + 1).findLast(({ title: [group] }) => group !== "")?.title[0] ?? "";
+}
+
+function widthOf(column: Column, rows: readonly ScenarioResult[]): number {
+  return Math.max(column.title[1].length, ...rows.map((row) => column.cell(row).length));
+}
+
+function grid(columns: readonly Column[], rows: readonly ScenarioResult[], { bold, dim }: Style): string {
+  const widths = columns.map((column) => widthOf(column, rows));
+  const pad = (text: string, i: number) =>
+    columns[i]!.left ? text.padEnd(widths[i]!) : text.padStart(widths[i]!);
+  const line = (cells: readonly string[]) => cells.map(pad).join(GAP).trimEnd();
+  return [
+    dim(groupLine(columns, widths)),
+    bold(line(columns.map(({ title }) => title[1]))),
+    ...rows.map((row) => line(columns.map(({ cell }) => cell(row)))),
+  ].join("\n");
+}
+
+/** The names of groups, each over its columns, cut where the next one begins. */
+function groupLine(columns: readonly Column[], widths: readonly number[]): string {
+  let line = "";
+  let at = 0;
+  columns.forEach(({ title: [group] }, i) => {
+    const end = at + widths[i]!;
+    if (group !== "") {
+      const start = Math.max(line.length + (line === "" ? 0 : 1), end - Math.max(group.length, 0));
+      line = line.padEnd(Math.min(start, Math.max(at, end - group.length))) + group;
+    }
+    at = end + GAP.length;
+  });
+  return line;
+}
+
+function legend({ plan, scenarios }: BenchResult): string[] {
+  const runs = new Set(scenarios.map(({ wallMs }) => wallMs.runs));
+  const [least, most] = [Math.min(...runs), Math.max(...runs)];
+  const notes = [
+    `Milliseconds and bytes of TLS, ${least === most ? least : `${least} to ${most}`} runs each.`,
+  ];
+  const estimates = scenarios.flatMap(({ ends }) => [...ends.client.devices, ...ends.server.devices]);
+  if (estimates.length > 0) {
+    const words = RELIABILITY.filter((word) => estimates.some(({ reliability }) => reliability === word));
+    notes.push(
+      `~ is an estimate from counted operations, with how far its figures can be trusted (${
+        words.join(", ")
+      }); ` +
+        "--json has low, likely and high.",
+    );
+  }
+  const missing = [
+    ...new Set(estimates.flatMap(({ device, missing }) => missing.map((name) => `${name} on ${device}`))),
+  ];
+  if (missing.length > 0) {
+    notes.push(`≥: without ${missing.join(", ")}, for which nobody has published a figure.`);
+  }
+  for (const { name, rttMs, kbpsUp, kbpsDown, reliability, source } of plan.links) {
+    const rate = kbpsUp === kbpsDown
+      ? `${kbpsUp ?? "any"}`
+      : `${kbpsUp ?? "any"} up, ${kbpsDown ?? "any"} down`;
+    notes.push(
+      `over ${name}: modelled wait of the client, TCP's connection not included; round trip ${rttMs} ms, ` +
+        `${rate} kbit/s (${reliability}: ${source}).`,
+    );
+  }
+  return notes;
+}
+
+/** What resumption saves. */
+function resumptionTable({ resumption, plan }: BenchResult, { bold, dim }: Style): string {
+  const { interval, ticketLifetime } = plan.reconnect!;
+  const lines = [
+    bold(`Resumption, for a client that connects every ${interval} s, with sessions for ${ticketLifetime} s`),
+  ];
+  for (const each of resumption) {
+    lines.push(`  ${each.resumed} ${dim(`against ${each.full}`)}`, ...saved(each, plan));
+  }
+  return lines.join("\n");
+}
+
+function saved(each: ResumptionResult, plan: BenchResult["plan"]): string[] {
+  const { resumedPerFull, perResumption: one, perDay: day, breakEven } = each;
+  const often = resumedPerFull === null
+    ? "all connections but the first resume"
+    : resumedPerFull === 0
+    ? "none resumes: sessions end before the client is back"
+    : `${resumedPerFull} resume for each full one`;
+  const kb = (bytes: number) => `${(bytes / 1000).toFixed(1)} kB`;
+  const cpu = (saving: typeof one) =>
+    Object.entries(saving.cpuMs).map(([end, value]) => `${end} ${ms(value)} ms of CPU`);
+  const devices = (["client", "server"] as const).flatMap((end) =>
+    one.deviceMs[end].map(({ low, likely, high }, i) =>
+      `${plan.devices[i]} as ${end} ~${likely.toFixed(0)} ms of CPU (${low.toFixed(0)} to ${high.toFixed(0)})`
+    )
+  );
+  const links = one.linkMs.map((value, i) => `${value.toFixed(0)} ms over ${plan.links[i]!.name}`);
+  const { resumptions, ticketBytes } = breakEven;
+  const even = ticketBytes === 0
+    ? "nothing has to be paid back: there is no ticket"
+    : resumptions === null
+    ? `the ${ticketBytes} bytes of tickets never pay`
+    : `the ${ticketBytes} bytes of tickets pay after ${resumptions} ${
+      resumptions === 1 ? "resumption" : "resumptions"
+    }`;
+  return [
+    `    ${often}; ${even}`,
+    `    each saves ${
+      [
+        `${one.bytesUp} bytes up, ${one.bytesDown} down`,
+        `${one.roundTrips} round trips`,
+        ...cpu(one),
+      ].join("; ")
+    }`,
+    ...(links.length + devices.length > 0 ? [`    and ${[...links, ...devices].join("; ")}`] : []),
+    `    in a day: ${[kb(day.bytesUp + day.bytesDown), ...cpu(day)].join("; ")}`,
+  ];
+}
+
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1);
+    if (last === undefined || last.length + 1 + word.length > width) lines.push(word);
+    else lines[lines.length - 1] = `${last} ${word}`;
+  }
+  return lines;
+}

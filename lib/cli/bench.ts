@@ -81,6 +81,7 @@ export const bench = defineCommand({
     },
     "json": { value: "<file>", optional: true, help: "all figures as JSON; alone, on standard output" },
     "csv": { value: "<file>", optional: true, help: "the table as CSV, likewise" },
+    "html": { value: "<file>", help: "a report with charts: one file that needs no network" },
     "wide": { help: "all columns, however wide" },
   },
   notes: `
@@ -101,13 +102,14 @@ measured so far.`,
     const reconnect = reconnectOf(values);
     const chosen = chooseScenarios(values, reconnect !== undefined, remote && OVER_TCP);
     const { json, csv } = values;
+    if (values.html === STDOUT) throw new UsageError("--html needs a file");
     if (json === STDOUT && csv === STDOUT) {
       throw new UsageError("--json and --csv cannot both be printed: give one a file");
     }
     await using files = new AsyncDisposableStack();
     const open = async (path: string | undefined) =>
       path === undefined || path === STDOUT ? undefined : files.use(await OutputFile.open(path));
-    const [jsonFile, csvFile] = [await open(json), await open(csv)];
+    const [jsonFile, csvFile, htmlFile] = [await open(json), await open(csv), await open(values.html)];
     using interrupt = new Interrupt();
     await using target = await targetOf(remote, chosen, interrupt.signal);
     const models = { devices, links: links.map(({ link }) => link) };
@@ -120,6 +122,11 @@ measured so far.`,
     const asJson = `${JSON.stringify(run, null, 2)}\n`;
     await jsonFile?.write(asJson);
     await csvFile?.write(renderCsv(run));
+    // Plot takes a while to load: who asks for no report does without.
+    if (htmlFile !== undefined) {
+      const { handshakeReport } = await import("./report/handshake_report.ts");
+      await htmlFile.write(await handshakeReport(run));
+    }
     print(run, json === STDOUT ? asJson : csv === STDOUT ? renderCsv(run) : undefined, values.wide ?? false);
     if (run.interrupted) return Interrupt.exitCode;
     return run.skipped.some(({ failed }) => failed) ? 1 : 0;

@@ -22,6 +22,7 @@ interface Column {
 
 const GAP = "  ";
 const NONE = "-";
+const ENDS = ["client", "server"] as const;
 const KIB = 1024;
 
 /** All of it. */
@@ -29,7 +30,7 @@ export function renderTable(run: BenchResult, { width, style }: TableOptions): s
   const parts: string[] = [];
   const { columns, left } = fit(columnsOf(run), run.scenarios, width);
   if (run.scenarios.length > 0) parts.push(grid(columns, run.scenarios, style));
-  parts.push(...run.resumption.length > 0 ? ["", resumptionTable(run, style)] : []);
+  parts.push(...run.resumption.length > 0 ? ["", resumptionTable(run, width, style)] : []);
   if (run.skipped.length > 0) {
     parts.push("", style.bold("Not measured"));
     const name = Math.max(...run.skipped.map(({ name }) => name.length));
@@ -43,10 +44,10 @@ export function renderTable(run: BenchResult, { width, style }: TableOptions): s
   if (notes.length > 0) {
     parts.push(
       "",
-      ...notes.flatMap((note) => wrap(note, Math.min(width, 120))).map(style.dim),
+      ...notes.flatMap((note) => wrap(note, Math.min(width, WIDEST))).map(style.dim),
     );
   }
-  return parts.join("\n").trimStart();
+  return parts.join("\n").replace(/^\n+/, "");
 }
 
 function columnsOf(run: BenchResult): Column[] {
@@ -149,10 +150,15 @@ function groupLine(columns: readonly Column[], widths: readonly number[]): strin
   columns.forEach(({ title: [group] }, i) => {
     if (group !== "" && group !== columns[i - 1]?.title[0]) {
       const width = widths.reduce(
-        (sum, each, k) => k >= i && columns.slice(i, k + 1).every((other) => other.title[0] === group) ? sum + each + GAP.length : sum,
+        (sum, each, k) =>
+          k >= i && columns.slice(i, k + 1).every((other) => other.title[0] === group)
+            ? sum + each + GAP.length
+            : sum,
         -GAP.length,
       );
-      line = line.padEnd(line === "" ? at : Math.max(line.length + 1, at + Math.max(0, width - group.length)));
+      line = line.padEnd(
+        line === "" ? at : Math.max(line.length + 1, at + Math.max(0, width - group.length)),
+      );
       line += group;
     }
     at += widths[i]! + GAP.length;
@@ -195,53 +201,62 @@ function legend({ plan, scenarios }: BenchResult): string[] {
 }
 
 /** What resumption saves. */
-function resumptionTable({ resumption, plan }: BenchResult, { bold, dim }: Style): string {
-  const { interval, ticketLifetime } = plan.reconnect!;
+function resumptionTable(run: BenchResult, width: number, { bold, dim }: Style): string {
+  const { interval, ticketLifetime } = run.plan.reconnect!;
   const lines = [
     bold(`Resumption, for a client that connects every ${interval} s, with sessions for ${ticketLifetime} s`),
   ];
-  for (const each of resumption) {
-    lines.push(`  ${each.resumed} ${dim(`against ${each.full}`)}`, ...saved(each, plan));
+  for (const each of run.resumption) {
+    lines.push(`  ${each.resumed} ${dim(`against ${each.full}`)}`);
+    for (const [title, facts] of saved(each, run)) {
+      const [first, ...rest] = wrap(facts.join("; "), Math.min(width, WIDEST) - INDENT.length);
+      lines.push(`    ${title.padEnd(INDENT.length - 4)}${first}`, ...rest.map((line) => INDENT + line));
+    }
   }
   return lines.join("\n");
 }
 
-function saved(each: ResumptionResult, plan: BenchResult["plan"]): string[] {
-  const { resumedPerFull, perResumption: one, perDay: day, breakEven } = each;
+const WIDEST = 120; // characters of a line of text
+const INDENT = " ".repeat(17);
+
+function saved(each: ResumptionResult, { plan, scenarios }: BenchResult): [title: string, facts: string[]][] {
+  const { resumedPerFull, perResumption: one, perDay: day, breakEven: { resumptions, ticketBytes } } = each;
+  const full = scenarios.find(({ scenario: { name } }) => name === each.full);
   const often = resumedPerFull === null
     ? "all connections but the first resume"
     : resumedPerFull === 0
     ? "none resumes: sessions end before the client is back"
-    : `${resumedPerFull} resume for each full one`;
-  const kb = (bytes: number) => `${(bytes / 1000).toFixed(1)} kB`;
-  const cpu = (saving: typeof one) =>
-    Object.entries(saving.cpuMs).map(([end, value]) => `${end} ${ms(value)} ms of CPU`);
-  const devices = (["client", "server"] as const).flatMap((end) =>
-    one.deviceMs[end].map(({ low, likely, high }, i) =>
-      `${plan.devices[i]} as ${end} ~${likely.toFixed(0)} ms of CPU (${low.toFixed(0)} to ${high.toFixed(0)})`
-    )
-  );
-  const links = one.linkMs.map((value, i) => `${value.toFixed(0)} ms over ${plan.links[i]!.name}`);
-  const { resumptions, ticketBytes } = breakEven;
+    : `${count(resumedPerFull, "connection")} for each full one`;
   const even = ticketBytes === 0
-    ? "nothing has to be paid back: there is no ticket"
+    ? "there is no ticket to pay back"
     : resumptions === null
     ? `the ${ticketBytes} bytes of tickets never pay`
-    : `the ${ticketBytes} bytes of tickets pay after ${resumptions} ${
-      resumptions === 1 ? "resumption" : "resumptions"
-    }`;
+    : `the ${ticketBytes} bytes of tickets pay after ${count(resumptions, "resumption")}`;
+  const cpu = (saving: typeof one) =>
+    Object.entries(saving.cpuMs).map(([end, value]) => `${ms(value)} ms of CPU of the ${end}`);
+  const devices = ENDS.flatMap((end) =>
+    one.deviceMs[end].map(({ low, likely, high }, i) => {
+      const trust = full?.ends[end].devices[i]?.reliability ?? "guess";
+      const [from, to] = [low.toFixed(0), high.toFixed(0)];
+      return `~${likely.toFixed(0)} ms of CPU of ${plan.devices[i]} as ${end} (${from} to ${to}, ${trust})`;
+    })
+  );
+  const links = one.linkMs.map((value, i) => `${value.toFixed(0)} ms over ${plan.links[i]!.name}`);
   return [
-    `    ${often}; ${even}`,
-    `    each saves ${
-      [
-        `${one.bytesUp} bytes up, ${one.bytesDown} down`,
-        `${one.roundTrips} round trips`,
-        ...cpu(one),
-      ].join("; ")
-    }`,
-    ...(links.length + devices.length > 0 ? [`    and ${[...links, ...devices].join("; ")}`] : []),
-    `    in a day: ${[kb(day.bytesUp + day.bytesDown), ...cpu(day)].join("; ")}`,
+    ["resumes", [often, even]],
+    ["each saves", [
+      `${one.bytesUp} bytes up, ${one.bytesDown} down`,
+      ...(one.roundTrips === 0 ? [] : [count(one.roundTrips, "round trip")]),
+      ...cpu(one),
+      ...links,
+      ...devices,
+    ]],
+    ["a day saves", [`${((day.bytesUp + day.bytesDown) / 1000).toFixed(1)} kB`, ...cpu(day)]],
   ];
+}
+
+function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? "" : "s"}`;
 }
 
 function wrap(text: string, width: number): string[] {

@@ -31,12 +31,21 @@ const OPERATIONS = [
   ...["multiply", "sign", "verify"].map((what) => CURVES.map((curve) => `${curve} ${what}`)),
 ].flat() as Operation[];
 
+const WORDS = 3 + BULK.length + OPERATIONS.length;
+
 /** The counts of a connection; `undefined`: it is not measured. As `counts` of wasm/glue/counts.h. */
 export function readCounts(core: Core, handle: number): Counts | undefined {
+  const words = copyCounts(core, handle);
+  return words && toCounts(words);
+}
+
+function copyCounts(core: Core, handle: number): Float64Array | undefined {
   const at = core.call.connection_counts(handle);
-  if (at === 0) return undefined;
-  const length = 3 + BULK.length + OPERATIONS.length;
-  const words = [...new Float64Array(core.memory.slice(at, at + 8 * length).buffer)];
+  return at === 0 ? undefined : new Float64Array(core.memory.slice(at, at + 8 * WORDS).buffer);
+}
+
+function toCounts(counts: Float64Array): Counts {
+  const words = [...counts];
   const [allocations, allocatedBytes, bigNumberMultiplications] = words.splice(0, 3);
   const named = <T extends string>(names: readonly T[]): Partial<Record<T, number>> => {
     const counts = words.splice(0, names.length).map((count, i) => [names[i]!, count] as const);
@@ -65,14 +74,20 @@ const PHASES: readonly (string | undefined)[] = [
   ...["ChangeCipherSpec after HelloRetryRequest", "data", "NewSessionTicket", "NewSessionTicket"],
 ];
 
+type Heap = Required<Pick<HeapCost, "live" | "peak" | "phases">>;
+
 /** What a connection has of the heap, in bytes: live, peak, and by step. `undefined`: it is not measured. */
-export function readHeap(
-  core: Core,
-  handle: number,
-): Required<Pick<HeapCost, "live" | "peak" | "phases">> | undefined {
+export function readHeap(core: Core, handle: number): Heap | undefined {
+  const words = copyHeap(core, handle);
+  return words && toHeap(words);
+}
+
+function copyHeap(core: Core, handle: number): Int32Array | undefined {
   const at = core.call.connection_heap(handle);
-  if (at === 0) return undefined;
-  const [live, peak, ...states] = core.int32s(at, 2 + STATES);
+  return at === 0 ? undefined : core.int32s(at, 2 + STATES);
+}
+
+function toHeap([live, peak, ...states]: Int32Array): Heap {
   const phases: Record<string, number> = {};
   states.forEach((bytes, state) => {
     const name = PHASES[state] ?? `state ${state}`;
@@ -81,10 +96,12 @@ export function readHeap(
   return { live: live!, peak: peak!, phases };
 }
 
-/** All of it; empty: the connection is not measured. */
-export function readWork(core: Core, handle: number): WorkCost {
-  const [counts, heap] = [readCounts(core, handle), readHeap(core, handle)];
-  if (counts === undefined || heap === undefined) return {};
-  const { operations, bulk, allocations, allocatedBytes } = counts;
-  return { operations, bulk, heap: { ...heap, allocations, allocatedBytes } };
+/** All of it, as it is now, to be put into words when it is asked for; `undefined`: the connection is not measured. */
+export function readWork(core: Core, handle: number): (() => WorkCost) | undefined {
+  const [counts, heap] = [copyCounts(core, handle), copyHeap(core, handle)];
+  if (counts === undefined || heap === undefined) return undefined;
+  return () => {
+    const { operations, bulk, allocations, allocatedBytes } = toCounts(counts);
+    return { operations, bulk, heap: { ...toHeap(heap), allocations, allocatedBytes } };
+  };
 }

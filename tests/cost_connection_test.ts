@@ -1,9 +1,27 @@
 /** What a connection has cost: `measure`, `cost()`, and when it is fixed. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { encodeText } from "../lib/bytes.ts";
-import type { TraceEvent } from "../lib/trace.ts";
+import { TLSConfig } from "../lib/config.ts";
+import { assertHandshakeCost, HandshakeBudgetError } from "../lib/cost/budget.ts";
+import { estimate } from "../lib/cost/estimate.ts";
 import { networkCost } from "../lib/cost/network_cost.ts";
-import { configs, ENDS, EnginePair, fixedCore, source, VERSIONS } from "./pair.ts";
+import { SSLError } from "../lib/errors.ts";
+import { newEsp32Core } from "../lib/esp32.ts";
+import { applyProfile } from "../lib/profile.ts";
+import type { TraceEvent } from "../lib/trace.ts";
+import {
+  configs,
+  ENDS,
+  EnginePair,
+  FixedClock,
+  fixedCore,
+  randomFrom,
+  serverOptions,
+  source,
+  VERSIONS,
+} from "./pair.ts";
+import { MESSAGE, message, Sealer, SEALER_CIPHERS, TYPE } from "./records.ts";
+import { assertKind, pair as socketPair, test } from "./sockets.ts";
 
 const core = fixedCore();
 
@@ -70,4 +88,142 @@ Deno.test("cost: a TypeError names measure where it was not asked for; measure i
     TypeError,
     "Cannot use measure: it is for streams",
   );
+});
+
+Deno.test("cost: a renegotiation costs the connection a second handshake, and leaves the first one's cost as it is (TLSv1.2)", () => {
+  const lines: string[] = [];
+  using both = configs(
+    core,
+    {
+      sslVersion: VERSIONS[0][1],
+      ciphers: SEALER_CIPHERS,
+      groups: ["secp256r1"],
+      renegotiation: true,
+      measure: true,
+    },
+    { keyLog: (line) => lines.push(line) },
+    { tickets: false },
+  );
+  using pair = new EnginePair(both.client, both.server).connect();
+  const before = ENDS.map((end) => pair[end].cost().handshake);
+  pair.server.write(encodeText("lost")); // in the place of its record comes a HelloRequest
+  pair.server.takeRecords();
+  pair.client.receive(
+    new Sealer(pair, lines, "server", 1).seal(TYPE.handshake, message(MESSAGE.helloRequest)),
+  );
+  pair.run();
+  assertEquals(pair.errors, {});
+  const full = [{ "P-256 multiply": 2, "P-256 verify": 2 }, { "P-256 multiply": 2, "P-256 sign": 1 }];
+  ENDS.forEach((end, i) => {
+    const { handshake: { network: { rest, ...network }, ...work }, total } = pair[end].cost();
+    const { network: { rest: restBefore, ...networkBefore }, ...workBefore } = before[i]!;
+    assertEquals([work, network], [workBefore, networkBefore]);
+    assertEquals(work.operations, full[i]);
+    const twice = Object.entries(full[i]!).map(([name, count]) => [name, 2 * count]);
+    assertEquals(total.operations, Object.fromEntries(twice));
+    assertEquals([restBefore.up.bytes, rest.up.certificateBytes], [0, 0]);
+    assertEquals(rest.down.certificateBytes, network.down.certificateBytes);
+  });
+});
+
+Deno.test("cost: a server that goes on with another config counts by that one's measure, from its beginning", () => {
+  for (const [first, second] of [[false, true], [true, false], [true, true]]) {
+    using one = configs(core, { measure: first! });
+    using two = configs(core, { measure: second! });
+    using pair = new EnginePair(one.client, one.server);
+    pair.server.useConfig(two.server);
+    pair.connect();
+    if (second) assertEquals(pair.server.cost().handshake.network.complete, true);
+    else assertThrows(() => pair.server.cost(), TypeError, "measure");
+  }
+});
+
+Deno.test("cost: when the core has trapped, what was read last is what there is", () => {
+  const own = fixedCore();
+  const both = configs(own, { measure: true });
+  const pair = new EnginePair(both.client, both.server).connect();
+  const before = pair.client.cost();
+  assertThrows(() => own.call.core_free(-16), SSLError);
+  assertEquals(own.retired, true);
+  assertEquals(pair.client.cost(), before);
+  pair[Symbol.dispose]();
+  assertEquals(pair.client.cost(), before);
+});
+
+Deno.test("cost: an estimate of a device takes the same operations from the device's core and from the usual one", async () => {
+  const options = { sslVersion: VERSIONS[0][1], groups: ["secp256r1"], measure: true };
+  const ciphers = ["TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"];
+  const { policy } = await applyProfile("esp32", serverOptions());
+  using device = new TLSConfig(
+    policy,
+    await newEsp32Core({ now: new FixedClock().now, random: randomFrom(1) }),
+  );
+  using usual = configs(core, { ...options, ciphers }, {}, { tickets: false, sessionCacheSize: 0 });
+  const [there, here] = [device, usual.server].map((server) => {
+    using pair = new EnginePair(usual.client, server).connect();
+    return pair.server.cost().handshake;
+  });
+  assertEquals(there!.operations, here!.operations);
+  assertEquals(there!.bulk!["AES-GCM"], here!.bulk!["AES-GCM"]);
+  assertEquals(estimate(there!, "esp32").missing, []);
+  // Facts: two multiplications (150 ms each) and a signature (155).
+  const { parts } = estimate(here!, "esp32");
+  const ofKeys = parts.filter(({ name }) => name.startsWith("P-256")).map(({ likely }) => likely);
+  assertEquals(ofKeys, [300, 155]);
+});
+
+for (const [version, sslVersion] of VERSIONS) {
+  test(`cost: of sockets, while they are open, and when they are closed (${version})`, async () => {
+    const { client, server } = await socketPair({
+      client: { sslVersion, measure: true },
+      server: { sslVersion, measure: true },
+    });
+    await client.write(encodeText("hello"));
+    assertEquals(await server.read(new Uint8Array(10)), 5);
+    assertHandshakeCost(client, { maxRoundTrips: version === "TLSv1.2" ? 2 : 1, maxPeakHeap: 65536 });
+    assertThrows(
+      () => assertHandshakeCost(client, { maxBytesDown: 100 }),
+      HandshakeBudgetError,
+      "Handshake over its budget: maxBytesDown 100, but took ",
+    );
+    await Promise.all([client.close(), server.close()]);
+    for (const socket of [client, server]) {
+      const { handshake, total } = socket.cost();
+      assertEquals([handshake.network.complete, total.up.dataBytes], [true, 5]);
+      assert(total.heap!.peak > 32768 && total.down.bytes > handshake.network.down.bytes);
+    }
+  });
+}
+
+test("cost: of sockets whose handshake fails", async () => {
+  const { client, server } = await socketPair({
+    client: { serverHostname: "wrong.test", measure: true, doHandshake: false },
+    server: { measure: true, doHandshake: false },
+  });
+  await Promise.all([
+    assertKind(client.handshake(), "verify"),
+    assertKind(server.handshake(), "alert"),
+  ]);
+  for (const socket of [client, server]) {
+    const cost = socket.cost();
+    assertEquals(cost.handshake.network.complete, false);
+    assertThrows(() => assertHandshakeCost(cost, { maxRoundTrips: 1 }), TypeError, "it is not complete");
+  }
+});
+
+test("cost: assertHandshakeCost names what it cannot check", async () => {
+  const { client, server } = await socketPair();
+  assertThrows(
+    () => assertHandshakeCost(client, { maxRoundTrips: 1 }),
+    TypeError,
+    "measure was not asked for",
+  );
+  for (const nothing of [undefined, null, 5]) {
+    assertThrows(
+      () => assertHandshakeCost(nothing as never, { maxRoundTrips: 1 }),
+      TypeError,
+      "expected a socket, an engine or a cost",
+    );
+  }
+  await Promise.all([client.close(), server.close()]);
 });

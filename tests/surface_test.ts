@@ -1,5 +1,6 @@
 /** The public names: what is added or taken away shows here, and in the change log. */
 import { assertEquals } from "@std/assert";
+import * as cost from "../cost.ts";
 import * as dtls from "../dtls.ts";
 import * as engine from "../engine.ts";
 import * as http from "../http.ts";
@@ -34,6 +35,16 @@ const ENGINE_TYPES = `
   OnUnknownPeer OwnCredential PcapWriterOptions PeerPolicyOptions PolicyOptions PskCallback ReadOutcome SignHash Source TLSConfigOptions
   TLSEngineOptions TapOptions TraceContent TraceEvent Tracer VerifyCallback VerifyConnection`;
 
+/** Names that `./cost` exports, with its types. */
+const COST_VALUES = `
+  HandshakeBudgetError NetworkCounter RELIABILITY assertHandshakeCost deviceNames estimate linkNames modelHandshake networkCost
+  resolveDevice resolveLink resumptionReport`;
+const COST_TYPES = `
+  BudgetExcess Bulk ConnectionCost Curve Device EngineState Estimate EstimateGroup EstimateOptions EstimatePart Figure Flight
+  FlightMessage HandshakeBudget HandshakeCost HandshakeCostSource HandshakeLimit HeapCost Link ModelledFlight ModelledHandshake
+  NetworkCost NetworkCostOptions Operation Range ReconnectPlan Reliability ResumptionReport Saving TotalCost TraceContent
+  TraceEvent Traffic Way WorkCost`;
+
 /** Names that `./dtls` exports, with its types. */
 const DTLS_VALUES = `
   DTLSContext DTLSEngine DTLSServer DTLSSocket PROTOCOL_DTLS_CLIENT PROTOCOL_DTLS_SERVER connectDtls greet listenDtls
@@ -66,14 +77,15 @@ const MEMBERS: Record<string, string> = {
   SSLContext:
     ".check .create .getCiphers .refuseEarlyData .start getCiphers serverSide sessionStats wrapBio wrapSocket",
   SSLSession: ".from .state hasTicket id ticketLifetimeHint time timeout toBytes",
-  SSLSocket: `.nonBlocking abort cipher clientSigalg close closeWrite earlyDataAccepted exportKeyingMaterial
+  SSLSocket:
+    `.nonBlocking abort cipher clientSigalg close closeWrite cost earlyDataAccepted exportKeyingMaterial
     getCertificate getChannelBinding getEphemeralKeyInfo getUnverifiedChain getVerifiedChain getpeercert
     group handshake localAddr pending read readEarlyData readable ready remoteAddr selectedAlpnProtocol
     serverHostname serverSigalg session sessionReused setBlocking setTimeout sharedCiphers sharedSigalgs
     tryHandshake tryRead tryWrite unwrap verifyFlags verifyMessage version writable write`,
   DTLSContext: ".check .create listen serverSide wrapSocket",
   DTLSEngine:
-    `accept alpnProtocol assertUsable chooseAlpn cipher closeNotify config connectionState device distrust
+    `accept alpnProtocol assertUsable chooseAlpn cipher closeNotify config connectionState cost device distrust
     earlyDataAccepted earlyState error exportKeyingMaterial extendedMasterSecret fail forgetSession group
     handshake handshakeDone hasDatagrams maxDatagram maxWrite nextTimeout offered opened peerCertificates
     pending read receive refuse run serverName session sessionReused setState signatureSchemes state
@@ -85,9 +97,10 @@ const MEMBERS: Record<string, string> = {
     handshake localAddr maxDatagram pending read recv recvInto remoteAddr selectedAlpnProtocol send
     serverHostname serverSigalg session sessionReused setTimeout sharedCiphers sharedSigalgs verifyFlags
     verifyMessage version write`,
+  NetworkCounter: "add cost",
   TLSConfig: "acquire assertHost checkCookie release speaks stats suites tally withCertificate writeCookie",
   TLSEngine:
-    `accept alpnProtocol assertUsable canAnswerEarly chooseAlpn cipher closeNotify config connectionState device
+    `accept alpnProtocol assertUsable canAnswerEarly chooseAlpn cipher closeNotify config connectionState cost device
     distrust dropEarlyData earlyDataAccepted earlyState error exportKeyingMaterial extendedMasterSecret
     fail forgetSession group handshake handshakeDone hasRecords maxWrite offered opened peerCertificates
     pending read readEarlyData receive receiveEof refuse run serverName session sessionReused setState
@@ -121,6 +134,7 @@ function words(text: string): string[] {
 for (
   const [file, module, values, allTypes] of [
     ["mod.ts", tlsio, VALUES, TYPES],
+    ["cost.ts", cost, COST_VALUES, COST_TYPES],
     ["dtls.ts", dtls, DTLS_VALUES, DTLS_TYPES],
     ["engine.ts", engine, ENGINE_VALUES, ENGINE_TYPES],
     ["http.ts", http, HTTP_VALUES, HTTP_TYPES],
@@ -135,7 +149,7 @@ for (
   Deno.test(`${file} exports these types, and nothing of its own`, async () => {
     const text = await Deno.readTextFile(new URL(`../${file}`, import.meta.url));
     const code = text.replaceAll(/\/\*[^]*?\*\/|^\/\/.*$/gm, "").trim();
-    const exports = [...code.matchAll(/export (type )?\{([^}]*)\} from "\.\/lib\/[a-z_]+\.ts";\s*/g)];
+    const exports = [...code.matchAll(/export (type )?\{([^}]*)\} from "\.\/lib\/[a-z_/]+\.ts";\s*/g)];
     assertEquals(
       code.length,
       exports.reduce((sum, [statement]) => sum + statement.length, 0),
@@ -157,6 +171,7 @@ for (const [name, members] of Object.entries(MEMBERS)) {
     const type = {
       ...socket,
       ...http,
+      ...cost,
       ...engine,
       ...dtls,
       ...tlsio,

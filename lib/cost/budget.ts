@@ -5,7 +5,7 @@
  */
 
 import { typeName } from "../bytes.ts";
-import type { HandshakeCost } from "./cost.ts";
+import type { ConnectionCost, HandshakeCost } from "./cost.ts";
 import type { Device } from "./device.ts";
 import { estimate, type EstimatePart } from "./estimate.ts";
 import type { Link } from "./link.ts";
@@ -80,9 +80,7 @@ const MEASURES: Readonly<Record<HandshakeLimit, (cost: HandshakeCost, budget: Ha
     }),
     maxPeakHeap({ heap }) {
       if (heap === undefined) {
-        throw new TypeError(
-          "Cannot check maxPeakHeap: the heap was not counted; the core of another profile does",
-        );
+        throw new TypeError("Cannot check maxPeakHeap: the heap was not counted");
       }
       return { actual: heap.peak, parts: Object.entries(heap.phases ?? {}) };
     },
@@ -103,13 +101,16 @@ function labelOf({ name, count, unit }: EstimatePart): string {
   return count === 1 ? name : `${count} × ${name}`;
 }
 
+/** What {@linkcode assertHandshakeCost} takes: a socket or an engine whose connection is measured, or what its `cost()` gave. */
+export type HandshakeCostSource = { cost(): ConnectionCost } | ConnectionCost | HandshakeCost;
+
 /** So many parts are named: the rest is small. */
 const TAKERS = 4;
 
 /**
  * Asserts that a handshake kept to a budget.
  *
- * @param cost What it cost.
+ * @param of The socket or engine, with `measure: true`; or what its handshake has cost.
  * @param budget What it may cost: one limit or several.
  * @throws {HandshakeBudgetError} If it cost more. The message says which limit, by how much, and what took it.
  * @throws {TypeError} If the budget has no limit or an unknown one, the handshake is not complete, or what a limit needs was not
@@ -130,7 +131,8 @@ const TAKERS = 4;
  * );
  * ```
  */
-export function assertHandshakeCost(cost: HandshakeCost, budget: HandshakeBudget): void {
+export function assertHandshakeCost(of: HandshakeCostSource, budget: HandshakeBudget): void {
+  const cost = handshakeOf(of);
   const { device: _, link: __, ...limits } = budget;
   const given = Object.entries(limits).filter(([, allowed]) => allowed !== undefined);
   const known = Object.keys(MEASURES);
@@ -157,6 +159,16 @@ export function assertHandshakeCost(cost: HandshakeCost, budget: HandshakeBudget
     return [{ limit, allowed, actual, takers }];
   });
   if (excesses.length > 0) throw new HandshakeBudgetError(excesses);
+}
+
+function handshakeOf(of: HandshakeCostSource): HandshakeCost {
+  if (typeof of !== "object" || of === null) {
+    throw new TypeError(
+      `Cannot check a handshake's cost: expected a socket, an engine or a cost, got ${typeName(of)}`,
+    );
+  }
+  const cost = "cost" in of ? of.cost() : of;
+  return "handshake" in cost ? cost.handshake : cost;
 }
 
 /** The bytes of one way by message, and what its records add. */

@@ -81,7 +81,9 @@ export function estimate(
   const table = typeof device === "string" ? resolveDevice(device) : device;
   const { network, operations, bulk = {} } = cost;
   if (operations === undefined) {
-    throw new TypeError("Cannot estimate: the operations were not counted; the core of another profile does");
+    throw new TypeError(
+      "Cannot estimate: the operations were not counted; measure of tlsio's own connections does",
+    );
   }
   const missing: string[] = [];
   const part = (

@@ -7,8 +7,8 @@ import { NetworkCounter, type Traffic } from "./network_cost.ts";
 /** Counts for one end of one connection. */
 export class Meter {
   readonly #network: NetworkCounter;
-  #work: WorkCost = {};
-  #handshake: { resumed: boolean; work: WorkCost } | undefined;
+  #work: () => WorkCost = () => ({});
+  #handshake: { resumed: boolean; work: () => WorkCost } | undefined;
 
   /** Makes a meter that has counted nothing. */
   constructor(role: "client" | "server") {
@@ -25,9 +25,9 @@ export class Meter {
     };
   }
 
-  /** What the core has counted so far. */
-  update(work: WorkCost): void {
-    this.#work = work;
+  /** What the core has counted so far; `undefined`: nothing new. */
+  update(work: (() => WorkCost) | undefined): void {
+    if (work !== undefined) this.#work = work;
   }
 
   /** The first handshake is over: what follows is none of its cost. */
@@ -40,11 +40,11 @@ export class Meter {
     const network = this.#network.cost();
     const { resumed = false, work = this.#work } = this.#handshake ?? {};
     return {
-      handshake: { resumed, network, ...work },
+      handshake: { resumed, network, ...work() },
       total: {
         up: sum(network.up, network.rest.up),
         down: sum(network.down, network.rest.down),
-        ...this.#work,
+        ...this.#work(),
       },
     };
   }

@@ -9,6 +9,7 @@ import { type Effort, runRounds } from "./runner.ts";
 import { type Measured, type Reconnect, savingsOf } from "./savings.ts";
 import { type Models, summarize } from "./summary.ts";
 import { type Target, Unavailable } from "./target.ts";
+import { withOperationTimes } from "./unit_costs.ts";
 
 /** What a run is made of, checked. */
 export interface RunOptions {
@@ -61,6 +62,12 @@ export async function benchHandshakes(options: RunOptions): Promise<BenchResult>
       skipped.push({ name, reason: failure ?? INTERRUPTED, failed: failure !== undefined });
     }
   }
+  const results = measured.map(({ result }) => result);
+  tell(1, "timing operations");
+  const scenarios = await withOperationTimes(results, target.identities, signal).catch((error) => {
+    if (!signal.aborted) throw error;
+    return results;
+  });
   return {
     bench: "handshake",
     format: 1,
@@ -74,7 +81,7 @@ export async function benchHandshakes(options: RunOptions): Promise<BenchResult>
       links,
       ...(reconnect && { reconnect }),
     },
-    scenarios: measured.map(({ result }) => result),
+    scenarios,
     skipped,
     resumption: reconnect === undefined ? [] : savingsOf(measured, reconnect, models),
   };

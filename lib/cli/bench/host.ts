@@ -7,6 +7,7 @@ import { certificateFacts } from "../certificates.ts";
 import { inFlags, UsageError } from "../flags.ts";
 import { ClientMeasurer } from "./client.ts";
 import { ourImplementation } from "./environment.ts";
+import { Identities } from "./identities.ts";
 import { ScenarioError } from "./measurer.ts";
 import { EndConfigs } from "./policies.ts";
 import type { Key, Scenario, Skipped } from "./result.ts";
@@ -32,6 +33,7 @@ export class HostTarget implements Target {
   readonly name: string;
   readonly scenarios: readonly Scenario[];
   readonly skipped: readonly Skipped[];
+  readonly identities = new Identities();
   readonly #options: HostOptions;
   readonly #given: TLSConfigOptions;
   #hung: string | undefined; // what a server that did not answer has cost is not paid twice

@@ -37,7 +37,7 @@ export class PeersTarget implements Target {
   readonly name = "peers";
   readonly skipped: readonly Skipped[];
   readonly #pairings: readonly Pairing[];
-  readonly #identities = new Identities();
+  readonly identities = new Identities();
   readonly #folder: string;
   readonly #timeout: number;
 
@@ -115,7 +115,7 @@ export class PeersTarget implements Target {
       await this.#write(path, `${psk.identity}:${hex}\n`);
       return { psk: { ...psk, hex, file: path }, sessionFile };
     }
-    const identity = await this.#identities.of(scenario.key!, signal);
+    const identity = await this.identities.of(scenario.key!, signal);
     return { identity: { ...identity, files: await this.#files(scenario.key!, identity) }, sessionFile };
   }
 

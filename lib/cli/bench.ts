@@ -142,7 +142,11 @@ function print(run: BenchResult, data: string | undefined, wide: boolean): void 
       if (failed) console.error(`tlsio bench: ${name} failed: ${oneLine(reason)}`);
     }
   }
-  if (run.interrupted) console.error("tlsio bench: interrupted: this is what was measured until then");
+  if (!run.interrupted) return;
+  const state = run.scenarios.length === 0
+    ? "nothing had been measured"
+    : "this is what was measured until then";
+  console.error(`tlsio bench: interrupted: ${state}`);
 }
 
 function terminalWidth(): number {

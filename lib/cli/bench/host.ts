@@ -33,6 +33,7 @@ export class HostTarget implements Target {
   readonly name: string;
   readonly scenarios: readonly Scenario[];
   readonly skipped: readonly Skipped[];
+  readonly atOnce = Infinity;
   readonly identities = new Identities();
   readonly #options: HostOptions;
   readonly #given: TLSConfigOptions;
@@ -102,7 +103,6 @@ export class HostTarget implements Target {
     }
   }
 
-  // deno-lint-ignore require-await -- an AsyncDisposable
   async [Symbol.asyncDispose](): Promise<void> {}
 }
 

@@ -119,6 +119,7 @@ export class MemoryTarget implements Target {
   readonly name = "memory";
   readonly scenarios: readonly Scenario[];
   readonly skipped: readonly Skipped[];
+  readonly atOnce = Infinity;
   readonly identities = new Identities();
 
   /** Takes what was chosen. */
@@ -132,6 +133,5 @@ export class MemoryTarget implements Target {
     return await MemoryMeasurer.create(scenario, identity, ourImplementation());
   }
 
-  // deno-lint-ignore require-await -- an AsyncDisposable
   async [Symbol.asyncDispose](): Promise<void> {}
 }

@@ -2,7 +2,7 @@
 
 import { RELIABILITY } from "../../cost/figure.ts";
 import { printable, type Style } from "../terminal.ts";
-import type { BenchResult, DeviceResult, End, ResumptionResult, ScenarioResult } from "./result.ts";
+import type { BenchResult, DeviceResult, End, ResumptionResult, ScenarioResult, Skipped } from "./result.ts";
 
 /** How wide the table may be. */
 export interface TableOptions {
@@ -32,12 +32,7 @@ export function renderTable(run: BenchResult, { width, style }: TableOptions): s
   if (run.scenarios.length > 0) parts.push(grid(columns, run.scenarios, style));
   parts.push(...run.resumption.length > 0 ? ["", resumptionTable(run, width, style)] : []);
   if (run.skipped.length > 0) {
-    parts.push("", style.bold("Not measured"));
-    const name = Math.max(...run.skipped.map(({ name }) => name.length));
-    parts.push(...run.skipped.map((each) => {
-      const word = each.failed ? style.bad("failed: ") : "";
-      return `  ${each.name.padEnd(name)}  ${word}${printable(each.reason)}`;
-    }));
+    parts.push("", style.bold("Not measured"), ...notMeasured(run.skipped, width, style));
   }
   const notes = run.scenarios.length > 0 ? [...legend(run), ...run.environment.notes] : [];
   if (left.length > 0) notes.push(`Without room here: ${left.join(", ")}; --wide shows them.`);
@@ -48,6 +43,18 @@ export function renderTable(run: BenchResult, { width, style }: TableOptions): s
     );
   }
   return parts.join("\n").replace(/^\n+/, "");
+}
+
+/** By reason, of which there are fewer. */
+function notMeasured(skipped: readonly Skipped[], width: number, { bad }: Style): string[] {
+  const groups = Map.groupBy(
+    skipped,
+    ({ failed, reason }) => `${failed ? bad("failed: ") : ""}${printable(reason)}`,
+  );
+  return [...groups].flatMap(([reason, all]) => [
+    `  ${reason}`,
+    ...wrap(all.map(({ name }) => name).join(", "), Math.min(width, WIDEST) - 4).map((line) => `    ${line}`),
+  ]);
 }
 
 function columnsOf(run: BenchResult): Column[] {
@@ -78,7 +85,7 @@ function columnsOf(run: BenchResult): Column[] {
     { title: ["bytes", "down"], rank: 0, cell: ({ network }) => `${network?.down.bytes ?? NONE}` },
     {
       title: ["bytes", "cert"],
-      rank: 3,
+      rank: 4,
       cell: ({ network: n }) => n ? `${n.up.certificateBytes + n.down.certificateBytes}` : NONE,
     },
     {

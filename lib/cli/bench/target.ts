@@ -11,6 +11,8 @@ export interface Target extends AsyncDisposable {
   readonly scenarios: readonly Scenario[];
   /** What was asked for and cannot be. */
   readonly skipped: readonly Skipped[];
+  /** How many scenarios may be ready at once: what is measured in turn. */
+  readonly atOnce: number;
   /** The certificates that it makes. */
   readonly identities: Identities;
   /**

@@ -16,6 +16,8 @@ import type { Material, PeerProgram } from "./program.ts";
 import { DENO, NODE } from "./scripted.ts";
 
 const PEERS: readonly PeerProgram[] = [DENO, NODE, OPENSSL, GNUTLS];
+/** Each is a process. */
+const AT_ONCE = 30;
 const OWNER_ONLY = 0o600;
 
 /** The names of all peers. */
@@ -37,6 +39,7 @@ export class PeersTarget implements Target {
   readonly name = "peers";
   readonly skipped: readonly Skipped[];
   readonly #pairings: readonly Pairing[];
+  readonly atOnce = AT_ONCE;
   readonly identities = new Identities();
   readonly #folder: string;
   readonly #timeout: number;

@@ -95,8 +95,9 @@ export class HostTarget implements Target {
     } catch (error) {
       await measurer[Symbol.asyncDispose]();
       if (error instanceof ScenarioError) throw new Unavailable(error.message);
-      if (error instanceof SSLError && error.alert?.name === "protocol_version") {
-        throw new Unavailable(`the server does not speak TLS ${scenario.version}`);
+      const alert = error instanceof SSLError ? error.alert?.name : undefined;
+      if (REFUSALS.includes(alert)) {
+        throw new Unavailable(`the server agrees to no TLS ${scenario.version} of ours (${alert})`);
       }
       if (error instanceof Error && /took longer|timed out/.test(error.message)) this.#hung = error.message;
       throw error;
@@ -105,6 +106,9 @@ export class HostTarget implements Target {
 
   async [Symbol.asyncDispose](): Promise<void> {}
 }
+
+/** What a server without our version says; mbedTLS, which looks at the suites first, the second. */
+const REFUSALS: readonly (string | undefined)[] = ["protocol_version", "handshake_failure"];
 
 const KEYS: Readonly<Record<string, Key>> = {
   "EC P-256": "P-256",

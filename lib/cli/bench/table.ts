@@ -177,7 +177,9 @@ function legend({ plan, scenarios }: BenchResult): string[] {
   const runs = new Set(scenarios.map(({ wallMs }) => wallMs.runs));
   const [least, most] = [Math.min(...runs), Math.max(...runs)];
   const notes = [
-    `Milliseconds and bytes of TLS, ${least === most ? least : `${least} to ${most}`} runs each.`,
+    `Milliseconds and bytes of TLS, ${
+      least === most ? count(most, "run") : `${least} to ${most} runs`
+    } each.`,
   ];
   const estimates = scenarios.flatMap(({ ends }) => [...ends.client.devices, ...ends.server.devices])
     .filter(({ parts }) => parts.length > 0);

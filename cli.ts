@@ -1,5 +1,5 @@
 /**
- * The program: `tlsio serve`, `tlsio connect`, `tlsio trace`, `tlsio cert`.
+ * The program: `tlsio serve`, `tlsio connect`, `tlsio trace`, `tlsio cert`, `tlsio bench`.
  *
  * ```sh
  * deno run -A cli.ts --help
@@ -9,6 +9,7 @@
  */
 
 import config from "./deno.json" with { type: "json" };
+import { bench } from "./lib/cli/bench.ts";
 import { cert } from "./lib/cli/cert.ts";
 import { connect } from "./lib/cli/connect.ts";
 import { columns, type Command, helpText, parse, UsageError } from "./lib/cli/flags.ts";
@@ -17,7 +18,7 @@ import { oneLine } from "./lib/cli/terminal.ts";
 import { trace } from "./lib/cli/trace.ts";
 import { Core } from "./lib/core.ts";
 
-const COMMANDS: readonly Command[] = [serve, connect, trace, cert];
+const COMMANDS: readonly Command[] = [serve, connect, trace, cert, bench];
 
 const HELP = `TLS for Deno, on the TLS library of an ESP32.
 

@@ -18,7 +18,7 @@ Deno.test("tlsio --help names every command, and each command's --help its flags
     serve: [
       ...["demo", "host", "port", "cert", "key", "password", "client-ca", "profile", "workers", "quiet"],
       ...["heap", "clock", "one-at-a-time", "slow"],
-        ...["trace", "trace-json", "trace-html"],
+      ...["trace", "trace-json", "trace-html"],
     ],
     connect: [
       "servername",
@@ -53,6 +53,32 @@ Deno.test("tlsio --help names every command, and each command's --help its flags
         "starttls",
       ],
       ...["no-check", "psk-identity", "psk", "resume", "json", "html", "keylog", "pcap"],
+    ],
+    bench: [
+      ...[
+        "version",
+        "key",
+        "kind",
+        "profile",
+        "scenario",
+        "runs",
+        "seconds",
+        "device",
+        "link",
+        "rtt",
+        "kbps",
+      ],
+      ...[
+        "reconnect",
+        "ticket-lifetime",
+        "peers",
+        "servername",
+        "ca",
+        "insecure",
+        "client-cert",
+        "client-key",
+      ],
+      ...["timeout", "json", "csv", "html", "wide"],
     ],
     cert: ["host", "ca", "self-signed", "key-type", "days", "subject", "out", "force"],
   };

@@ -6,6 +6,8 @@ import { parseArgs } from "../_std/cli.js";
 export interface Flag {
   /** What stands for its value in the help text; none: a switch. */
   readonly value?: string;
+  /** It may be given without its value, then it is `"-"`; a value follows "=". */
+  readonly optional?: true;
   /** It may be given several times. */
   readonly many?: true;
   /** What it does. */
@@ -76,7 +78,10 @@ export interface Parsed {
 export function parse(command: Command, args: readonly string[]): Parsed {
   const { flags, operands, arity: [least, most] } = command;
   const names = Object.keys(flags);
-  const { _, help, h: __, ...given } = parseArgs([...args], {
+  const withValues = args.map((arg) =>
+    flags[arg.slice(2)]?.optional && arg.startsWith("--") ? `${arg}=-` : arg
+  );
+  const { _, help, h: __, ...given } = parseArgs(withValues, {
     string: ["_", ...names.filter((name) => flags[name]!.value !== undefined)],
     boolean: ["help", ...names.filter((name) => flags[name]!.value === undefined)],
     collect: names.filter((name) => flags[name]!.many),
@@ -104,7 +109,10 @@ export function parse(command: Command, args: readonly string[]): Parsed {
 /** The help text of a command. */
 export function helpText({ name, summary, operands, flags, notes }: Command): string {
   const rows = Object.entries({ ...flags, "help, -h": { help: "show this" } as Flag })
-    .map(([flag, { value, help }]) => [`--${flag}${value === undefined ? "" : ` ${value}`}`, help] as const);
+    .map(([flag, { value, optional, help }]) => {
+      const shown = value === undefined ? "" : optional ? `[=${value}]` : ` ${value}`;
+      return [`--${flag}${shown}`, help] as const;
+    });
   return [
     `${summary}`,
     "",

@@ -110,7 +110,7 @@ export async function clientContext(options: ContextOptions): Promise<SSLContext
 }
 
 /** `host`, `host:port`, `[::1]:port`, `::1`. */
-function parseOperand(text: string, usual: number): { host: string; port: number } {
+export function parseOperand(text: string, usual = HTTPS_PORT): { host: string; port: number } {
   if (isIP(text) === 6) return { host: text, port: usual };
   const [, literal, name, port = String(usual)] = text.match(/^(?:\[([^\]]+)\]|([^:/\s]+))(?::(\d+))?$/) ??
     [];

@@ -93,7 +93,7 @@ export type End = "client" | "server";
 
 /** What is measured. */
 export interface Scenario {
-  /** `"1.2 P-256 full"`; with the profile and the peers where they are not the usual: one in a run. */
+  /** `"1.2/P-256/full"`; with the profile or the peer behind it, where they are not the usual: one in a run. */
   readonly name: string;
   /** Against `host:port` without `--version`: what was agreed on. */
   readonly version: Version;
@@ -139,9 +139,15 @@ export interface EndResult {
    * a peer's process, all that it used, over the number of handshakes.
    */
   readonly cpuMs?: Statistics | undefined;
-  /** Where the CPU went, by operation: the median run's; the sum is that of `cpuMs`, with the rest as `"other"`. */
+  /**
+   * The operations of a handshake; where the time of each is known, all together are the median of `cpuMs`, with the rest as
+   * `"other"`. An operation is timed apart, in handshakes of the same core.
+   */
   readonly operations?: readonly OperationResult[] | undefined;
-  /** Where the CPU went, by message, in the order of the handshake: what came before it was made, or after it came. */
+  /**
+   * Where the CPU went, by message, in the order of the handshake: the time between two messages is that of the second if it is
+   * sent, else of the first. Timed apart: the sum is a little more than `cpuMs`.
+   */
   readonly steps?: readonly StepResult[] | undefined;
   /** Bytes through each cipher and hash. */
   readonly bulk?: Readonly<Partial<Record<Bulk, number>>> | undefined;
@@ -165,7 +171,7 @@ export interface OperationResult {
 
 /** What making a message, or taking one in, took. */
 export interface StepResult {
-  /** The message, as in the trace: `"server_key_exchange"`; `"end"`: what followed the last. */
+  /** The message, as in the trace: `"server_key_exchange"`. */
   readonly name: string;
   readonly direction: "sent" | "received";
   /** The median. */

@@ -7,7 +7,8 @@
 
 import { html, type SafeHtml } from "../_web.ts";
 import { printable } from "../terminal.ts";
-import { draw, type Plot, textElement } from "./_plot.ts";
+import type { Plot } from "./_plot.ts";
+import { draw, textElement } from "./svg.ts";
 import { STYLE } from "./style.ts";
 
 /** Pixels of a drawing, as {@linkcode STYLE} shows them: above and below 640 of the screen. */
@@ -58,7 +59,7 @@ export function page({ title, body }: PageParts): string {
         </main>
       </body>
     </html>
-  `);
+  `).trimStart();
 }
 
 // ---- Figures --------------------------------------------------------------------------------------------
@@ -74,12 +75,19 @@ export interface FigureParts {
   readonly description: string;
   /** Names of the colours, in the drawing's order. */
   readonly legend?: readonly LegendEntry[] | undefined;
-  /** Draws it, so many pixels wide. */
-  readonly draw: (width: number) => Plot.PlotOptions;
+  /** Draws it, so many pixels wide: one drawing, or several below each other, each with its title. */
+  readonly draw: (width: number) => Plot.PlotOptions | readonly Drawing[];
   /** Below the drawing. */
   readonly after?: Content | undefined;
   /** Whether it may go on over several pages in print. */
   readonly long?: boolean | undefined;
+}
+
+/** One of several drawings. */
+export interface Drawing {
+  readonly title?: string | undefined;
+  readonly note?: Content | undefined;
+  readonly options: Plot.PlotOptions;
 }
 
 /** A colour and its name. */
@@ -93,12 +101,12 @@ export function figure(parts: FigureParts): SafeHtml {
   const { id, title, note = "", legend = [], after = "", long = false } = parts;
   return html`
     <figure id="${id}" class="${long ? "long" : "whole"}">
-    <figcaption><strong>${printable(title)}</strong> <span>${safe(note)}</span></figcaption>
-    ${legend.length > 0 ? html`<ul class="legend">${legend.map(legendEntry)}</ul>` : ""}
-    <div class="wide">${drawing(parts, WIDE, `${id}-wide`)}</div>
-    <div class="narrow">${drawing(parts, NARROW, `${id}-narrow`)}</div>
+        <figcaption><strong>${printable(title)}</strong> <span>${safe(note)}</span></figcaption>
+        ${legend.length > 0 ? html`<ul class="legend">${legend.map(legendEntry)}</ul>` : ""}
+        <div class="wide">${drawings(parts, WIDE, `${id}-wide`)}</div>
+    <div class="narrow">${drawings(parts, NARROW, `${id}-narrow`)}</div>
     ${safe(after)}
-    </figure>
+        </figure>
   `;
 }
 
@@ -106,11 +114,36 @@ function legendEntry({ name, colour }: LegendEntry): SafeHtml {
   return html`<li><i style="background:${colour}"></i>${printable(name)}</li>`;
 }
 
-function drawing({ title, description, draw: options }: FigureParts, width: number, id: string): SafeHtml {
-  const svg = draw({ ...options(width), width });
+function drawings(parts: FigureParts, width: number, id: string): SafeHtml {
+  const drawn = parts.draw(width);
+  const all: readonly Drawing[] = Array.isArray(drawn) ? drawn : [{ options: drawn as Plot.PlotOptions }];
+  return html`${
+    all.map(({ title, note = "", options }, i) =>
+      html`
+        <div class="drawing">${title === undefined ? "" : html`<h4>${printable(title)}</h4>`}${note === ""
+          ? ""
+          : html`<p class="note">${safe(note)}</p>`}${drawing(
+            parts,
+            title,
+            { ...options, width },
+            `${id}-${i + 1}`,
+          )}</div>
+      `
+    )
+  }`;
+}
+
+function drawing(
+  { title, description }: FigureParts,
+  part: string | undefined,
+  options: Plot.PlotOptions,
+  id: string,
+): SafeHtml {
+  const svg = draw(options);
   svg.setAttribute("role", "img");
   svg.setAttribute("aria-labelledby", `${id}-title ${id}-desc`);
-  const [name, text] = [textElement("title", printable(title)), textElement("desc", printable(description))];
+  const whole = part === undefined ? title : `${title}: ${part}`;
+  const [name, text] = [textElement("title", printable(whole)), textElement("desc", printable(description))];
   name.setAttribute("id", `${id}-title`);
   text.setAttribute("id", `${id}-desc`);
   svg.prepend(name, text);
@@ -125,26 +158,34 @@ export interface TableParts {
   readonly caption: string;
   readonly head: readonly Content[];
   readonly rows: readonly (readonly Content[])[];
-  /** Columns of text, by number from 0, besides the first: to the left. */
+  /** Columns of words, by number from 0, besides the first: to the left. */
   readonly text?: readonly number[] | undefined;
+  /** Columns of sentences, likewise: their lines break. */
+  readonly long?: readonly number[] | undefined;
+  /** Whether each row is a card where the screen is too narrow: for sentences, which nobody scrolls to. Its head is text. */
+  readonly cards?: boolean | undefined;
 }
 
 /** A table that scrolls in a box of its own where the screen is too narrow. */
-export function dataTable({ caption, head, rows, text = [] }: TableParts): SafeHtml {
-  const kind = (column: number) => text.includes(column) ? "text" : "number";
+export function dataTable(
+  { caption, head, rows, text = [], long = [], cards = false }: TableParts,
+): SafeHtml {
+  const kind = (column: number) => long.includes(column) ? "long" : text.includes(column) ? "text" : "number";
+  const name = (column: number) => cards ? printable(String(head[column] ?? "")) : "";
+  // The roles are those that it has anyway; a style that makes cards of a table takes them away.
   return html`
     <div class="scroll" role="region" tabindex="0" aria-label="${printable(caption)}">
-      <table>
-        <thead>
-          <tr>${head.map((cell, i) =>
-            html`<th scope="col" class="${i === 0 ? "text" : kind(i)}">${safe(cell)}</th>`
+      <table class="${cards ? "cards" : "plain"}" role="table">
+        <thead role="rowgroup">
+          <tr role="row">${head.map((cell, i) =>
+            html`<th role="columnheader" scope="col" class="${i === 0 ? "text" : kind(i)}">${safe(cell)}</th>`
           )}</tr>
         </thead>
-        <tbody>
+        <tbody role="rowgroup">
     ${rows.map(([first = "", ...cells]) =>
       html`
-        <tr><th scope="row">${safe(first)}</th>${cells.map((cell, i) =>
-          html`<td class="${kind(i + 1)}">${safe(cell)}</td>`
+        <tr role="row"><th role="rowheader" scope="row">${safe(first)}</th>${cells.map((cell, i) =>
+          html`<td role="cell" class="${kind(i + 1)}" data-name="${name(i + 1)}">${safe(cell)}</td>`
         )}</tr>
       `
     )}</tbody>
@@ -188,7 +229,9 @@ export interface Tile {
 /** Numbers that count, side by side. */
 export function tiles(all: readonly Tile[]): SafeHtml {
   return html`
-    <ul class="tiles">${all.map(({ label, value, unit = "", note = "" }) =>
+    <ul class="${all.length % 3 === 0 ? "tiles three" : "tiles"}">${all.map((
+      { label, value, unit = "", note = "" },
+    ) =>
       html`
         <li><span class="label">${printable(label)}</span> <span class="value">${printable(
           value,

@@ -36,6 +36,7 @@ export const STYLE = `
   --text: #1b1f24;
   --faint: #59626d;
   --line: #dadfe5;
+  --shade: #0003;
   --on: #fff;
   --up: #1c63b0;
   --down: #b1480a;
@@ -59,6 +60,7 @@ export const STYLE = `
     --text: #e6e9ed;
     --faint: #a3adb9;
     --line: #363d46;
+    --shade: #fff2;
     --on: #101215;
     --up: #7fb5f3;
     --down: #f3a468;
@@ -101,6 +103,7 @@ code { font: 0.9em/1.4 ui-monospace, "Cascadia Mono", Menlo, Consolas, monospace
 nav { margin: 1.2em 0; font-size: 0.9rem; }
 nav ol { list-style: none; display: flex; flex-wrap: wrap; gap: 2px 16px; padding: 0; margin: 0; }
 .tiles { list-style: none; display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 138px), 1fr)); gap: 10px; padding: 0; margin: 1.3em 0; }
+.tiles.three { grid-template-columns: repeat(auto-fit, minmax(min(100%, 200px), 1fr)); }
 .tiles li { background: var(--panel); border-radius: 7px; padding: 10px 12px 9px; display: flex; flex-direction: column; break-inside: avoid; }
 .tiles .label { font-size: 0.8rem; color: var(--faint); }
 .tiles .value { font-size: 1.5rem; font-weight: 650; line-height: 1.25; letter-spacing: -0.01em; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
@@ -112,6 +115,9 @@ nav ol { list-style: none; display: flex; flex-wrap: wrap; gap: 2px 16px; paddin
 .facts dd { margin: 0; overflow-wrap: anywhere; white-space: pre-line; }
 figure { margin: 1.4em 0 1.8em; min-width: 0; break-inside: avoid; }
 figure.long { break-inside: auto; }
+.drawing { break-inside: avoid; margin-bottom: 0.9em; }
+.drawing h4 { font-size: 0.9rem; font-weight: 650; margin: 0.7em 0 0.3em; overflow-wrap: anywhere; }
+.drawing .note { font-size: 0.82rem; line-height: 1.4; color: var(--faint); margin: 0 0 0.5em; }
 figcaption { font-size: 0.95rem; margin-bottom: 8px; max-width: 68ch; }
 figcaption strong { display: block; }
 figcaption span { display: block; font-size: 0.85rem; line-height: 1.45; color: var(--faint); }
@@ -120,19 +126,32 @@ figcaption span { display: block; font-size: 0.85rem; line-height: 1.45; color: 
 svg { display: block; width: 100%; max-width: 760px; height: auto; color: var(--text); font: 12px system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; font-variant-numeric: tabular-nums; overflow: visible; -webkit-print-color-adjust: exact; print-color-adjust: exact; }
 svg text { white-space: pre; }
 .narrow { display: none; }
-.scroll { overflow-x: auto; margin: 0.7em 0; }
+.scroll {
+  overflow-x: auto;
+  margin: 0.7em 0;
+  /* A shadow where there is more to scroll to: the covers move with the table, the shadows stay. */
+  background:
+    linear-gradient(to right, var(--back) 40%, transparent) 0 0 / 36px 100% no-repeat local,
+    linear-gradient(to left, var(--back) 40%, transparent) 100% 0 / 36px 100% no-repeat local,
+    linear-gradient(to right, var(--shade), transparent) 0 0 / 12px 100% no-repeat scroll,
+    linear-gradient(to left, var(--shade), transparent) 100% 0 / 12px 100% no-repeat scroll;
+}
 .scroll:focus-visible, summary:focus-visible, a:focus-visible { outline: 2px solid var(--up); outline-offset: 2px; }
 table { border-collapse: collapse; font-size: 0.85rem; line-height: 1.4; font-variant-numeric: tabular-nums; width: 100%; }
 th, td { padding: 4px 0 4px 16px; text-align: right; vertical-align: top; border-bottom: 1px solid var(--line); white-space: nowrap; font-weight: 400; }
 th:first-child { padding-left: 0; }
-thead th { color: var(--faint); font-size: 0.8rem; vertical-align: bottom; border-bottom-color: var(--faint); white-space: normal; }
-tbody th, th.text, td.text { text-align: left; }
+thead th { min-width: 4.2em; color: var(--faint); font-size: 0.8rem; vertical-align: bottom; border-bottom-color: var(--faint); white-space: normal; }
+tbody th, th.text, td.text, th.long, td.long { text-align: left; }
 tbody th { font-weight: 500; }
-td.text { white-space: normal; min-width: 11em; overflow-wrap: anywhere; }
+td.long { white-space: normal; min-width: 17em; overflow-wrap: anywhere; }
+td.text { max-width: 30em; overflow-wrap: anywhere; }
 tr { break-inside: avoid; }
 td .range { color: var(--faint); }
 .tag { display: inline-block; font-size: 0.75rem; line-height: 1.5; padding: 0 6px; border: 1px solid currentColor; border-radius: 9px; color: var(--faint); white-space: nowrap; }
 details { margin: 0.6em 0 1.2em; }
+details:has(+ details) { margin-bottom: 0.1em; }
+details + details { margin-top: 0.1em; }
+h4 { font-size: 0.9rem; font-weight: 650; margin: 1.2em 0 0.3em; }
 summary { cursor: pointer; color: var(--faint); font-size: 0.87rem; padding: 3px 0; }
 footer { margin-top: 3.5em; padding-top: 0.9em; border-top: 1px solid var(--line); font-size: 0.82rem; color: var(--faint); }
 @media (max-width: 640px) {
@@ -141,8 +160,15 @@ footer { margin-top: 3.5em; padding-top: 0.9em; border-top: 1px solid var(--line
   .wide { display: none; }
   .narrow { display: block; }
   svg { max-width: 440px; margin: 0 auto; }
-  .tiles { grid-template-columns: repeat(auto-fit, minmax(min(100%, 125px), 1fr)); gap: 8px; }
+  .tiles, .tiles.three { grid-template-columns: repeat(auto-fit, minmax(min(100%, 125px), 1fr)); gap: 8px; }
   .facts div { grid-template-columns: 1fr; }
+  table.cards thead { position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden; }
+  table.cards tbody { display: block; }
+  table.cards tr { display: grid; grid-template-columns: repeat(3, auto); gap: 2px 12px; padding: 8px 0; border-bottom: 1px solid var(--line); }
+  table.cards th, table.cards td { border: 0; padding: 0; text-align: left; }
+  table.cards tbody th { grid-column: span 2; }
+  table.cards td.long { grid-column: 1 / -1; }
+  table.cards td.number::before { content: attr(data-name) " "; color: var(--faint); }
 }
 @media print {
   :root { color-scheme: light; }
@@ -154,12 +180,13 @@ footer { margin-top: 3.5em; padding-top: 0.9em; border-top: 1px solid var(--line
   .wide { display: block; }
   .narrow, nav { display: none; }
   svg { max-width: 100%; }
-  .scroll { overflow: visible; }
+  .scroll { overflow: visible; background: none; }
   table { font-size: 7.6pt; }
   th, td { white-space: normal; padding-left: 8px; }
-  td.text { min-width: 0; }
+  td.long { min-width: 0; }
   thead { display: table-header-group; }
   details::details-content { content-visibility: visible; display: block; block-size: auto; }
-  .tiles li { border: 1px solid var(--line); }
+  .tiles.three { grid-template-columns: repeat(auto-fit, minmax(min(100%, 200px), 1fr)); }
+.tiles li { border: 1px solid var(--line); }
 }
 `;

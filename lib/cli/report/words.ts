@@ -7,17 +7,34 @@
 /** Stands where there is no figure. */
 export const NONE = "–";
 
-/** Three figures that count: `"0.123"`, `"12.3"`, `"1,234"`. */
+/** Three figures that count, of what is not whole: `"0.120"`, `"12.3"`, `"1,234"`; what is, is written so. */
 export function number(value: number | undefined): string {
   if (value === undefined || !Number.isFinite(value)) return NONE;
-  const digits = value === 0 ? 0 : 2 - Math.floor(Math.log10(Math.abs(value)));
-  return value.toLocaleString("en", { maximumFractionDigits: Math.max(0, Math.min(digits, 3)) });
+  if (Math.abs(value - Math.round(value)) < 1e-9) return whole(value);
+  const digits = Math.max(0, Math.min(2 - Math.floor(Math.log10(Math.abs(value))), DIGITS_MAX));
+  return withMinus(
+    value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }),
+  );
+}
+
+/** Behind the point: a microsecond of milliseconds. */
+const DIGITS_MAX = 3;
+
+/** A number below an axis: no more figures than it needs. */
+export function tick(value: number): string {
+  return withMinus(value.toLocaleString("en", { maximumFractionDigits: 4 }));
+}
+
+/** The sign that is as wide as a figure. */
+function withMinus(text: string): string {
+  return text.replace("-", "\u2212");
 }
 
 /** A whole number: `"12,345"`. */
 export function whole(value: number | undefined): string {
   if (value === undefined || !Number.isFinite(value)) return NONE;
-  return Math.round(value).toLocaleString("en");
+  const text = withMinus(Math.round(value).toLocaleString("en"));
+  return text === "\u22120" ? "0" : text;
 }
 
 /** `"1,234 B"`. */

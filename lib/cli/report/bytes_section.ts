@@ -1,0 +1,138 @@
+/**
+ * Bytes: each flight by what its messages are for, certificates apart.
+ *
+ * @module
+ */
+
+import type { Flight, NetworkCost } from "../../cost/network_cost.ts";
+import type { BenchResult, ScenarioResult } from "../bench/result.ts";
+import type { SafeHtml } from "../_web.ts";
+import { type Bar, bars, type Block, type Segment, topOf } from "./bars.ts";
+import { type Content, dataTable, details, type Drawing, figure } from "./page.ts";
+import { KINDS, REST } from "./style.ts";
+import { bytes, count, NONE, whole } from "./words.ts";
+
+/** What messages are for, in the order of a bar. */
+const PARTS: readonly (readonly [name: string, colour: string, messages: readonly string[]])[] = [
+  ["certificates", KINDS[3]!, ["certificate", "certificate_status", "compressed_certificate"]],
+  ["hellos, extensions", KINDS[0]!, [
+    "client_hello",
+    "server_hello",
+    "hello_retry_request",
+    "encrypted_extensions",
+  ]],
+  ["keys, signatures", KINDS[1]!, ["server_key_exchange", "client_key_exchange", "certificate_verify"]],
+  ["tickets", KINDS[2]!, ["new_session_ticket"]],
+  ["finished", KINDS[5]!, ["finished", "change_cipher_spec"]],
+  ["other messages", KINDS[4]!, []],
+];
+/** What is left of a flight's bytes. */
+const FRAMING = "headers, tags";
+
+const CHUNK_MAX = 7; // scenarios of a drawing: what fits on a printed page
+
+type Counted = ScenarioResult & { readonly network: NetworkCost };
+
+/** The section's pictures and tables. */
+export function bytesSection({ scenarios }: BenchResult): Content {
+  const counted = scenarios.filter((result): result is Counted => result.network !== undefined);
+  if (counted.length === 0) return "Nothing told of the bytes: neither end was ours.";
+  return [flightsFigure(counted), flightsTable(counted)];
+}
+
+function flightsFigure(scenarios: readonly Counted[]): SafeHtml {
+  const blocks = scenarios.map(({ scenario, network }): Block => ({
+    title: `${scenario.name}: ${bytes(network.up.bytes + network.down.bytes)}, ${
+      count(network.roundTrips, "round trip")
+    }`,
+    bars: network.flights.map(barOf),
+  }));
+  const used = new Set(
+    blocks.flatMap(({ bars }) => bars.flatMap(({ segments = [] }) => segments.map((s) => s.colour))),
+  );
+  const top = topOf(blocks.flatMap(({ bars }) => bars));
+  const legend = [...PARTS.map(([name, colour]) => ({ name, colour })), {
+    name: "records: headers, padding, tags",
+    colour: REST,
+  }];
+  return figure({
+    id: "bytes-flights",
+    title: "Bytes by message, flight by flight",
+    note:
+      "A flight is what one end sends before it needs an answer; → from the client, ← from the server. Bytes of records, as on " +
+      "the wire, without TCP's headers.",
+    description: scenarios.map(({ scenario, network: { up, down } }) =>
+      `${scenario.name}: ${bytes(up.bytes)} from the client, ${bytes(down.bytes)} from the server, of these ${
+        bytes(up.certificateBytes + down.certificateBytes)
+      } certificates`
+    ).join("; "),
+    legend: legend.filter(({ colour }) => used.has(colour)),
+    draw: (width) =>
+      chunksOf(blocks).map((some): Drawing => ({
+        options: bars(some, { width, unit: "bytes", format: whole, top }),
+      })),
+  });
+}
+
+/** As few as it takes, of one size. */
+function chunksOf(blocks: readonly Block[]): Block[][] {
+  const size = Math.ceil(blocks.length / Math.ceil(blocks.length / CHUNK_MAX));
+  return Array.from(
+    { length: Math.ceil(blocks.length / size) },
+    (_, i) => blocks.slice(i * size, (i + 1) * size),
+  );
+}
+
+function barOf(flight: Flight, index: number): Bar {
+  const { way, bytes: wire, messages } = flight;
+  const segments = PARTS.map(([name, colour, names], i): Segment => {
+    const isLast = i === PARTS.length - 1;
+    const own = messages.filter((message) => isLast ? !isKnown(message.name) : names.includes(message.name));
+    return { name, colour, value: own.reduce((sum, { bytes }) => sum + bytes, 0) };
+  });
+  const inMessages = messages.reduce((sum, { bytes }) => sum + bytes, 0);
+  return {
+    label: `${index + 1} ${way === "up" ? "→" : "←"}`,
+    segments: [...segments, { name: FRAMING, colour: REST, value: Math.max(0, wire - inMessages) }],
+    text: whole(wire),
+  };
+}
+
+function isKnown(name: string): boolean {
+  return PARTS.some(([, , names]) => names.includes(name));
+}
+
+function flightsTable(scenarios: readonly Counted[]): Content {
+  const sums = scenarios.map(({ scenario, network: { up, down, roundTrips, flights, rest } }) => [
+    ...[scenario.name, whole(roundTrips), whole(flights.length)],
+    ...[whole(up.bytes), whole(up.records), whole(up.certificateBytes)],
+    ...[whole(down.bytes), whole(down.records), whole(down.certificateBytes)],
+    rest.down.ticketBytes === 0 ? NONE : whole(rest.down.ticketBytes),
+  ]);
+  const messages = scenarios.flatMap(({ scenario, network }) =>
+    network.flights.flatMap(({ way, messages }, i) =>
+      messages.map((
+        { name, bytes },
+      ) => [scenario.name, `${i + 1} ${way === "up" ? "→" : "←"}`, name, whole(bytes)])
+    )
+  );
+  return [
+    dataTable({
+      caption: "Bytes of each scenario",
+      head: [
+        ...["Scenario", "Round trips", "Flights", "Bytes up", "Records up", "Certificates up"],
+        ...["Bytes down", "Records down", "Certificates down", "Tickets after it"],
+      ],
+      rows: sums,
+    }),
+    details(
+      `Bytes of each message: ${messages.length} rows`,
+      dataTable({
+        caption: "Bytes of each message",
+        head: ["Scenario", "Flight", "Message", "Bytes"],
+        text: [1, 2],
+        rows: messages,
+      }),
+    ),
+  ];
+}

@@ -1,0 +1,156 @@
+/**
+ * Full handshakes against those without certificates, and what resumption saves who connects again and again.
+ *
+ * @module
+ */
+
+import type { Range } from "../../cost/figure.ts";
+import type { BenchResult, End, ResumptionResult, SavingResult } from "../bench/result.ts";
+import { html, type SafeHtml } from "../_web.ts";
+import { printable } from "../terminal.ts";
+import { bars, type Block } from "./bars.ts";
+import { type Content, dataTable, details, figure } from "./page.ts";
+import { bytesOf, cpuOf, ENDS, type Pair, pairsOf } from "./selection.ts";
+import { COLOUR, KINDS } from "./style.ts";
+import { bytes, count, ms, NONE, number, whole } from "./words.ts";
+
+/** What is compared. */
+interface Measure {
+  readonly name: string;
+  readonly of: (pair: Pair["full"]) => number | undefined;
+  readonly text: (value: number) => string;
+}
+
+function measuresOf({ plan }: BenchResult): Measure[] {
+  return [
+    { name: "bytes", of: bytesOf, text: bytes },
+    { name: "CPU", of: cpuOf, text: ms },
+    { name: "time", of: ({ wallMs }) => wallMs.median, text: ms },
+    ...plan.links.map((link, i): Measure => ({
+      name: link.name,
+      of: ({ links }) => links[i]?.clientMs,
+      text: ms,
+    })),
+  ];
+}
+
+/** The section's pictures and tables. */
+export function resumedSection(result: BenchResult): Content {
+  const pairs = pairsOf(result);
+  return [
+    pairs.length === 0
+      ? html`<p>No handshake of this run resumed one whose full one was measured, too.</p>`
+      : pairsFigure(pairs, measuresOf(result)),
+    ...result.resumption.map((each) => breakEven(each, result)),
+  ];
+}
+
+function pairsFigure(pairs: readonly Pair[], measures: readonly Measure[]): SafeHtml {
+  const compared = pairs.map((pair) => ({ pair, lines: linesOf(pair, measures) }));
+  const blocks = compared.map(({ pair, lines }): Block => ({
+    title: `${pair.short.scenario.name} against ${pair.full.scenario.name}`,
+    bars: lines.map(({ name, percent }) => ({
+      label: name,
+      segments: [{ name: "", value: percent, colour: percent > 100 ? KINDS[1]! : COLOUR.resumed }],
+      text: `${Math.round(percent)} %`,
+    })),
+  }));
+  const most = Math.max(100, ...compared.flatMap(({ lines }) => lines.map(({ percent }) => percent)));
+  return figure({
+    id: "full-against-resumed",
+    title: "Without certificates, in per cent of the full handshake",
+    note:
+      "The dashed line is the full handshake. Bytes both ways; CPU of both ends where both tell it; time is the wall clock's of " +
+      "this run; the links are modelled waits.",
+    description: compared.map(({ pair, lines }) =>
+      `${pair.short.scenario.name} takes of ${pair.full.scenario.name}: ${
+        lines.map(({ name, percent }) => `${name} ${Math.round(percent)} %`).join(", ")
+      }`
+    ).join("; "),
+    draw: (width) =>
+      bars(blocks, { width, unit: "per cent of the full handshake", format: whole, top: most, rule: 100 }),
+    after: details(
+      "Full and resumed, in figures",
+      dataTable({
+        caption: "Full and resumed",
+        head: ["Scenario", "Measure", "Full", "Without certificates", "Saved", "Of the full"],
+        text: [1],
+        rows: compared.flatMap(({ pair, lines }) =>
+          lines.map(({ name, full, short, percent, text }) => [
+            ...[pair.short.scenario.name, name, text(full), text(short), text(full - short)],
+            `${Math.round(percent)} %`,
+          ])
+        ),
+      }),
+    ),
+  });
+}
+
+function linesOf({ full, short }: Pair, measures: readonly Measure[]) {
+  return measures.flatMap(({ name, of, text }) => {
+    const [before, after] = [of(full), of(short)];
+    if (before === undefined || after === undefined || before <= 0) return []; // nothing to take per cent of
+    return [{ name, full: before, short: after, percent: 100 * after / before, text }];
+  });
+}
+
+function breakEven(each: ResumptionResult, result: BenchResult): SafeHtml {
+  const { plan } = result;
+  const { full, resumed, resumedPerFull, resumedShare, breakEven: even } = each;
+  const often = resumedPerFull === null
+    ? "each ticket is renewed in time, so that all connections but the first resume"
+    : resumedPerFull === 0
+    ? "each ticket is too old when it is needed, so that none resumes"
+    : `${count(resumedPerFull, "connection resumes", "connections resume")} for each full one`;
+  const { interval, ticketLifetime } = plan.reconnect ?? {};
+  const plans = interval === undefined
+    ? ""
+    : `Who connects every ${number(interval)} s, with tickets for ${number(ticketLifetime)} s: `;
+  return html`<h3>${printable(`${resumed} after ${full}: does it pay?`)}</h3>
+<p>${plans}${often} (${Math.round(100 * resumedShare)} % of all). The tickets of a full handshake take ${
+    bytes(even.ticketBytes)
+  }; ${
+    even.resumptions === null
+      ? "no number of resumptions saves them again"
+      : `${count(even.resumptions, "resumption saves", "resumptions save")} them again`
+  }. Who connects less often than every ${number(even.interval)} s never resumes.</p>
+${
+    dataTable({
+      caption: `What ${resumed} saves`,
+      head: ["Saved", "By a resumption", "By a connection, on average", "In a day"],
+      rows: savingRows(each, result),
+    })
+  }`;
+}
+
+function savingRows(each: ResumptionResult, { plan, scenarios }: BenchResult): Content[][] {
+  const columns = [each.perResumption, each.perConnection, each.perDay];
+  const both = scenarios.filter(({ scenario }) =>
+    scenario.name === each.full || scenario.name === each.resumed
+  );
+  // A figure that nobody has published would make the difference one of nothing.
+  const isKnown = (end: End, device: number) =>
+    both.every(({ ends }) => ends[end].devices[device]?.missing.length === 0);
+  const row = (name: string, cell: (saving: SavingResult) => Content) => [name, ...columns.map(cell)];
+  return [
+    row("Bytes from the client", ({ bytesUp }) => bytes(bytesUp)),
+    row("Bytes from the server", ({ bytesDown }) => bytes(bytesDown)),
+    row("Round trips", ({ roundTrips }) => number(roundTrips)),
+    ...ENDS.map((end) => row(`CPU of the ${end}, here`, ({ cpuMs }) => ms(cpuMs[end]))),
+    ...plan.links.map(({ name }, i) => row(`Wait for ${name}, modelled`, ({ linkMs }) => ms(linkMs[i]))),
+    ...plan.devices.flatMap((name, i) =>
+      ENDS.map((end) =>
+        row(
+          `CPU of ${name} as the ${end}, estimated`,
+          ({ deviceMs }) => isKnown(end, i) ? rangeText(deviceMs[end][i]) : NONE,
+        )
+      )
+    ),
+  ];
+}
+
+function rangeText(range: Range | undefined): Content {
+  if (range === undefined) return NONE;
+  if (range.low === range.high) return ms(range.likely);
+  return html`${ms(range.likely)} <span class="range">(${number(range.low)} to ${number(range.high)})</span>`;
+}

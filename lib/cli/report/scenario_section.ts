@@ -1,0 +1,93 @@
+/**
+ * All scenarios in one table, and what is known of each besides.
+ *
+ * @module
+ */
+
+import type { BenchResult, EndResult, ScenarioResult, Statistics } from "../bench/result.ts";
+import { html, type SafeHtml } from "../_web.ts";
+import { type Content, dataTable, details, facts } from "./page.ts";
+import { ENDS } from "./selection.ts";
+import { ms, NONE, number, whole } from "./words.ts";
+
+/** The table of all scenarios. */
+export function overview({ scenarios, plan: { devices } }: BenchResult): SafeHtml {
+  return dataTable({
+    caption: "All scenarios",
+    head: [
+      ...[
+        "Scenario",
+        "Time ms",
+        "p95",
+        "CPU client ms",
+        "CPU server ms",
+        "Round trips",
+        "Bytes up",
+        "Bytes down",
+      ],
+      ...["Certificate bytes", "Records", "Heap client", "Heap server"],
+      ...devices.flatMap((name) => ENDS.map((end) => `${name} as ${end}, likely ms`)),
+    ],
+    rows: scenarios.map((result) => {
+      const { scenario, wallMs, ends, network } = result;
+      const { up, down } = network ?? {};
+      return [
+        ...[scenario.name, number(wallMs.median), number(wallMs.p95)],
+        ...ENDS.map((end) => number(ends[end].cpuMs?.median)),
+        ...[whole(network?.roundTrips), whole(up?.bytes), whole(down?.bytes)],
+        up && down ? whole(up.certificateBytes + down.certificateBytes) : NONE,
+        up && down ? whole(up.records + down.records) : NONE,
+        ...ENDS.map((end) => whole(ends[end].heap?.peak)),
+        ...devices.flatMap((_, i) => ENDS.map((end) => whole(ends[end].devices[i]?.likely))),
+      ];
+    }),
+  });
+}
+
+/** What is known of each scenario, folded away. */
+export function scenarioSection({ scenarios }: BenchResult): Content {
+  return scenarios.map((result) => details(result.scenario.name, one(result)));
+}
+
+function one(result: ScenarioResult): Content {
+  const { scenario, suite, group, resumed, ends, wallMs, connectMs } = result;
+  return [
+    facts([
+      ["Version", `TLS ${scenario.version}`],
+      ["Suite", suite ?? NONE],
+      ["Group", group ?? NONE],
+      ["Resumed", resumed ? "yes, each run" : "no"],
+      ["Profile", scenario.profile],
+      ...ENDS.map((end) => [`The ${end}`, `${scenario[end]}: ${ends[end].implementation}`] as const),
+      ["Time", statistics(wallMs)],
+      ...(connectMs === undefined ? [] : [["TCP's connection", statistics(connectMs)] as const]),
+      ...ENDS.flatMap((end) => {
+        const { cpuMs } = ends[end];
+        return cpuMs === undefined ? [] : [[`CPU of the ${end}`, statistics(cpuMs)] as const];
+      }),
+      ...ENDS.flatMap((end) => {
+        const bulk = Object.entries(ends[end].bulk ?? {});
+        const text = bulk.map(([name, size]) => `${name} ${whole(size)} B`).join(", ");
+        return bulk.length === 0 ? [] : [[`Ciphers and hashes of the ${end}`, text] as const];
+      }),
+    ]),
+    ...ENDS.map((end) => stepsTable(end, ends[end])),
+  ];
+}
+
+function statistics({ median, p95, min, max, runs }: Statistics): string {
+  return `median ${ms(median)}, p95 ${ms(p95)}, ${number(min)} to ${number(max)} ms, ${whole(runs)} runs`;
+}
+
+function stepsTable(end: string, { steps = [] }: EndResult): Content {
+  if (steps.length === 0) return "";
+  return html`<h4>Where the CPU of the ${end} went, by message</h4>
+${
+    dataTable({
+      caption: `CPU of the ${end} by message`,
+      head: ["Message", "", "ms"],
+      text: [1],
+      rows: steps.map(({ name, direction, cpuMs }) => [name, direction, number(cpuMs)]),
+    })
+  }`;
+}

@@ -9,23 +9,10 @@ import type { BenchResult, ScenarioResult } from "../bench/result.ts";
 import type { SafeHtml } from "../_web.ts";
 import { type Bar, bars, type Block, type Segment, topOf } from "./bars.ts";
 import { type Content, dataTable, details, type Drawing, figure } from "./page.ts";
-import { KINDS, REST } from "./style.ts";
+import { MESSAGE_KINDS, messageKind } from "./kinds.ts";
+import { REST } from "./style.ts";
 import { bytes, count, NONE, whole } from "./words.ts";
 
-/** What messages are for, in the order of a bar. */
-const PARTS: readonly (readonly [name: string, colour: string, messages: readonly string[]])[] = [
-  ["certificates", KINDS[3]!, ["certificate", "certificate_status", "compressed_certificate"]],
-  ["hellos, extensions", KINDS[0]!, [
-    "client_hello",
-    "server_hello",
-    "hello_retry_request",
-    "encrypted_extensions",
-  ]],
-  ["keys, signatures", KINDS[1]!, ["server_key_exchange", "client_key_exchange", "certificate_verify"]],
-  ["tickets", KINDS[2]!, ["new_session_ticket"]],
-  ["finished", KINDS[5]!, ["finished", "change_cipher_spec"]],
-  ["other messages", KINDS[4]!, []],
-];
 /** What is left of a flight's bytes. */
 const FRAMING = "headers, tags";
 
@@ -51,7 +38,7 @@ function flightsFigure(scenarios: readonly Counted[]): SafeHtml {
     blocks.flatMap(({ bars }) => bars.flatMap(({ segments = [] }) => segments.map((s) => s.colour))),
   );
   const top = topOf(blocks.flatMap(({ bars }) => bars));
-  const legend = [...PARTS.map(([name, colour]) => ({ name, colour })), {
+  const legend = [...MESSAGE_KINDS, {
     name: "records: headers, padding, tags",
     colour: REST,
   }];
@@ -85,21 +72,20 @@ function chunksOf(blocks: readonly Block[]): Block[][] {
 
 function barOf(flight: Flight, index: number): Bar {
   const { way, bytes: wire, messages } = flight;
-  const segments = PARTS.map(([name, colour, names], i): Segment => {
-    const isLast = i === PARTS.length - 1;
-    const own = messages.filter((message) => isLast ? !isKnown(message.name) : names.includes(message.name));
-    return { name, colour, value: own.reduce((sum, { bytes }) => sum + bytes, 0) };
-  });
+  const segments = MESSAGE_KINDS.map((kind): Segment => ({
+    name: kind.short,
+    colour: kind.colour,
+    value: messages.filter(({ name }) => messageKind(name) === kind).reduce(
+      (sum, { bytes }) => sum + bytes,
+      0,
+    ),
+  }));
   const inMessages = messages.reduce((sum, { bytes }) => sum + bytes, 0);
   return {
     label: `${index + 1} ${way === "up" ? "→" : "←"}`,
     segments: [...segments, { name: FRAMING, colour: REST, value: Math.max(0, wire - inMessages) }],
     text: whole(wire),
   };
-}
-
-function isKnown(name: string): boolean {
-  return PARTS.some(([, , names]) => names.includes(name));
 }
 
 function flightsTable(scenarios: readonly Counted[]): Content {

@@ -1,48 +1,56 @@
 /**
- * CPU: of each end, and by operation.
+ * CPU: of each end, and where it goes.
  *
  * @module
  */
 
-import type { BenchResult, EndResult, ScenarioResult } from "../bench/result.ts";
+import type { BenchResult, End, EndResult, ScenarioResult } from "../bench/result.ts";
 import type { SafeHtml } from "../_web.ts";
 import { type Bar, bars, type Segment } from "./bars.ts";
-import { type Content, dataTable, details, figure, type LegendEntry } from "./page.ts";
+import { type Kind, MESSAGE_KINDS, messageKind, OPERATION_KINDS, operationKind } from "./kinds.ts";
+import { type Content, dataTable, details, figure } from "./page.ts";
 import { byKey, cpuOf, ENDS } from "./selection.ts";
-import { KINDS, REST } from "./style.ts";
+import { REST } from "./style.ts";
 import { ms, NONE, number, whole } from "./words.ts";
-
-/** What operations are for. */
-const PURPOSES: readonly (readonly [name: string, colour: string, pattern: RegExp])[] = [
-  ["key agreement", KINDS[0]!, / multiply$/],
-  ["signing, decrypting", KINDS[1]!, / sign$| private (cold|warm)$/],
-  ["verifying, encrypting", KINDS[2]!, / verify$| public$/],
-];
-const OTHER: LegendEntry = { name: "all else: messages, hashes, ciphers, the engine", colour: REST };
 
 /** The section's pictures and tables. */
 export function cpuSection({ scenarios }: BenchResult): Content {
   const told = scenarios.filter((result) => cpuOf(result) !== undefined);
   if (told.length === 0) return "No end told its CPU.";
-  return [operationsFigure(told), operationsTable(told)];
+  return [cpuFigure(told), operationsTable(told)];
 }
 
-function operationsFigure(scenarios: readonly ScenarioResult[]): SafeHtml {
+/** How an end's CPU can be split. */
+type Split = "operations" | "messages" | "not at all";
+
+function splitOf({ operations = [], steps = [] }: EndResult): Split {
+  if (operations.some(({ cpuMs }) => cpuMs !== undefined)) return "operations";
+  return steps.some(({ cpuMs }) => cpuMs > 0) ? "messages" : "not at all";
+}
+
+function cpuFigure(scenarios: readonly ScenarioResult[]): SafeHtml {
+  const splits = new Set(scenarios.flatMap(({ ends }) => ENDS.map((end) => splitOf(ends[end]))));
   const used = new Set(
     scenarios.flatMap(({ ends }) => ENDS.flatMap((end) => segmentsOf(ends[end]).map(({ colour }) => colour))),
   );
-  const legend = [...PURPOSES.map(([name, colour]) => ({ name, colour })), OTHER];
+  const kinds: Kind[] = [
+    ...(splits.has("messages") ? MESSAGE_KINDS : []),
+    ...(splits.has("operations") ? OPERATION_KINDS : []),
+  ];
   return figure({
-    id: "cpu-operations",
-    title: "CPU of a handshake, by operation",
-    note:
-      "Milliseconds of this machine's CPU, medians, of each end apart; how often each operation was done is in the table. " +
-      "Each group has a scale of its own.",
+    id: "cpu",
+    title: splits.has("operations") ? "CPU of a handshake, by operation" : "CPU of a handshake, by message",
+    note: [
+      "Milliseconds of this machine's CPU, medians, of each end apart. ",
+      splits.has("messages")
+        ? "Where it goes is timed by message, for whose making or taking in it was, and scaled to the median. "
+        : "",
+      "How often each operation was done is in the table. Each group has a scale of its own.",
+    ],
     description: scenarios.map((result) =>
       `${result.scenario.name}: ${ENDS.map((end) => describe(result, end)).join(", ")}`
-    )
-      .join("; "),
-    legend: legend.filter(({ colour }) => used.has(colour)),
+    ).join("; "),
+    legend: kinds.filter(({ colour }) => used.has(colour)),
     draw: (width) =>
       byKey(scenarios).map(([title, group]) => ({
         title,
@@ -51,18 +59,18 @@ function operationsFigure(scenarios: readonly ScenarioResult[]): SafeHtml {
             title: result.scenario.name,
             bars: ENDS.map((end) => barOf(result, end)),
           })),
-          { width, unit: "ms of CPU", format: number },
+          { width, unit: "ms of CPU", format: ms },
         ),
       })),
   });
 }
 
-function describe({ ends }: ScenarioResult, end: typeof ENDS[number]): string {
+function describe({ ends }: ScenarioResult, end: End): string {
   const cpu = ends[end].cpuMs;
   return `${end} ${cpu === undefined ? "not told" : ms(cpu.median)}`;
 }
 
-function barOf({ ends }: ScenarioResult, end: typeof ENDS[number]): Bar {
+function barOf({ ends }: ScenarioResult, end: End): Bar {
   const { cpuMs } = ends[end];
   return {
     label: end,
@@ -71,18 +79,35 @@ function barOf({ ends }: ScenarioResult, end: typeof ENDS[number]): Bar {
   };
 }
 
-function segmentsOf({ cpuMs, operations }: EndResult): Segment[] {
+function segmentsOf(end: EndResult): Segment[] {
+  const { cpuMs, operations = [] } = end;
   if (cpuMs === undefined) return [];
-  const known = (operations ?? []).filter((each) => each.cpuMs !== undefined);
-  if (known.length === 0) return [{ name: "not split", value: cpuMs.median, colour: REST }];
-  return known.map(({ name, count, cpuMs }) => {
-    const [, colour = REST] = PURPOSES.find(([, , pattern]) => pattern.test(name)) ?? [];
-    return { name: count === 1 ? name : `${name} × ${count}`, value: cpuMs!, colour };
-  }).toSorted((a, b) => orderOf(a) - orderOf(b));
+  switch (splitOf(end)) {
+    case "operations":
+      return operations.map(({ name, count, cpuMs = 0 }) => ({
+        name: count === 1 ? name : `${name} × ${whole(count)}`,
+        value: cpuMs,
+        colour: operationKind(name).colour,
+      })).toSorted((a, b) => orderOf(OPERATION_KINDS, a) - orderOf(OPERATION_KINDS, b));
+    case "messages":
+      return stepSegments(end, cpuMs.median);
+    case "not at all":
+      return [{ name: "not split", value: cpuMs.median, colour: REST }];
+  }
 }
 
-function orderOf({ colour }: Segment): number {
-  return [...KINDS, REST].indexOf(colour);
+function stepSegments({ steps = [] }: EndResult, median: number): Segment[] {
+  const sum = steps.reduce((sum, { cpuMs }) => sum + cpuMs, 0);
+  return MESSAGE_KINDS.map((kind) => ({
+    name: kind.short,
+    colour: kind.colour,
+    value: steps.filter(({ name }) => messageKind(name) === kind)
+      .reduce((sum, { cpuMs }) => sum + cpuMs, 0) * median / sum,
+  }));
+}
+
+function orderOf(kinds: readonly Kind[], { colour }: Segment): number {
+  return kinds.findIndex((kind) => kind.colour === colour);
 }
 
 function operationsTable(scenarios: readonly ScenarioResult[]): SafeHtml {
@@ -90,23 +115,22 @@ function operationsTable(scenarios: readonly ScenarioResult[]): SafeHtml {
     ENDS.flatMap((end) => {
       const { cpuMs, operations = [] } = ends[end];
       const own = operations.map(({ name, count, cpuMs, share }) => [
-        ...[scenario.name, end, name, whole(count)],
-        ...[number(cpuMs), share === undefined ? NONE : `${Math.round(100 * share)} %`, NONE, NONE],
+        ...[scenario.name, end, name, whole(count), number(cpuMs)],
+        ...[share === undefined ? NONE : `${Math.round(100 * share)} %`, NONE, NONE, NONE],
       ]);
-      const { median, p95, min } = cpuMs ?? {};
+      if (cpuMs === undefined) return own;
+      const { median, p95, min, max } = cpuMs;
       return [
         ...own,
-        ...(cpuMs === undefined ? [] : [
-          [scenario.name, end, "together", "", number(median), "100 %", number(p95), number(min)],
-        ]),
+        [scenario.name, end, "together", "", number(median), "100 %", number(p95), number(min), number(max)],
       ];
     })
   );
   return details(
-    `CPU by operation, in figures: ${rows.length} rows`,
+    `CPU and operations in figures: ${rows.length} rows`,
     dataTable({
-      caption: "CPU by operation",
-      head: ["Scenario", "End", "Operation", "Times", "ms", "Share", "p95 ms", "Least ms"],
+      caption: "CPU and operations",
+      head: ["Scenario", "End", "Operation", "Times", "ms", "Share", "p95 ms", "Least ms", "Most ms"],
       text: [1, 2],
       rows,
     }),

@@ -61,8 +61,13 @@ export function extremes(
   return sorted.length < 2 ? undefined : { least: sorted[0]!, most: sorted.at(-1)! };
 }
 
-/** By their server's key: what they take differs by far from one to the other. */
+/** By their server's key and their profile: what they take differs by far from one to the other. */
 export function byKey(scenarios: readonly ScenarioResult[]): [title: string, scenarios: ScenarioResult[]][] {
-  const groups = Map.groupBy(scenarios, ({ scenario }) => scenario.key ?? "No certificate");
+  const profiles = new Set(scenarios.map(({ scenario }) => scenario.profile));
+  const groups = Map.groupBy(
+    scenarios,
+    ({ scenario: { key = "No certificate", profile } }) =>
+      profiles.size === 1 || profile === "default" ? key : `${key}, profile ${profile}`,
+  );
   return [...groups];
 }

@@ -111,7 +111,6 @@ export function bars(blocks: readonly Block[], options: BarsOptions): Plot.PlotO
       marginTop: 0,
       marginBottom: AXIS,
     },
-    style: { fontSize: `${SIZE}px` },
     x: { domain: [0, top], ...axis },
     y: { type: "identity", axis: null },
     marks: [

@@ -38,7 +38,7 @@ function cpuFigure(scenarios: readonly ScenarioResult[]): SafeHtml {
     ...(splits.has("operations") ? OPERATION_KINDS : []),
   ];
   return figure({
-    id: "cpu",
+    id: "cpu-split",
     title: splits.has("operations") ? "CPU of a handshake, by operation" : "CPU of a handshake, by message",
     note: [
       "Milliseconds of this machine's CPU, medians, of each end apart. ",

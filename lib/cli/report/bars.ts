@@ -61,6 +61,7 @@ const AXIS = 34;
 const EDGE = 6; // beside bars whose words are above them
 const SIZE = 12; // of the letters
 const LETTER = 6.7; // pixels of such a letter, of the wider fonts
+// Lines are cut at a width that Plot guesses by a narrow font: wider fonts, and bold ones, take a third more.
 const LEAST = 6; // pixels of a segment that has a name around it
 const THICK = 7; // half of a bar's pixels
 const SMALL = 500; // pixels: a drawing for phones
@@ -118,7 +119,7 @@ export function bars(blocks: readonly Block[], options: BarsOptions): Plot.PlotO
       Plot.text(titles, {
         ...{ x: 0, y: "y", text: "title", dx: -left, textAnchor: "start", fontWeight: 650 },
         ...{ fill: COLOUR.text, stroke: COLOUR.back, strokeWidth: 4 },
-        ...{ lineWidth: width / SIZE, textOverflow: "ellipsis-end" },
+        ...{ lineWidth: 0.72 * width / SIZE, textOverflow: "ellipsis-end" },
       }),
       labels(lines, above, left, width),
       Plot.rect(segments.filter(({ hollow }) => !hollow), {
@@ -149,7 +150,7 @@ function labels(lines: readonly Placed[], above: boolean, left: number, width: n
   return Plot.text(lines, {
     ...{ x: 0, y: "words", text: ({ bar }: Placed) => printable(bar.label), fill: COLOUR.faint },
     ...{ dx: above ? -left : -7, textAnchor: above ? "start" : "end", stroke: COLOUR.back, strokeWidth: 4 },
-    ...{ lineWidth: (above ? 0.55 * width : left - 7) / SIZE, textOverflow: "ellipsis-end" },
+    ...{ lineWidth: (above ? 0.45 * width : 0.85 * left) / SIZE, textOverflow: "ellipsis-end" },
   });
 }
 

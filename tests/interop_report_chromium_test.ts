@@ -64,6 +64,11 @@ const TOO_WIDE = `[...document.querySelectorAll("main *")].filter((each) =>
   each.closest(".scroll") === null && each.closest("svg") === null && each.checkVisibility() &&
   each.getBoundingClientRect().right > innerWidth + 1).map((each) => each.outerHTML.slice(0, 80)).slice(0, 5)`;
 
+/** Tables that leave the paper, which nobody can scroll. */
+const CUT = `[...document.querySelectorAll("table")].filter((table) =>
+  table.checkVisibility() && table.getBoundingClientRect().right > innerWidth + 1).map((table) =>
+    table.parentElement.getAttribute("aria-label"))`;
+
 /** Colours by their names. */
 const COLOURS =
   `Object.fromEntries(["back", "panel", "text", "faint", "on", "up", "down", "good", "bad", "warn",
@@ -95,7 +100,8 @@ async function assertReadable(reader: Browser, view: View): Promise<void> {
   assertEquals(await reader.evaluate(SEEN), view.width < 640 ? [false, true] : [true, false]);
   assertEquals(await reader.evaluate(OUTSIDE), []);
   assertEquals(await reader.evaluate(TOO_WIDE), []);
-  if (!view.print) { // a wide table scrolls in its box, not the page
+  if (view.print) assertEquals(await reader.evaluate(CUT), []);
+  else { // a wide table scrolls in its box, not the page
     assertEquals(await reader.evaluate("document.documentElement.scrollWidth"), view.width);
   }
   const colours = await reader.evaluate<Record<string, Colour>>(COLOURS);

@@ -82,7 +82,7 @@ function barOf(flight: Flight, index: number): Bar {
   }));
   const inMessages = messages.reduce((sum, { bytes }) => sum + bytes, 0);
   return {
-    label: `${index + 1} ${way === "up" ? "→" : "←"}`,
+    label: flightName(way, index),
     segments: [...segments, { name: FRAMING, colour: REST, value: Math.max(0, wire - inMessages) }],
     text: whole(wire),
   };
@@ -95,12 +95,11 @@ function flightsTable(scenarios: readonly Counted[]): Content {
     ...[whole(down.bytes), whole(down.records), whole(down.certificateBytes)],
     rest.down.ticketBytes === 0 ? NONE : whole(rest.down.ticketBytes),
   ]);
-  const messages = scenarios.flatMap(({ scenario, network }) =>
-    network.flights.flatMap(({ way, messages }, i) =>
-      messages.map((
-        { name, bytes },
-      ) => [scenario.name, `${i + 1} ${way === "up" ? "→" : "←"}`, name, whole(bytes)])
-    )
+  const flights = scenarios.flatMap(({ scenario, network }) =>
+    network.flights.map(({ way, bytes, records, messages }, i) => [
+      ...[scenario.name, flightName(way, i), whole(bytes), whole(records)],
+      messages.map(({ name, bytes }) => `${name} ${whole(bytes)}`).join(", "),
+    ])
   );
   return [
     dataTable({
@@ -112,13 +111,19 @@ function flightsTable(scenarios: readonly Counted[]): Content {
       rows: sums,
     }),
     details(
-      `Bytes of each message: ${messages.length} rows`,
+      "Bytes of each flight and its messages",
       dataTable({
-        caption: "Bytes of each message",
-        head: ["Scenario", "Flight", "Message", "Bytes"],
-        text: [1, 2],
-        rows: messages,
+        caption: "Bytes of each flight",
+        head: ["Scenario", "Flight", "Bytes", "Records", "Messages, with their bytes"],
+        text: [1],
+        long: [4],
+        rows: flights,
       }),
     ),
   ];
+}
+
+/** `"2 ←"`. */
+function flightName(way: Flight["way"], index: number): string {
+  return `${index + 1} ${way === "up" ? "→" : "←"}`;
 }

@@ -4,14 +4,14 @@
  * @module
  */
 
-import type { BenchResult, End, EndResult, ScenarioResult } from "../bench/result.ts";
+import type { BenchResult, End, EndResult, OperationResult, ScenarioResult } from "../bench/result.ts";
 import type { SafeHtml } from "../_web.ts";
 import { type Bar, bars, type Segment } from "./bars.ts";
 import { type Kind, MESSAGE_KINDS, messageKind, OPERATION_KINDS, operationKind } from "./kinds.ts";
 import { type Content, dataTable, details, figure } from "./page.ts";
 import { byKey, cpuOf, ENDS } from "./selection.ts";
 import { REST } from "./style.ts";
-import { ms, NONE, number, whole } from "./words.ts";
+import { ms, number, whole } from "./words.ts";
 
 /** The section's pictures and tables. */
 export function cpuSection({ scenarios }: BenchResult): Content {
@@ -111,28 +111,34 @@ function orderOf(kinds: readonly Kind[], { colour }: Segment): number {
 }
 
 function operationsTable(scenarios: readonly ScenarioResult[]): SafeHtml {
-  const rows = scenarios.flatMap(({ scenario, ends }) =>
-    ENDS.flatMap((end) => {
-      const { cpuMs, operations = [] } = ends[end];
-      const own = operations.map(({ name, count, cpuMs, share }) => [
-        ...[scenario.name, end, name, whole(count), number(cpuMs)],
-        ...[share === undefined ? NONE : `${Math.round(100 * share)} %`, NONE, NONE, NONE],
-      ]);
-      if (cpuMs === undefined) return own;
-      const { median, p95, min, max } = cpuMs;
-      return [
-        ...own,
-        [scenario.name, end, "together", "", number(median), "100 %", number(p95), number(min), number(max)],
-      ];
-    })
-  );
   return details(
-    `CPU and operations in figures: ${rows.length} rows`,
+    "CPU and operations in figures",
     dataTable({
       caption: "CPU and operations",
-      head: ["Scenario", "End", "Operation", "Times", "ms", "Share", "p95 ms", "Least ms", "Most ms"],
-      text: [1, 2],
-      rows,
+      head: ["Scenario", "End", "Median ms", "p95 ms", "Least ms", "Most ms", "Operations"],
+      text: [1],
+      long: [6],
+      rows: scenarios.flatMap(({ scenario, ends }) =>
+        ENDS.map((end) => {
+          const { cpuMs, operations } = ends[end];
+          const { median, p95, min, max } = cpuMs ?? {};
+          const words = operations === undefined
+            ? "not told"
+            : operations.map(operationText).join(", ") || "none";
+          return [scenario.name, end, ...[median, p95, min, max].map(number), words];
+        })
+      ),
     }),
   );
+}
+
+/** `"P-256 verify × 2 (0.220 ms, 54 %)"`. */
+function operationText({ name, count, cpuMs, share }: OperationResult): string {
+  const taken = [
+    ...(cpuMs === undefined ? [] : [ms(cpuMs)]),
+    ...(share === undefined ? [] : [`${Math.round(100 * share)} %`]),
+  ];
+  return `${count === 1 ? name : `${name} × ${whole(count)}`}${
+    taken.length > 0 ? ` (${taken.join(", ")})` : ""
+  }`;
 }

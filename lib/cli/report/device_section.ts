@@ -219,30 +219,21 @@ function estimatesTable(device: string, estimates: readonly Estimated[], links: 
     dataTable({
       caption: `Estimates for ${device}`,
       head: [
-        ...[
-          "Scenario",
-          "As the",
-          "Low ms",
-          "Likely ms",
-          "High ms",
-          "Cryptography",
-          "Transfer",
-          "Fixed",
-          "Reliability",
-        ],
-        ...links.map((name) => `With the waits of ${name}`),
-        "Missing",
+        ...["Scenario", "As the", "Low ms", "Likely ms", "High ms", "Cryptography", "Transfer", "Fixed"],
+        ...["Reliability", links.length > 0 ? "With the waits for a network; missing" : "Missing"],
       ],
       text: [1, 8],
-      long: [9 + links.length],
+      long: [9],
       rows: estimates.map(({ scenario, end, result }) => {
         const { low, likely, high, groups, reliability, overLinks, missing } = result;
+        const words = [
+          ...links.map((name, i) => `${name} ${ms(overLinks[i]?.likely)}`),
+          ...(missing.length > 0 ? [`without ${missing.join(", ")}`] : []),
+        ];
         return [
           ...[scenario, end, whole(low), whole(likely), whole(high)],
           ...[groups.cpu, groups.transfer, groups.fixed].map((group) => whole(group.likely)),
-          reliabilityTag(reliability),
-          ...links.map((_, i) => whole(overLinks[i]?.likely)),
-          missing.join(", "),
+          ...[reliabilityTag(reliability), words.join(", ")],
         ];
       }),
     }),

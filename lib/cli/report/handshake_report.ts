@@ -96,7 +96,7 @@ function header(result: BenchResult): SafeHtml {
   const { environment: { date, cpu, cpus, os, arch, deno }, interrupted, skipped } = result;
   const failed = skipped.filter((each) => each.failed);
   const findings = findingsOf(result);
-  const machine = `${cpu ?? "a processor without a name"}${cpus > 1 ? `, ${whole(cpus)} of them` : ""}`;
+  const machine = cpu === undefined ? count(cpus, "processor") : cpus > 1 ? `${whole(cpus)} × ${cpu}` : cpu;
   return html`
     <header>
     <p class="stamp">tlsio bench handshake · ${printable(dateText(date))}</p>

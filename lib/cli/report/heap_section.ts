@@ -100,16 +100,18 @@ function phasesFigure(all: readonly Measured[]): Content {
 }
 
 function table(all: readonly Measured[]): SafeHtml {
-  const phases = [...new Set(all.flatMap(({ heap }) => Object.keys(heap.phases ?? {})))];
   return details(
     "Heap in figures",
     dataTable({
       caption: "Heap",
-      head: ["Scenario", "End", "Peak", "Stays", ...phases.map((phase) => phase.replaceAll("_", " "))],
+      head: ["Scenario", "End", "Peak", "Stays", "The most in each step"],
       text: [1],
-      rows: all.map(({ name, end, heap }) => [
-        ...[name, end, whole(heap.peak), whole(heap.live)],
-        ...phases.map((phase) => heap.phases?.[phase] === undefined ? NONE : whole(heap.phases[phase])),
+      long: [4],
+      rows: all.map(({ name, end, heap: { peak, live, phases = {} } }) => [
+        ...[name, end, whole(peak), whole(live)],
+        Object.entries(phases).map(([phase, most]) => `${phase.replaceAll("_", " ")} ${whole(most)}`).join(
+          ", ",
+        ) || NONE,
       ]),
     }),
   );

@@ -108,7 +108,7 @@ nav ol { list-style: none; display: flex; flex-wrap: wrap; gap: 2px 16px; paddin
 .tiles .label { font-size: 0.8rem; color: var(--faint); }
 .tiles .value { font-size: 1.5rem; font-weight: 650; line-height: 1.25; letter-spacing: -0.01em; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 .tiles small { font-size: 0.9rem; font-weight: 450; letter-spacing: 0; }
-.tiles .note { font-size: 0.8rem; line-height: 1.4; color: var(--faint); overflow-wrap: anywhere; }
+.tiles .note { font-size: 0.8rem; line-height: 1.4; color: var(--faint); overflow-wrap: anywhere; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; overflow: hidden; }
 .facts { margin: 1em 0; font-size: 0.9rem; }
 .facts div { display: grid; grid-template-columns: minmax(7.5em, 24%) 1fr; gap: 0 14px; padding: 3px 0; border-bottom: 1px solid var(--line); break-inside: avoid; }
 .facts dt { color: var(--faint); overflow-wrap: anywhere; }
@@ -181,8 +181,10 @@ footer { margin-top: 3.5em; padding-top: 0.9em; border-top: 1px solid var(--line
   .narrow, nav { display: none; }
   svg { max-width: 100%; }
   .scroll { overflow: visible; background: none; }
-  table { font-size: 7.6pt; }
-  th, td { white-space: normal; padding-left: 8px; }
+  table { font-size: 7.4pt; line-height: 1.3; }
+  th, td { white-space: normal; padding: 2px 0 2px 7px; overflow-wrap: anywhere; }
+  thead th { font-size: 6.8pt; min-width: 0; overflow-wrap: normal; }
+  tbody th, td.number { overflow-wrap: normal; }
   td.long { min-width: 0; }
   thead { display: table-header-group; }
   details::details-content { content-visibility: visible; display: block; block-size: auto; }

@@ -113,8 +113,7 @@ nav ol { list-style: none; display: flex; flex-wrap: wrap; gap: 2px 16px; paddin
 .facts div { display: grid; grid-template-columns: minmax(7.5em, 24%) 1fr; gap: 0 14px; padding: 3px 0; border-bottom: 1px solid var(--line); break-inside: avoid; }
 .facts dt { color: var(--faint); overflow-wrap: anywhere; }
 .facts dd { margin: 0; overflow-wrap: anywhere; white-space: pre-line; }
-figure { margin: 1.4em 0 1.8em; min-width: 0; break-inside: avoid; }
-figure.long { break-inside: auto; }
+figure { margin: 1.4em 0 1.8em; min-width: 0; }
 .drawing { break-inside: avoid; margin-bottom: 0.9em; }
 .drawing h4 { font-size: 0.9rem; font-weight: 650; margin: 0.7em 0 0.3em; overflow-wrap: anywhere; }
 .drawing .note { font-size: 0.82rem; line-height: 1.4; color: var(--faint); margin: 0 0 0.5em; }
@@ -176,7 +175,8 @@ footer { margin-top: 3.5em; padding-top: 0.9em; border-top: 1px solid var(--line
   body { font-size: 10.5pt; }
   main { max-width: none; padding: 0; }
   h2 { break-after: avoid; margin-top: 1.6em; }
-  h3, figcaption, summary { break-after: avoid; }
+  h3, h4, figcaption, summary, .legend, .note { break-after: avoid; break-inside: avoid; }
+  .tiles { grid-template-columns: repeat(auto-fit, minmax(108px, 1fr)); }
   .wide { display: block; }
   .narrow, nav { display: none; }
   svg { max-width: 100%; }

@@ -56,7 +56,9 @@ function one(result: ScenarioResult): Content {
       ["Group", group ?? NONE],
       ["Resumed", resumed ? "yes, each run" : "no"],
       ["Profile", scenario.profile],
-      ...ENDS.map((end) => [`The ${end}`, `${scenario[end]}: ${ends[end].implementation}`] as const),
+      ...ENDS.map((end) =>
+        [`The ${end}`, implementationText(scenario[end], ends[end].implementation)] as const
+      ),
       ["Time", statistics(wallMs)],
       ...(connectMs === undefined ? [] : [["TCP's connection", statistics(connectMs)] as const]),
       ...ENDS.flatMap((end) => {
@@ -74,6 +76,13 @@ function one(result: ScenarioResult): Content {
       }),
     ]),
   ];
+}
+
+/** `"tlsio 0.1.0, Mbed TLS 3.6.7"`, with the peer's name where that does not say it. */
+function implementationText(name: string, implementation: string): string {
+  return implementation.toLowerCase().startsWith(name.toLowerCase())
+    ? implementation
+    : `${name}: ${implementation}`;
 }
 
 function statistics({ median, p95, min, max, runs }: Statistics): string {

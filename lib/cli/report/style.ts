@@ -186,6 +186,10 @@ footer { margin-top: 3.5em; padding-top: 0.9em; border-top: 1px solid var(--line
   thead th { font-size: 6.8pt; min-width: 0; overflow-wrap: normal; }
   tbody th, td.number { overflow-wrap: normal; }
   td.long { min-width: 0; }
+  td.text { overflow-wrap: normal; }
+  table .tag { font-size: 1em; padding: 0 4px; }
+  .facts { font-size: 8.4pt; line-height: 1.35; }
+  .facts div { padding: 1.5px 0; grid-template-columns: 15em 1fr; }
   thead { display: table-header-group; }
   details::details-content { content-visibility: visible; display: block; block-size: auto; }
   .tiles.three { grid-template-columns: repeat(auto-fit, minmax(min(100%, 200px), 1fr)); }

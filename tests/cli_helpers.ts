@@ -22,6 +22,11 @@ export async function cli(args: readonly string[], options: SpawnOptions = {}): 
   return await run("env", command(args), { ...options, env: await environment(options.env) });
 }
 
+/** Starts the program. */
+export async function cliStart(args: readonly string[]): Promise<Program> {
+  return new Program("env", command(args), { env: await environment() });
+}
+
 /** A running `tlsio serve`. */
 export interface CliServer extends AsyncDisposable {
   readonly program: Program;

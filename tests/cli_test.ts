@@ -30,6 +30,32 @@ Deno.test("tlsio --help names every command, and each command's --help its flags
       "pcap-secrets",
       "json",
     ],
+    bench: [
+      ...[
+        "version",
+        "key",
+        "kind",
+        "profile",
+        "scenario",
+        "runs",
+        "seconds",
+        "device",
+        "link",
+        "rtt",
+        "kbps",
+      ],
+      ...[
+        "reconnect",
+        "ticket-lifetime",
+        "peers",
+        "servername",
+        "ca",
+        "insecure",
+        "client-cert",
+        "client-key",
+      ],
+      ...["timeout", "json", "csv", "html", "wide"],
+    ],
     cert: ["host", "ca", "self-signed", "key-type", "days", "subject", "out", "force"],
   };
   await Promise.all(

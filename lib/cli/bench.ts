@@ -89,7 +89,7 @@ Without a host and --peers both ends are ours, in this process, each in a core o
 network. With a host our client goes there again and again: ask whose server it is. A scenario is
 version/key/kind, as in 1.3/P-256/ticket, and the profile where it is not the default one.
 
-Exit code: 0; 1 when a scenario failed; 2 wrong arguments; 130 after Ctrl-C, which shows what was
+Exit code: 0; 1 when a scenario failed or none could be measured; 2 wrong arguments; 130 after Ctrl-C, which shows what was
 measured so far.`,
   async run(values, [name, operand]) {
     if (!(BENCHES as readonly string[]).includes(name!)) {
@@ -129,7 +129,7 @@ measured so far.`,
     }
     print(run, json === STDOUT ? asJson : csv === STDOUT ? renderCsv(run) : undefined, values.wide ?? false);
     if (run.interrupted) return Interrupt.exitCode;
-    return run.skipped.some(({ failed }) => failed) ? 1 : 0;
+    return run.scenarios.length === 0 || run.skipped.some(({ failed }) => failed) ? 1 : 0;
   },
 });
 
@@ -142,7 +142,11 @@ function print(run: BenchResult, data: string | undefined, wide: boolean): void 
       if (failed) console.error(`tlsio bench: ${name} failed: ${oneLine(reason)}`);
     }
   }
-  if (run.interrupted) console.error("tlsio bench: interrupted: this is what was measured until then");
+  if (!run.interrupted) return;
+  const state = run.scenarios.length === 0
+    ? "nothing had been measured"
+    : "this is what was measured until then";
+  console.error(`tlsio bench: interrupted: ${state}`);
 }
 
 function terminalWidth(): number {

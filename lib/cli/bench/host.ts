@@ -7,6 +7,7 @@ import { certificateFacts } from "../certificates.ts";
 import { inFlags, UsageError } from "../flags.ts";
 import { ClientMeasurer } from "./client.ts";
 import { ourImplementation } from "./environment.ts";
+import { Identities } from "./identities.ts";
 import { ScenarioError } from "./measurer.ts";
 import { EndConfigs } from "./policies.ts";
 import type { Key, Scenario, Skipped } from "./result.ts";
@@ -32,6 +33,8 @@ export class HostTarget implements Target {
   readonly name: string;
   readonly scenarios: readonly Scenario[];
   readonly skipped: readonly Skipped[];
+  readonly atOnce = Infinity;
+  readonly identities = new Identities();
   readonly #options: HostOptions;
   readonly #given: TLSConfigOptions;
   #hung: string | undefined; // what a server that did not answer has cost is not paid twice
@@ -92,17 +95,20 @@ export class HostTarget implements Target {
     } catch (error) {
       await measurer[Symbol.asyncDispose]();
       if (error instanceof ScenarioError) throw new Unavailable(error.message);
-      if (error instanceof SSLError && error.alert?.name === "protocol_version") {
-        throw new Unavailable(`the server does not speak TLS ${scenario.version}`);
+      const alert = error instanceof SSLError ? error.alert?.name : undefined;
+      if (REFUSALS.includes(alert)) {
+        throw new Unavailable(`the server agrees to no TLS ${scenario.version} of ours (${alert})`);
       }
       if (error instanceof Error && /took longer|timed out/.test(error.message)) this.#hung = error.message;
       throw error;
     }
   }
 
-  // deno-lint-ignore require-await -- an AsyncDisposable
   async [Symbol.asyncDispose](): Promise<void> {}
 }
+
+/** What a server without our version says; mbedTLS, which looks at the suites first, the second. */
+const REFUSALS: readonly (string | undefined)[] = ["protocol_version", "handshake_failure"];
 
 const KEYS: Readonly<Record<string, Key>> = {
   "EC P-256": "P-256",

@@ -17,6 +17,11 @@ export const HOST = LOCAL_HOSTS[0];
 export class Identities {
   readonly #made = new Map<Key, Promise<Identity>>();
 
+  /** Whether a certificate for a key has been asked for. */
+  has(key: Key): boolean {
+    return this.#made.has(key);
+  }
+
   /**
    * A certificate for a key, signed by a CA whose key is on the same curve, or of RSA-2048.
    *

@@ -119,7 +119,8 @@ export class MemoryTarget implements Target {
   readonly name = "memory";
   readonly scenarios: readonly Scenario[];
   readonly skipped: readonly Skipped[];
-  readonly #identities = new Identities();
+  readonly atOnce = Infinity;
+  readonly identities = new Identities();
 
   /** Takes what was chosen. */
   constructor({ scenarios, skipped }: Chosen) {
@@ -128,10 +129,9 @@ export class MemoryTarget implements Target {
 
   /** Makes both ends. */
   async open(scenario: Scenario, signal: AbortSignal): Promise<MemoryMeasurer> {
-    const identity = scenario.key && await this.#identities.of(scenario.key, signal);
+    const identity = scenario.key && await this.identities.of(scenario.key, signal);
     return await MemoryMeasurer.create(scenario, identity, ourImplementation());
   }
 
-  // deno-lint-ignore require-await -- an AsyncDisposable
   async [Symbol.asyncDispose](): Promise<void> {}
 }

@@ -139,7 +139,10 @@ export interface EndResult {
    * a peer's process, all that it used, over the number of handshakes.
    */
   readonly cpuMs?: Statistics | undefined;
-  /** Where the CPU went, by operation: the median run's; the sum is that of `cpuMs`, with the rest as `"other"`. */
+  /**
+   * The operations of a handshake; where the time of each is known, all together are the median of `cpuMs`, with the rest as
+   * `"other"`. An operation is timed apart, in handshakes of the same core.
+   */
   readonly operations?: readonly OperationResult[] | undefined;
   /**
    * Where the CPU went, by message, in the order of the handshake: the time between two messages is that of the second if it is

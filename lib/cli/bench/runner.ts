@@ -56,9 +56,10 @@ export async function runRounds(
     for (const [place, measurer] of order.entries()) {
       const result = results.get(measurer)!;
       try {
+        if (round === -warmUp) await measurer.measure({ observe: true, signal }); // whose keys are others: warm, too
         const { sample } = await measurer.measure({ observe: false, signal });
         if (round >= 0) result.samples.push(sample);
-        if (round % OBSERVE_EVERY === 0) {
+        if (round >= 0 && round % OBSERVE_EVERY === 0) {
           const { observed } = await measurer.measure({ observe: true, signal });
           if (observed !== undefined) result.observed.push(observed);
         }

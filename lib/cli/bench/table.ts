@@ -2,7 +2,7 @@
 
 import { RELIABILITY } from "../../cost/figure.ts";
 import { printable, type Style } from "../terminal.ts";
-import type { BenchResult, DeviceResult, End, ResumptionResult, ScenarioResult } from "./result.ts";
+import type { BenchResult, DeviceResult, End, ResumptionResult, ScenarioResult, Skipped } from "./result.ts";
 
 /** How wide the table may be. */
 export interface TableOptions {
@@ -14,7 +14,7 @@ export interface TableOptions {
 interface Column {
   /** What it belongs to, and what it is. */
   readonly title: readonly [group: string, name: string];
-  /** Those with the highest number go first where there is no room. */
+  /** 0: it is always there. The others go where there is no room, those with a high one first. */
   readonly rank: number;
   readonly left?: true;
   cell(result: ScenarioResult): string;
@@ -32,12 +32,7 @@ export function renderTable(run: BenchResult, { width, style }: TableOptions): s
   if (run.scenarios.length > 0) parts.push(grid(columns, run.scenarios, style));
   parts.push(...run.resumption.length > 0 ? ["", resumptionTable(run, width, style)] : []);
   if (run.skipped.length > 0) {
-    parts.push("", style.bold("Not measured"));
-    const name = Math.max(...run.skipped.map(({ name }) => name.length));
-    parts.push(...run.skipped.map((each) => {
-      const word = each.failed ? style.bad("failed: ") : "";
-      return `  ${each.name.padEnd(name)}  ${word}${printable(each.reason)}`;
-    }));
+    parts.push("", style.bold("Not measured"), ...notMeasured(run.skipped, width, style));
   }
   const notes = run.scenarios.length > 0 ? [...legend(run), ...run.environment.notes] : [];
   if (left.length > 0) notes.push(`Without room here: ${left.join(", ")}; --wide shows them.`);
@@ -48,6 +43,18 @@ export function renderTable(run: BenchResult, { width, style }: TableOptions): s
     );
   }
   return parts.join("\n").replace(/^\n+/, "");
+}
+
+/** By reason, of which there are fewer. */
+function notMeasured(skipped: readonly Skipped[], width: number, { bad }: Style): string[] {
+  const groups = Map.groupBy(
+    skipped,
+    ({ failed, reason }) => `${failed ? bad("failed: ") : ""}${printable(reason)}`,
+  );
+  return [...groups].flatMap(([reason, all]) => [
+    `  ${reason}`,
+    ...wrap(all.map(({ name }) => name).join(", "), Math.min(width, WIDEST) - 4).map((line) => `    ${line}`),
+  ]);
 }
 
 function columnsOf(run: BenchResult): Column[] {
@@ -78,7 +85,7 @@ function columnsOf(run: BenchResult): Column[] {
     { title: ["bytes", "down"], rank: 0, cell: ({ network }) => `${network?.down.bytes ?? NONE}` },
     {
       title: ["bytes", "cert"],
-      rank: 3,
+      rank: 4,
       cell: ({ network: n }) => n ? `${n.up.certificateBytes + n.down.certificateBytes}` : NONE,
     },
     {
@@ -91,7 +98,7 @@ function columnsOf(run: BenchResult): Column[] {
     ...devices.flatMap((_, i) => [device(i, "client"), device(i, "server")]),
     ...links.map(({ name }, i): Column => ({
       title: ["over", name],
-      rank: 2,
+      rank: 1,
       cell: ({ links }) => links[i] ? links[i].clientMs.toFixed(0) : NONE,
     })),
     { title: ["agreed on", "suite"], rank: 99, left: true, cell: ({ suite = NONE }) => suite },
@@ -108,71 +115,74 @@ function ms(value: number | undefined): string {
 
 /** `"~500 derived"`; `"≥"`: there are operations without a figure. */
 function estimateCell(device: DeviceResult | undefined): string {
-  if (device === undefined) return NONE;
+  if (device === undefined || device.parts.length === 0) return NONE; // nothing of it is known
   const { likely, missing, reliability } = device;
   return `${missing.length > 0 ? "≥" : "~"}${likely.toFixed(0)} ${reliability}`;
 }
 
-/** Leaves out columns, those of the highest rank first, until the rest is no wider than `width`. */
+/** The columns of rank 0, and of the others as many as are no wider than `width`, those of a low rank first. */
 function fit(all: readonly Column[], rows: readonly ScenarioResult[], width: number) {
-  let columns = all;
-  const left: string[] = [];
-  const wide = () => columns.reduce((sum, each) => sum + widthOf(each, rows) + GAP.length, -GAP.length);
-  while (wide() > width && columns.some(({ rank }) => rank > 0)) {
-    const worst = Math.max(...columns.map(({ rank }) => rank));
-    const drop = columns.findLast(({ rank }) => rank === worst)!;
-    left.unshift(drop.title.join(" ").trim());
-    columns = columns.filter((each) => each !== drop);
+  let columns: Column[] = all.filter(({ rank }) => rank === 0);
+  for (const next of all.filter(({ rank }) => rank > 0).sort((a, b) => a.rank - b.rank)) {
+    const more = all.filter((each) => columns.includes(each) || each === next);
+    const widths = widthsOf(more, rows);
+    if (spanOf(widths, 0, widths.length) <= width) columns = more;
   }
+  const left = all.filter((each) => !columns.includes(each)).map(({ title }) => title.join(" ").trim());
   return { columns, left };
 }
 
-function widthOf(column: Column, rows: readonly ScenarioResult[]): number {
-  return Math.max(column.title[1].length, ...rows.map((row) => column.cell(row).length));
+/** Columns side by side of one group, by their places. */
+function groupsOf(columns: readonly Column[]): { name: string; from: number; to: number }[] {
+  const groups: { name: string; from: number; to: number }[] = [];
+  columns.forEach(({ title: [name] }, place) => {
+    if (name !== "" && groups.at(-1)?.name === name && groups.at(-1)!.to === place) groups.at(-1)!.to++;
+    else groups.push({ name, from: place, to: place + 1 });
+  });
+  return groups;
+}
+
+/** As wide as its cells; the first of a group as much wider as the group's name needs. */
+function widthsOf(columns: readonly Column[], rows: readonly ScenarioResult[]): number[] {
+  const widths = columns.map(({ title: [, name], cell }) =>
+    Math.max(name.length, ...rows.map((row) => cell(row).length))
+  );
+  for (const { name, from, to } of groupsOf(columns)) {
+    widths[from]! += Math.max(0, name.length - spanOf(widths, from, to));
+  }
+  return widths;
+}
+
+function spanOf(widths: readonly number[], from: number, to: number): number {
+  return widths.slice(from, to).reduce((sum, each) => sum + each + GAP.length, -GAP.length);
 }
 
 function grid(columns: readonly Column[], rows: readonly ScenarioResult[], { bold, dim }: Style): string {
-  const widths = columns.map((column) => widthOf(column, rows));
+  const widths = widthsOf(columns, rows);
   const pad = (text: string, i: number) =>
     columns[i]!.left ? text.padEnd(widths[i]!) : text.padStart(widths[i]!);
   const line = (cells: readonly string[]) => cells.map(pad).join(GAP).trimEnd();
+  const groups = groupsOf(columns).map(({ name, from, to }) => {
+    const span = spanOf(widths, from, to);
+    return columns[from]!.left ? name.padEnd(span) : name.padStart(span);
+  });
   return [
-    dim(groupLine(columns, widths)),
+    dim(groups.join(GAP).trimEnd()),
     bold(line(columns.map(({ title }) => title[1]))),
     ...rows.map((row) => line(columns.map(({ cell }) => cell(row)))),
   ].join("\n");
-}
-
-/** The name of each group over the first of its columns, moved where the one before it needs the room. */
-function groupLine(columns: readonly Column[], widths: readonly number[]): string {
-  let line = "";
-  let at = 0;
-  columns.forEach(({ title: [group] }, i) => {
-    if (group !== "" && group !== columns[i - 1]?.title[0]) {
-      const width = widths.reduce(
-        (sum, each, k) =>
-          k >= i && columns.slice(i, k + 1).every((other) => other.title[0] === group)
-            ? sum + each + GAP.length
-            : sum,
-        -GAP.length,
-      );
-      line = line.padEnd(
-        line === "" ? at : Math.max(line.length + 1, at + Math.max(0, width - group.length)),
-      );
-      line += group;
-    }
-    at += widths[i]! + GAP.length;
-  });
-  return line;
 }
 
 function legend({ plan, scenarios }: BenchResult): string[] {
   const runs = new Set(scenarios.map(({ wallMs }) => wallMs.runs));
   const [least, most] = [Math.min(...runs), Math.max(...runs)];
   const notes = [
-    `Milliseconds and bytes of TLS, ${least === most ? least : `${least} to ${most}`} runs each.`,
+    `Milliseconds and bytes of TLS, ${
+      least === most ? count(most, "run") : `${least} to ${most} runs`
+    } each.`,
   ];
-  const estimates = scenarios.flatMap(({ ends }) => [...ends.client.devices, ...ends.server.devices]);
+  const estimates = scenarios.flatMap(({ ends }) => [...ends.client.devices, ...ends.server.devices])
+    .filter(({ parts }) => parts.length > 0);
   if (estimates.length > 0) {
     const words = RELIABILITY.filter((word) => estimates.some(({ reliability }) => reliability === word));
     notes.push(

@@ -1,5 +1,6 @@
 /** With whom a run shakes hands. */
 
+import type { Identities } from "./identities.ts";
 import type { Measurer } from "./measurer.ts";
 import type { Scenario, Skipped } from "./result.ts";
 
@@ -10,6 +11,10 @@ export interface Target extends AsyncDisposable {
   readonly scenarios: readonly Scenario[];
   /** What was asked for and cannot be. */
   readonly skipped: readonly Skipped[];
+  /** How many scenarios may be ready at once: what is measured in turn. */
+  readonly atOnce: number;
+  /** The certificates that it makes. */
+  readonly identities: Identities;
   /**
    * Makes a scenario ready.
    *

@@ -16,6 +16,8 @@ import type { Material, PeerProgram } from "./program.ts";
 import { DENO, NODE } from "./scripted.ts";
 
 const PEERS: readonly PeerProgram[] = [DENO, NODE, OPENSSL, GNUTLS];
+/** Each is a process. */
+const AT_ONCE = 30;
 const OWNER_ONLY = 0o600;
 
 /** The names of all peers. */
@@ -37,7 +39,8 @@ export class PeersTarget implements Target {
   readonly name = "peers";
   readonly skipped: readonly Skipped[];
   readonly #pairings: readonly Pairing[];
-  readonly #identities = new Identities();
+  readonly atOnce = AT_ONCE;
+  readonly identities = new Identities();
   readonly #folder: string;
   readonly #timeout: number;
 
@@ -115,7 +118,7 @@ export class PeersTarget implements Target {
       await this.#write(path, `${psk.identity}:${hex}\n`);
       return { psk: { ...psk, hex, file: path }, sessionFile };
     }
-    const identity = await this.#identities.of(scenario.key!, signal);
+    const identity = await this.identities.of(scenario.key!, signal);
     return { identity: { ...identity, files: await this.#files(scenario.key!, identity) }, sessionFile };
   }
 

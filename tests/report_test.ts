@@ -384,6 +384,46 @@ Deno.test("bench handshake --html: where operations are not timed, the CPU is sp
   ]);
 });
 
+/** As of a peer that does not tell its CPU. */
+function without(result: ScenarioResult, end: "client" | "server", name: string): ScenarioResult {
+  const { cpuMs: _, operations: __, steps: ___, ...rest } = result.ends[end];
+  return { ...result, scenario: { ...result.scenario, name }, ends: { ...result.ends, [end]: rest } };
+}
+
+Deno.test("bench handshake --html: CPU is compared between ends that tell it, never one with both", async () => {
+  const full = scenario("1.3", "P-256", "full");
+  const other = scenario("1.3", "RSA-2048", "full");
+  const both = [full, other, without(full, "client", "half")];
+  const root = assertSound(await handshakeReport(sampleRun({ scenarios: both, resumption: [] })));
+  const [finding] = textsOf(root, "header li:not(.tiles li)");
+  assertMatch(finding!, /^Of full handshakes, 1.3\/P-256\/full takes both ends the least CPU, 0.670 ms/);
+  assertEquals(textsOf(root, ".tiles .label")[0], "CPU, both ends: least");
+  const half = [full, other].map((each) => without(each, "client", each.scenario.name));
+  const one = assertSound(await handshakeReport(sampleRun({ scenarios: half, resumption: [] })));
+  assertEquals(textsOf(one, ".tiles .label")[0], "CPU, the server: least");
+  const short = scenario("1.3", "P-256", "ticket");
+  const pair = [without(full, "client", "1.3/P-256/full"), short];
+  const compared = assertSound(await handshakeReport(sampleRun({ scenarios: pair, resumption: [] })));
+  const [before, after] = [full, short].map(({ ends }) => ends.server.cpuMs!.median);
+  assertEquals(
+    tableOf(compared, "Full and resumed").find(([, name]) => name === "CPU")!.slice(2, 4),
+    [ms(before), ms(after)],
+  );
+});
+
+Deno.test("bench handshake --html: a colour has one meaning in a drawing: what is split by operation is not by message, too", async () => {
+  const [full, other] = [scenario("1.3", "P-256", "full"), scenario("1.3", "P-256", "mutual")];
+  const { operations: _, ...untimed } = other.ends.server;
+  const scenarios = [full, { ...other, ends: { ...other.ends, server: untimed } }];
+  const root = assertSound(await handshakeReport(sampleRun({ scenarios, resumption: [] })));
+  const legend = textsOf(root, "#cpu-split .legend li");
+  assertEquals(legend, ["key agreement", "signing, decrypting", "verifying, encrypting", legend[3]!]);
+  assertEquals(
+    textsOf(root, "#cpu-split .wide rect title").at(-1),
+    `not split: ${ms(untimed.cpuMs!.median)}`,
+  );
+});
+
 // ---- The trace's page -----------------------------------------------------------------------------------
 
 const connection = (changes: Partial<TracedConnection> = {}): TracedConnection => ({

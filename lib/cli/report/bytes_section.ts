@@ -9,6 +9,7 @@ import type { BenchResult, ScenarioResult } from "../bench/result.ts";
 import type { SafeHtml } from "../_web.ts";
 import { type Bar, bars, type Block, type Segment, topOf } from "./bars.ts";
 import { type Content, dataTable, details, type Drawing, figure } from "./page.ts";
+import { chunksOf } from "./selection.ts";
 import { MESSAGE_KINDS, messageKind } from "./kinds.ts";
 import { REST } from "./style.ts";
 import { bytes, count, NONE, whole } from "./words.ts";
@@ -55,19 +56,10 @@ function flightsFigure(scenarios: readonly Counted[]): SafeHtml {
     ).join("; "),
     legend: legend.filter(({ colour }) => used.has(colour)),
     draw: (width) =>
-      chunksOf(blocks).map((some): Drawing => ({
+      chunksOf(blocks, CHUNK_MAX).map((some): Drawing => ({
         options: bars(some, { width, unit: "bytes", format: whole, top }),
       })),
   });
-}
-
-/** As few as it takes, of one size. */
-function chunksOf(blocks: readonly Block[]): Block[][] {
-  const size = Math.ceil(blocks.length / Math.ceil(blocks.length / CHUNK_MAX));
-  return Array.from(
-    { length: Math.ceil(blocks.length / size) },
-    (_, i) => blocks.slice(i * size, (i + 1) * size),
-  );
 }
 
 function barOf(flight: Flight, index: number): Bar {

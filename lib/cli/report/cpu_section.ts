@@ -4,47 +4,57 @@
  * @module
  */
 
-import type { BenchResult, End, EndResult, OperationResult, ScenarioResult } from "../bench/result.ts";
+import type {
+  BenchResult,
+  End,
+  EndResult,
+  OperationResult,
+  ScenarioResult,
+  StepResult,
+} from "../bench/result.ts";
 import type { SafeHtml } from "../_web.ts";
-import { type Bar, bars, type Segment } from "./bars.ts";
-import { type Kind, MESSAGE_KINDS, messageKind, OPERATION_KINDS, operationKind } from "./kinds.ts";
+import { type Bar, bars, type Segment, topOf } from "./bars.ts";
+import { MESSAGE_KINDS, messageKind, OPERATION_KINDS, operationKind } from "./kinds.ts";
 import { type Content, dataTable, details, figure } from "./page.ts";
-import { byKey, cpuOf, ENDS } from "./selection.ts";
+import { byKey, chunksOf, ENDS } from "./selection.ts";
 import { REST } from "./style.ts";
 import { ms, number, whole } from "./words.ts";
 
+const CHUNK_MAX = 9; // scenarios of a drawing: what fits on a printed page
+
 /** The section's pictures and tables. */
 export function cpuSection({ scenarios }: BenchResult): Content {
-  const told = scenarios.filter((result) => cpuOf(result) !== undefined);
+  const told = scenarios.filter(({ ends }) => ENDS.some((end) => ends[end].cpuMs !== undefined));
   if (told.length === 0) return "No end told its CPU.";
   return [cpuFigure(told), operationsTable(told)];
 }
 
-/** How an end's CPU can be split. */
-type Split = "operations" | "messages" | "not at all";
+/** How the CPU is split: one way for all, as the colours have one meaning. */
+type Split = "operations" | "messages";
 
-function splitOf({ operations = [], steps = [] }: EndResult): Split {
-  if (operations.some(({ cpuMs }) => cpuMs !== undefined)) return "operations";
-  return steps.some(({ cpuMs }) => cpuMs > 0) ? "messages" : "not at all";
+function splitOf(scenarios: readonly ScenarioResult[]): Split {
+  const timed = scenarios.some(({ ends }) =>
+    ENDS.some((end) => ends[end].operations?.some(({ cpuMs }) => cpuMs !== undefined))
+  );
+  return timed ? "operations" : "messages";
 }
 
 function cpuFigure(scenarios: readonly ScenarioResult[]): SafeHtml {
-  const splits = new Set(scenarios.flatMap(({ ends }) => ENDS.map((end) => splitOf(ends[end]))));
+  const split = splitOf(scenarios);
   const used = new Set(
-    scenarios.flatMap(({ ends }) => ENDS.flatMap((end) => segmentsOf(ends[end]).map(({ colour }) => colour))),
+    scenarios.flatMap(({ ends }) =>
+      ENDS.flatMap((end) => segmentsOf(ends[end], split).map(({ colour }) => colour))
+    ),
   );
-  const kinds: Kind[] = [
-    ...(splits.has("messages") ? MESSAGE_KINDS : []),
-    ...(splits.has("operations") ? OPERATION_KINDS : []),
-  ];
+  const kinds = split === "operations" ? OPERATION_KINDS : MESSAGE_KINDS;
   return figure({
     id: "cpu-split",
-    title: splits.has("operations") ? "CPU of a handshake, by operation" : "CPU of a handshake, by message",
+    title: `CPU of a handshake, by ${split === "operations" ? "operation" : "message"}`,
     note: [
       "Milliseconds of this machine's CPU, medians, of each end apart. ",
-      splits.has("messages")
+      split === "messages"
         ? "Where it goes is timed by message, for whose making or taking in it was, and scaled to the median. "
-        : "",
+        : "Other programs do not tell where it goes. ",
       "How often each operation was done is in the table. Each group has a scale of its own.",
     ],
     description: scenarios.map((result) =>
@@ -52,16 +62,17 @@ function cpuFigure(scenarios: readonly ScenarioResult[]): SafeHtml {
     ).join("; "),
     legend: kinds.filter(({ colour }) => used.has(colour)),
     draw: (width) =>
-      byKey(scenarios).map(([title, group]) => ({
-        title,
-        options: bars(
-          group.map((result) => ({
-            title: result.scenario.name,
-            bars: ENDS.map((end) => barOf(result, end)),
-          })),
-          { width, unit: "ms of CPU", format: ms },
-        ),
-      })),
+      byKey(scenarios).flatMap(([title, group]) => {
+        const blocks = group.map((result) => ({
+          title: result.scenario.name,
+          bars: ENDS.map((end) => barOf(result, end, split)),
+        }));
+        const top = topOf(blocks.flatMap(({ bars }) => bars));
+        return chunksOf(blocks, CHUNK_MAX).map((some, i) => ({
+          title: i === 0 ? title : `${title}, continued`,
+          options: bars(some, { width, unit: "ms of CPU", format: ms, top }),
+        }));
+      }),
   });
 }
 
@@ -70,33 +81,30 @@ function describe({ ends }: ScenarioResult, end: End): string {
   return `${end} ${cpu === undefined ? "not told" : ms(cpu.median)}`;
 }
 
-function barOf({ ends }: ScenarioResult, end: End): Bar {
+function barOf({ ends }: ScenarioResult, end: End, split: Split): Bar {
   const { cpuMs } = ends[end];
   return {
     label: end,
-    segments: segmentsOf(ends[end]),
+    segments: segmentsOf(ends[end], split),
     text: cpuMs === undefined ? "not told" : number(cpuMs.median),
   };
 }
 
-function segmentsOf(end: EndResult): Segment[] {
-  const { cpuMs, operations = [] } = end;
+function segmentsOf(end: EndResult, split: Split): Segment[] {
+  const { cpuMs, operations = [], steps = [] } = end;
   if (cpuMs === undefined) return [];
-  switch (splitOf(end)) {
-    case "operations":
-      return operations.map(({ name, count, cpuMs = 0 }) => ({
-        name: count === 1 ? name : `${name} × ${whole(count)}`,
-        value: cpuMs,
-        colour: operationKind(name).colour,
-      })).toSorted((a, b) => orderOf(OPERATION_KINDS, a) - orderOf(OPERATION_KINDS, b));
-    case "messages":
-      return stepSegments(end, cpuMs.median);
-    case "not at all":
-      return [{ name: "not split", value: cpuMs.median, colour: REST }];
+  if (split === "messages" && steps.some(({ cpuMs }) => cpuMs > 0)) return stepSegments(steps, cpuMs.median);
+  if (split === "operations" && operations.some(({ cpuMs }) => cpuMs !== undefined)) {
+    return operations.map(({ name, count, cpuMs = 0 }) => ({
+      name: count === 1 ? name : `${name} × ${whole(count)}`,
+      value: cpuMs,
+      colour: operationKind(name).colour,
+    })).toSorted((a, b) => orderOf(a) - orderOf(b));
   }
+  return [{ name: "not split", value: cpuMs.median, colour: REST }];
 }
 
-function stepSegments({ steps = [] }: EndResult, median: number): Segment[] {
+function stepSegments(steps: readonly StepResult[], median: number): Segment[] {
   const sum = steps.reduce((sum, { cpuMs }) => sum + cpuMs, 0);
   return MESSAGE_KINDS.map((kind) => ({
     name: kind.short,
@@ -106,8 +114,8 @@ function stepSegments({ steps = [] }: EndResult, median: number): Segment[] {
   }));
 }
 
-function orderOf(kinds: readonly Kind[], { colour }: Segment): number {
-  return kinds.findIndex((kind) => kind.colour === colour);
+function orderOf({ colour }: Segment): number {
+  return OPERATION_KINDS.findIndex((kind) => kind.colour === colour);
 }
 
 function operationsTable(scenarios: readonly ScenarioResult[]): SafeHtml {

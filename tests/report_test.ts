@@ -88,8 +88,8 @@ function links(root: Element): { href: string }[] {
 // ---- Words ----------------------------------------------------------------------------------------------
 
 Deno.test("report words: three figures that count, dashes for what is not known", () => {
-  assertEquals([0, 0.0004, 0.12, 5, 6.5, 12.34, 1234.5, -120].map(number), [
-    ...["0", "0.000", "0.120", "5", "6.50", "12.3", "1,235", "\u2212120"],
+  assertEquals([0, 0.0004, 0.12, 5, 6.5, 12.34, 99.99, 1234.5, -120].map(number), [
+    ...["0", "0.000", "0.120", "5", "6.50", "12.3", "100", "1,235", "\u2212120"],
   ]);
   assertEquals([undefined, NaN, Infinity].map(number), ["–", "–", "–"]);
   assertEquals([whole(-0.2), whole(1234.4), bytes(0), bytes(undefined)], ["0", "1,234", "0 B", "–"]);

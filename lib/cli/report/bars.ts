@@ -193,7 +193,7 @@ function layout(blocks: readonly Block[], width: number): Layout {
   return {
     left: above ? EDGE : left,
     right: above ? EDGE : right,
-    words: right,
+    widest: right,
     above,
     titles,
     lines,

@@ -170,7 +170,7 @@ function environmentFacts(environment: Environment): [string, string][] {
     ["Deno", `${deno}, V8 ${v8}`],
     ["System", `${os}, ${arch}`],
     ["Processor", `${cpu ?? "not told"}, ${whole(cpus)} seen`],
-    ["Clock", `steps of ${timerStepMs < 0.001 ? `${number(timerStepMs * 1e6)} ns` : ms(timerStepMs)}`],
+    ["Clock", `steps of ${timerStepMs < 0.001 ? `${whole(timerStepMs * 1e6)} ns` : ms(timerStepMs)}`],
     ["Begun", date],
   ];
 }

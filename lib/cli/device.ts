@@ -8,7 +8,7 @@ import type { SSLSocket } from "../socket.ts";
 import { Board, type BoardFacts, boardFacts, hasFigures } from "./device_board.ts";
 import { DeviceLog, deviceRows } from "./device_lines.ts";
 import { Pace, Processor, type Work } from "./device_pace.ts";
-import { DeviceServer } from "./device_server.ts";
+import type { DeviceServer } from "./device_server.ts";
 import { UsageError, wholeNumber } from "./flags.ts";
 
 const HEAP = { least: 40, most: 110 }; // KiB; what reports say is left on an ESP32 with WiFi
@@ -94,7 +94,7 @@ export interface ServingDevice extends Disposable {
   /** What the announcement says of it. */
   readonly rows: readonly [label: string, text: string][];
   /** Starts the server. */
-  start(handler: HttpHandler, listen: (backlog: number) => Deno.Listener): DeviceServer;
+  start(handler: HttpHandler, listen: (backlog: number) => Deno.TcpListener): DeviceServer;
   /** Ends all simulated waits: the server is to close. */
   hurry(): void;
   /** What is to be said at the end. */
@@ -107,6 +107,7 @@ export async function openDevice(
   ssl: ContextOptions,
   quiet: boolean,
 ): Promise<ServingDevice> {
+  const { DeviceServer } = await import("./device_server.ts"); // here: it loads node:http, which other commands do not need
   const board = await Board.open(facts, ssl, {
     heap,
     clock,

@@ -1,6 +1,7 @@
 /**
  * Whether core.esp32.wasm counts what a 32-bit machine does: compares the heap of a handshake, and its multiplications of
- * big numbers, with those of a native build of the same mbedTLS with the same configuration, which has its own counter.
+ * big numbers, with those of a native build of the same mbedTLS in an ESP32's own configuration, wasm/config/esp32.h, which
+ * has its own counter. The core has what other devices need besides.
  *
  * `deno run -A bench/device.ts`; Linux on x86 with gcc, which needs no 32-bit C library. Exit code 1: they differ by more
  * than 10 %.

@@ -17,6 +17,7 @@ import {
   CODE,
   errorFromCode,
   isAboutCertificate,
+  noMemory,
   SSLCertVerificationError,
   SSLError,
   verifyError,
@@ -430,20 +431,13 @@ export abstract class BaseEngine {
     this.#error = refusal ??
       (isAboutCertificate(code, verifyFlags)
         ? verifyError(action, code, verifyFlags, this.#describe(verifyFlags), this.#hostname)
-        : this.#noMemory(action, code) ??
-          errorFromCode(action, code, code === CODE.FATAL_ALERT ? alertOf(alert) : undefined));
+        : code === CODE.ALLOC_FAILED && !this.#handshakeDone
+        ? noMemory(action, this.#connection.stepResult)
+        : errorFromCode(action, code, code === CODE.FATAL_ALERT ? alertOf(alert) : undefined));
     this.setState("failed");
     const answer = alertForCode(code);
     if (answer !== undefined && alertSent === -1) this.#connection.alert(answer);
     return this.#error;
-  }
-
-  /** A device's handshake that did not fit: what its mbedTLS said of that is the cause. */
-  #noMemory(action: string, code: number): SSLError | undefined {
-    const said = code === CODE.ALLOC_FAILED && !this.#handshakeDone ? this.#connection.stepResult : 0;
-    if (said >= 0 || said === code) return undefined;
-    const { message, kind } = errorFromCode(action, code);
-    return new SSLError(message, { kind, code, cause: errorFromCode(action, said) });
   }
 
   #describe(verifyFlags: number): string {

@@ -21,6 +21,7 @@ import {
 import { CODE, SSLEOFError, SSLError } from "./errors.ts";
 import { parseAddress } from "./ip_address.ts";
 import { assertContextOptions, type ContextOptions, readOptions } from "./context_options.ts";
+import { resolveProfile } from "./profile.ts";
 import type { DatagramPolicy } from "./policy.ts";
 import type { SSLSession } from "./session.ts";
 import { checkPeer } from "./socket_options.ts";
@@ -40,6 +41,7 @@ export interface DTLSContextOptions extends
     | "measure"
     | "maxEarlyData"
     | "profile"
+    | "heap"
     | "getConfigForClient"
     | "getCertificate"
     | "alpnCallback"
@@ -151,8 +153,11 @@ export class DTLSContext implements Disposable {
     };
     assertContextOptions(given);
     const serverSide = protocol === PROTOCOL_DTLS_SERVER;
-    const { policy, core, asks } = await readOptions({ ...given, serverSide });
-    const [asked] = Object.entries({ profile: core, ...asks }).find(([, value]) => value !== undefined) ?? [];
+    if (resolveProfile((given as ContextOptions).profile) !== undefined) {
+      throw new TypeError("Cannot use profile: it is for streams");
+    }
+    const { policy, asks } = await readOptions({ ...given, serverSide });
+    const [asked] = Object.entries(asks).find(([, value]) => value !== undefined) ?? [];
     if (asked !== undefined) throw new TypeError(`Cannot use ${asked}: it is for streams`);
     return new DTLSContext(protocol, new TLSConfig({ ...policy, serverSide, datagrams }));
   }

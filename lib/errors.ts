@@ -289,6 +289,20 @@ export function errorFromCode(
   return new SSLError(`Cannot ${action}: ${state}`, { kind, code, alert });
 }
 
+/**
+ * The error of an allocation that failed.
+ *
+ * @param action What was tried.
+ * @param said What mbedTLS said of it, which becomes the cause; 0: not known.
+ * @returns The error.
+ */
+export function noMemory(action: string, said: number): SSLError {
+  const error = errorFromCode(action, CODE.ALLOC_FAILED);
+  if (said >= 0 || said === CODE.ALLOC_FAILED) return error;
+  const { message, kind, code } = error;
+  return new SSLError(message, { kind, code, cause: errorFromCode(action, said) });
+}
+
 /** The certificate is for other hosts: mbedTLS speaks of a CN, but we go by the SAN. */
 const BADCERT_CN_MISMATCH = 4;
 

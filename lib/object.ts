@@ -26,12 +26,10 @@ export interface EphemeralKeyInfo {
   readonly size: number;
 }
 
-const KEY_BITS: Readonly<Record<string, number>> = {
-  x25519: 253, // as OpenSSL counts
-  secp256r1: 256,
-  secp384r1: 384,
-  secp521r1: 521,
-};
+/** X25519's as OpenSSL counts them; others have theirs in their names. */
+function keyBits(group: string): number {
+  return group === "x25519" ? 253 : Number(/\d{3}/.exec(group)![0]);
+}
 
 function noBinding(why: string): TypeError {
   return new TypeError(`Cannot get channel binding: ${why}`);
@@ -89,7 +87,7 @@ export class SSLObject {
   /** The key exchange; `undefined` before the handshake or without one, as with a resumed TLS 1.2 session. */
   getEphemeralKeyInfo(): EphemeralKeyInfo | undefined {
     const name = this.#engine.group;
-    return name === undefined ? undefined : { type: "ECDH", name, size: KEY_BITS[name]! };
+    return name === undefined ? undefined : { type: "ECDH", name, size: keyBits(name) };
   }
 
   /** The scheme of the server's signature: `"ecdsa_secp256r1_sha256"` ...; `undefined`: it made none in this handshake. */

@@ -40,10 +40,11 @@ const DEVICE_GROUPS: ReadonlyMap<string, number> = new Map([
   ["secp224k1", 20],
   ["secp224r1", 21],
   ["secp256k1", 22],
-  ["brainpoolp256r1", 26],
-  ["brainpoolp384r1", 27],
-  ["brainpoolp512r1", 28],
+  ["brainpoolP256r1", 26],
+  ["brainpoolP384r1", 27],
+  ["brainpoolP512r1", 28],
 ]);
+const ALL_GROUPS: ReadonlyMap<string, number> = new Map([...GROUPS, ...DEVICE_GROUPS]);
 
 const GROUP_ALIASES: ReadonlyMap<string, string> = new Map([
   ["p-256", "secp256r1"],
@@ -158,10 +159,11 @@ export function suiteIds(core: Core, names: readonly string[]): number[] {
 
 /** The numbers of groups by name, IANA's or NIST's. */
 export function groupIds(names: readonly string[], ofDevice = false): number[] {
-  const known = ofDevice ? new Map([...GROUPS, ...DEVICE_GROUPS]) : GROUPS;
+  const known = ofDevice ? ALL_GROUPS : GROUPS;
+  const spelt = new Map([...known.keys()].map((name) => [name.toLowerCase(), name]));
   return names.map((name) => {
     const key = name.toLowerCase();
-    return lookUp("groups", known, GROUP_ALIASES.get(key) ?? key, name);
+    return lookUp("groups", known, GROUP_ALIASES.get(key) ?? spelt.get(key) ?? key, name);
   });
 }
 
@@ -188,7 +190,7 @@ function lookUp(option: string, known: ReadonlyMap<string, number>, key: string,
 
 /** The name of group `id`; `undefined` for 0. */
 export function groupName(id: number): string | undefined {
-  for (const [name, number] of [...GROUPS, ...DEVICE_GROUPS]) if (number === id) return name;
+  for (const [name, number] of ALL_GROUPS) if (number === id) return name;
   return undefined;
 }
 

@@ -7,12 +7,13 @@ import type { Core } from "../lib/core.ts";
 import { LACKS } from "../lib/device.ts";
 import { DEVICE_PROFILES } from "../lib/device_profiles.ts";
 import { newEsp32Core } from "../lib/esp32.ts";
+import { SSLObject } from "../lib/object.ts";
 import type { TLSConfigOptions } from "../lib/policy.ts";
 import { PROFILE_NAMES } from "../lib/profile.ts";
 import { SSLContext } from "../lib/ssl.ts";
 import { TicketKeyRing } from "../lib/tickets.ts";
 import { serverName, uint16s, vector } from "./hellos.ts";
-import { clientOptions, EnginePair, FixedClock, randomFrom, serverOptions } from "./pair.ts";
+import { clientOptions, credential, EnginePair, FixedClock, randomFrom, serverOptions } from "./pair.ts";
 import { MESSAGE, message, record, TYPE } from "./records.ts";
 
 const NOTHING = new Uint8Array(0);
@@ -222,6 +223,21 @@ Deno.test("profile: what a profile's device lacks is refused by name", async () 
     {},
     `Cannot use profile: unknown name "esp8266"; known are ${PROFILE_NAMES.join(", ")}`,
   );
+});
+
+Deno.test("profile: two devices agree on a group that tlsio has not, and it has its name", async () => {
+  using client = new TLSConfig(
+    clientOptions({ ...await policyOf("pycom"), groups: ["brainpoolP384r1"] }),
+    await fixedDevice("pycom"),
+  );
+  using server = new TLSConfig(
+    serverOptions({ ...await policyOf("esp32-idf", { serverSide: true }), credential: credential("rsa") }),
+    await fixedDevice("esp32-idf"),
+  );
+  using pair = new EnginePair(client, server);
+  const { group } = pair.connect().client;
+  assertEquals(group, "brainpoolP384r1");
+  assertEquals(new SSLObject(pair.server).getEphemeralKeyInfo(), { type: "ECDH", name: group, size: 384 });
 });
 
 Deno.test("profile: esp32-idf has ALPN, and rp2 pre-shared keys", async () => {

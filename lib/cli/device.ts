@@ -65,6 +65,9 @@ export function deviceOptions(values: DeviceValues): DeviceOptions | undefined {
       `--one-at-a-time is not for --profile ${profile}: its server keeps its clients at once`,
     );
   }
+  if (values.clock !== undefined && !facts.dates) {
+    throw new UsageError(`--clock is not for --profile ${profile}: its mbedTLS does not look at dates`);
+  }
   if (values.slow && !hasFigures(facts)) {
     throw new UsageError(`--slow is not for --profile ${profile}: nobody has published how long it takes`);
   }

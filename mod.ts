@@ -28,6 +28,7 @@
 
 // TLS on a connection
 export { saveSession, SSLContext, wrapSocket, type WrapSocketOptions } from "./lib/ssl.ts";
+export type { HeapLimits } from "./lib/device_heap.ts";
 export type { ContextOptions, GetCertificate, GetConfigForClient } from "./lib/context_options.ts";
 export type { SocketOptions } from "./lib/socket_options.ts";
 export { SSLSocket } from "./lib/socket.ts";

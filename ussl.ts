@@ -38,6 +38,7 @@
  */
 export { save_session, wrap_socket } from "./lib/ussl.ts";
 export {
+  type DeviceOptions,
   type EcdsaSignCallback,
   PROTOCOL_TLS_CLIENT,
   PROTOCOL_TLS_SERVER,
@@ -46,6 +47,7 @@ export {
   type VerifyCallback,
   type VerifyLocations,
 } from "./lib/ussl_context.ts";
+export type { HeapLimits } from "./lib/device_heap.ts";
 export type { ConnectionOptions, WrapOptions } from "./lib/ussl_options.ts";
 export { SSLSocket } from "./lib/ussl_socket.ts";
 export { SSL_TIMEOUT, SSLError } from "./lib/ussl_errors.ts";

@@ -334,9 +334,9 @@ export abstract class BaseEngine {
   }
 
   #saveSession(): SSLSession | undefined {
-    if (this.#config.serverSide || !this.#handshakeDone || this.#connection.core.retired) {
-      return undefined;
-    }
+    const { serverSide, options } = this.#config;
+    if (serverSide || !this.#handshakeDone || this.#connection.core.retired) return undefined;
+    if (options.behaviour?.resumption === false) return undefined; // and its copy takes nothing of a device's heap
     const isTLS13 = this.#facts!.version === TLSVersion.TLSv1_3;
     return this.#connection.session({
       serverHostname: this.#hostname ?? "",
@@ -430,11 +430,20 @@ export abstract class BaseEngine {
     this.#error = refusal ??
       (isAboutCertificate(code, verifyFlags)
         ? verifyError(action, code, verifyFlags, this.#describe(verifyFlags), this.#hostname)
-        : errorFromCode(action, code, code === CODE.FATAL_ALERT ? alertOf(alert) : undefined));
+        : this.#noMemory(action, code) ??
+          errorFromCode(action, code, code === CODE.FATAL_ALERT ? alertOf(alert) : undefined));
     this.setState("failed");
     const answer = alertForCode(code);
     if (answer !== undefined && alertSent === -1) this.#connection.alert(answer);
     return this.#error;
+  }
+
+  /** A device's handshake that did not fit: what its mbedTLS said of that is the cause. */
+  #noMemory(action: string, code: number): SSLError | undefined {
+    const said = code === CODE.ALLOC_FAILED && !this.#handshakeDone ? this.#connection.stepResult : 0;
+    if (said >= 0 || said === code) return undefined;
+    const { message, kind } = errorFromCode(action, code);
+    return new SSLError(message, { kind, code, cause: errorFromCode(action, said) });
   }
 
   #describe(verifyFlags: number): string {

@@ -66,7 +66,7 @@ export class TLSConfig {
   readonly certReqs: CertReqs;
   /** A hash of what a session must share to be resumed: whom we trust, how strictly, and who we are. Hexadecimal. */
   readonly trustId: string;
-  readonly #core: Core | undefined;
+  readonly #core: () => Core;
   readonly #ring: TicketKeyRing | undefined;
   #tally: Tally; // shared with those that differ by the certificate alone
   #built: Built | undefined;
@@ -78,13 +78,14 @@ export class TLSConfig {
    * Builds a config.
    *
    * @param options What to build.
-   * @param core An instance of its own instead of the shared one; it is not replaced when it traps.
+   * @param core An instance of its own instead of the shared one, which is not replaced when it traps; or what gives the one to
+   *   use.
    */
-  constructor(options: TLSConfigOptions = {}, core?: Core) {
+  constructor(options: TLSConfigOptions = {}, core: Core | (() => Core) = () => Core.shared()) {
     this.options = options;
     this.serverSide = options.serverSide ?? false;
     this.certReqs = options.certReqs ?? (this.serverSide ? CERT_NONE : CERT_REQUIRED);
-    this.#core = core;
+    this.#core = typeof core === "function" ? core : () => core;
     checkOptions(options, this.serverSide, this.certReqs);
     if (this.serverSide && options.tickets !== false) this.#ring = options.tickets ?? TicketKeyRing.shared();
     this.trustId = this.#hashTrust();
@@ -117,7 +118,7 @@ export class TLSConfig {
 
   /** The cipher suites that it may agree on, in its order. */
   suites(): Suite[] {
-    const core = this.#core ?? Core.shared();
+    const core = this.#core();
     const { minimum, maximum } = versionRange(this.options);
     return suitesFor(core, this.options).map((id) => suiteOf(core, id)!).filter(({ name }) =>
       isTLS13Suite(name) ? maximum >= TLSVersion.TLSv1_3 : minimum <= TLSVersion.TLSv1_2
@@ -154,7 +155,8 @@ export class TLSConfig {
   /** This config in a core that runs. */
   #current(): Built {
     if (this.#disposed) throw new TypeError("Cannot use TLSConfig: it is disposed");
-    if (this.#built === undefined || this.#built.core.retired) this.#build();
+    const core = this.#core();
+    if (this.#built?.core !== core || core.retired) this.#build();
     return this.#built!;
   }
 
@@ -225,7 +227,7 @@ export class TLSConfig {
 
   #hashTrust(): string {
     const { trust, checkHostname, allowCommonName, sigalgs, minRsaBits, datagrams } = this.options;
-    const core = this.#core ?? Core.shared();
+    const core = this.#core();
     const checks: unknown[] = [
       this.serverSide,
       this.certReqs,
@@ -256,7 +258,7 @@ export class TLSConfig {
   }
 
   #build(): void {
-    const core = this.#core ?? Core.shared();
+    const core = this.#core();
     const { call } = core;
     const handle = call.config_new(this.serverSide ? 1 : 0);
     if (handle === 0) throw new SSLError("Cannot create TLSConfig: out of memory", OUT_OF_MEMORY);

@@ -67,7 +67,9 @@ export function setPolicy(core: Core, handle: number, certReqs: CertReqs, option
     core.check("set maxEarlyData", call.config_set_early_data(handle, options.maxEarlyData));
   }
 
-  const groups = options.groups === undefined ? [...GROUPS.values()] : groupIds(options.groups);
+  const groups = options.groups === undefined
+    ? [...GROUPS.values()]
+    : groupIds(options.groups, core.device !== undefined);
   const set = (list: Int32Array | Uint16Array, setter: (c: number, at: number, n: number) => number) =>
     core.check("set the TLS policy", core.with([list], (at) => setter(handle, at!, list.length)));
   set(Int32Array.from(suites), call.config_set_suites);

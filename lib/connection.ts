@@ -117,6 +117,11 @@ export class Connection {
     LOST.register(this, this.#release, this);
   }
 
+  /** What mbedTLS itself said of a handshake that has just run out of memory, where the core is a device's; else 0. */
+  get stepResult(): number {
+    return this.core.retired ? 0 : this.core.device?.device_step_result() ?? 0;
+  }
+
   /** Whether the handle is gone. */
   get freed(): boolean {
     return this.#handle === 0;

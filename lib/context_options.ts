@@ -11,11 +11,12 @@ import type { ClientHello } from "./client_hello.ts";
 import type { TLSConfig } from "./config.ts";
 import type { Core } from "./core.ts";
 import type { Source } from "./credentials.ts";
+import type { HeapLimits } from "./device_heap.ts";
 import { type FileOrData, loadSource } from "./files.ts";
 import { keyLogFile } from "./key_log.ts";
 import { Certificate, type CertificateFiles, loadCredentials } from "./own_certificate.ts";
 import type { OwnCredential, PolicyOptions, TLSConfigOptions } from "./policy.ts";
-import { applyProfile } from "./profile.ts";
+import { applyProfile, resolveProfile } from "./profile.ts";
 import { assertStore, type SessionStore } from "./session_store.ts";
 import { SOCKET_OPTIONS, type SocketOptions } from "./socket_options.ts";
 import type { SSLContext } from "./ssl.ts";
@@ -45,11 +46,20 @@ export interface ContextOptions extends PolicyOptions {
    */
   crls?: FileOrData | readonly FileOrData[];
   /**
-   * Which core and which defaults. `"esp32"`: mbedTLS, its suites and a heap of 60 KiB as MicroPython 1.28 has them on an ESP32;
-   * the process is one device, whose heap all such connections share. Takes `--allow-import` for where this package is from, or
-   * `--allow-read` for a file. @default {"default"}
+   * Which core, which defaults, and whose manners. `"esp32"`: an ESP32 with MicroPython 1.28; `"esp32-idf"`: one with ESP-IDF's HTTPS
+   * server; `"rp2"`: a Pico W with MicroPython; `"pycom"`: a Pycom board. docs/profiles.md says what each of them does. The process
+   * is one device of each profile, whose heap all its connections share. Devices check no certificates unless `certReqs` is given
+   * (but `"esp32-idf"`). Takes `--allow-import` for where this package is from, or `--allow-read` for a file.
+   *
+   * @default {"default"}
    */
   profile?: string;
+  /**
+   * The heap of a device's profile, in bytes: `{ budget, largestBlock, perSocket }`. What does not fit fails as on the device, with
+   * `MBEDTLS_ERR_SSL_ALLOC_FAILED`. There is one for each profile in the process (and in each Worker): until all its connections and
+   * contexts are gone, other limits are refused. @default {60 KiB with blocks to 34 KiB}
+   */
+  heap?: HeapLimits;
   /** Adds the secrets of each handshake to this file, in NSS's format: who has it can read the traffic. */
   keylogFilename?: string | URL;
   /** Client: keeps the sessions, so that connections resume by themselves. @default {none} */
@@ -130,6 +140,7 @@ const CONTEXT_OPTIONS = [
   "keylogFilename",
   "sessionStore",
   "profile",
+  "heap",
   "getConfigForClient",
   "alpnCallback",
   "getCertificate",
@@ -188,17 +199,17 @@ export type Asks = {
 /** Reads the files, and checks what the config does not. */
 export async function readOptions(
   options: ContextOptions,
-): Promise<{ policy: TLSConfigOptions; asks: Asks; core: Core | undefined }> {
-  const { profile, certfile, keyfile, password, certificates, caCerts, crls, ...others } = options;
+): Promise<{ policy: TLSConfigOptions; asks: Asks; core: (() => Core) | undefined }> {
+  const { profile, heap, certfile, keyfile, password, certificates, caCerts, crls, ...others } = options;
   const { getConfigForClient, getCertificate, alpnCallback, sessionStore, keylogFilename, ...given } = others;
-  const { policy, core } = await applyProfile(profile, given);
+  const { policy, core } = await applyProfile(profile, given, heap);
   const own = await ownCertificate({ certfile, keyfile, password, certificates });
   if (own !== undefined) policy.credential = own;
   if (caCerts !== undefined) policy.trust = await loadList("caCerts", caCerts, given.onUnknownPeer ? 0 : 1);
   if (crls !== undefined) policy.crls = await loadList("crls", crls, 1);
   const choosers = { getConfigForClient, getCertificate, alpnCallback };
   for (const [name, choose] of Object.entries(choosers)) checkChooser(name, choose, policy);
-  if (alpnCallback !== undefined && core?.device !== undefined) {
+  if (alpnCallback !== undefined && resolveProfile(profile)?.refuses.includes("alpnProtocols")) {
     throw new TypeError(`Cannot use alpnCallback: the profile "${profile}" has no ALPN`);
   }
   if (alpnCallback !== undefined && policy.alpnProtocols !== undefined) {
@@ -207,6 +218,9 @@ export async function readOptions(
   if (sessionStore !== undefined) {
     assertStore(sessionStore);
     if (policy.serverSide) throw new TypeError("Cannot use sessionStore: it is for clients");
+    if (policy.behaviour?.resumption === false) {
+      throw new TypeError(`Cannot use sessionStore: the profile "${profile}" resumes no sessions`);
+    }
   }
   if (keylogFilename !== undefined) {
     const write = keyLogFile("keylogFilename", keylogFilename);

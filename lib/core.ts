@@ -86,9 +86,11 @@ export const CORE_EXPORTS = {
   issue_certificate: 13,
 } as const;
 
-/** What a device's core exports besides: lib/device_heap.ts calls them. */
+/** What a device's core exports besides: lib/device.ts, lib/connection.ts and lib/device_heap.ts call them. */
 export const DEVICE_EXPORTS = {
-  heap_limit: 2,
+  device_build: 2,
+  device_step_result: 0,
+  heap_limit: 3,
   heap_used: 0,
   heap_peak: 0,
   heap_refused: 0,

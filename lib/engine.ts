@@ -213,7 +213,7 @@ export class TLSEngine extends BaseEngine {
     return total;
   }
 
-  /** Says that we send no more (RFC 8446 section 6.1). Reading goes on. */
+  /** Says that we send no more (RFC 8446 section 6.1), unless the profile is of a device that does not. Reading goes on. */
   closeNotify(): void {
     if (this.state === "write-closed" || this.state === "closed") return;
     if (this.state === "handshake") { // there are no keys yet, and the peer expects none
@@ -221,7 +221,8 @@ export class TLSEngine extends BaseEngine {
       return;
     }
     this.assertUsable("close");
-    const code = this.run((connection) => connection.closeNotify());
+    const isSilent = this.config.options.behaviour?.closeNotify === false;
+    const code = isSilent ? 0 : this.run((connection) => connection.closeNotify());
     if (code < 0) throw this.fail("close", code);
     this.setState(this.state === "read-closed" ? "closed" : "write-closed");
   }

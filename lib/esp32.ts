@@ -1,30 +1,11 @@
-/** The profile "esp32": an ESP32 that runs MicroPython 1.28, with its build of mbedTLS and its heap. */
+/** The core of devices, and the devices of this process. */
 
 import { Core, type CoreOptions } from "./core.ts";
-import { DeviceHeap } from "./device_heap.ts";
-import { CERT_NONE, type PolicyOptions } from "./policy.ts";
-import { TLSVersion } from "./suites.ts";
+import { type Build, Device, setBuild } from "./device.ts";
 
-/** What MicroPython leaves to mbedTLS's defaults, where ours are others. */
-export const ESP32_POLICY: { policy: PolicyOptions; server: PolicyOptions; allSuites: true } = {
-  policy: {
-    certReqs: CERT_NONE, // as `ssl.wrap_socket()`
-    sslVersion: TLSVersion.TLSv1_2,
-    groups: ["secp256r1", "secp384r1", "secp521r1"],
-    sigalgs: ["sha512", "sha384", "sha256"].flatMap((hash) => [
-      `ecdsa_${{ sha256: "secp256r1", sha384: "secp384r1", sha512: "secp521r1" }[hash]}_${hash}`,
-      `rsa_pss_rsae_${hash}`,
-      `rsa_pkcs1_${hash}`,
-    ]),
-  },
-  server: { preferClientOrder: false, tickets: false, sessionCacheSize: 0 },
-  allSuites: true,
-};
-
-/** A new core of the device's, whose heap has no limits yet: {@linkcode DeviceHeap} sets them. */
-export async function newEsp32Core(options: CoreOptions = {}): Promise<Core> {
-  const { coreModule }: typeof import("./esp32_module.js") = await import(MODULE);
-  return new Core({ ...options, module: coreModule });
+/** A new core of a device's, an ESP32's unless `build` says otherwise, whose heap has no limits yet: `DeviceHeap` sets them. */
+export async function newEsp32Core(options: CoreOptions = {}, build: Build = {}): Promise<Core> {
+  return newCore(await loadModule(), options, build);
 }
 
 /**
@@ -33,17 +14,44 @@ export async function newEsp32Core(options: CoreOptions = {}): Promise<Core> {
  */
 const MODULE = new URL("./esp32_module.js", import.meta.url).href;
 
-let shared: Promise<Core> | undefined;
-
-/** The one device of the process, with the usual heap. */
-export async function esp32Core(): Promise<Core> {
-  const core = await (shared ??= startDevice());
-  if (!core.retired) return core;
-  return await (shared = startDevice());
+async function loadModule(): Promise<WebAssembly.Module> {
+  const { coreModule }: typeof import("./esp32_module.js") = await import(MODULE);
+  return coreModule;
 }
 
-async function startDevice(): Promise<Core> {
-  const core = await newEsp32Core();
-  new DeviceHeap(core);
+function newCore(module: WebAssembly.Module, options: CoreOptions, build: Build): Core {
+  const core = new Core({ ...options, module });
+  setBuild(core, build);
   return core;
+}
+
+const DEVICES = new Map<string, Promise<Device>>();
+const LOADED = new Map<string, Device>();
+let clock: (() => number) | undefined;
+
+/** The device of the profile called `name`, which is this process's only one. */
+export function deviceOf(name: string, build: Build): Promise<Device> {
+  let device = DEVICES.get(name);
+  if (device === undefined) {
+    DEVICES.set(name, device = startDevice(name, build));
+    device.catch(() => DEVICES.delete(name)); // the module may load the next time
+  }
+  return device;
+}
+
+async function startDevice(name: string, build: Build): Promise<Device> {
+  const module = await loadModule();
+  const device = new Device(name, () => newCore(module, { now: () => (clock ?? Date.now)() }, build));
+  LOADED.set(name, device);
+  return device;
+}
+
+/** The device of a profile, once it was asked for and is loaded. */
+export function loadedDevice(name: string): Device | undefined {
+  return LOADED.get(name);
+}
+
+/** Sets the clock of this process's devices, such as that of a board on which nobody has; `undefined`: this machine's. */
+export function setDeviceClock(now: (() => number) | undefined): void {
+  clock = now;
 }

@@ -9,9 +9,11 @@
 import type { HostOptions, HttpHandler, HttpHost } from "./_http_host.ts";
 import { assertSeconds, typeName } from "./bytes.ts";
 import { inTime } from "./deadline.ts";
+import type { Duplex } from "./duplex.ts";
 import { listen, type ListenOptions } from "./net.ts";
 import { type ServeOptions, Server, type ServerStats } from "./server.ts";
-import { defaultAlpn } from "./profile.ts";
+import { defaultAlpn, resolveProfile } from "./profile.ts";
+import { SSLSocket } from "./socket.ts";
 import { SSLContext } from "./ssl.ts";
 import { type WorkerOptions, WorkerServer } from "./workers.ts";
 
@@ -184,17 +186,21 @@ export class HttpServer implements AsyncDisposable {
     }
     const { signal, onListen, onError, onConnectionError, ssl, ...rest } = options;
     const { port = ssl === undefined ? PLAIN_PORT : TLS_PORT, shutdownTimeout = SHUTDOWN_TIMEOUT } = rest;
-    const limits = limitsOf(options);
+    const limits = limitsOf(options, transferTimeout(ssl));
     assertSeconds("shutdownTimeout", shutdownTimeout);
     signal?.throwIfAborted();
     const { HttpHost } = await import("./_http_host.ts"); // here: it loads node:http, longer than a handshake takes
     const host = new HttpHost(handler, { ...limits, onError: onError ?? internalServerError });
-    const starting = Server.start((duplex) => host.serve(duplex), () => listen({ ...rest, port }), {
-      ...rest,
-      sslShutdownTimeout: limits.lingerTimeout,
-      ...(ssl && { ssl: withAlpn(ssl) }),
-      ...(onConnectionError && { onError: onConnectionError }),
-    });
+    const starting = Server.start(
+      (duplex) => handle(host, duplex),
+      (usual) => listen({ ...rest, port }, usual),
+      {
+        ...rest,
+        sslShutdownTimeout: limits.lingerTimeout,
+        ...(ssl && { ssl: withAlpn(ssl) }),
+        ...(onConnectionError && { onError: onConnectionError }),
+      },
+    );
     const server = await starting.catch((error) => {
       host.stop();
       throw error;
@@ -259,17 +265,30 @@ export class HttpServer implements AsyncDisposable {
   }
 }
 
-/** The limits, with their defaults. */
-function limitsOf(options: HttpServeOptions): Omit<HostOptions, "onError"> {
+/** With a profile that leaves the handshake to the handler it is still to come. */
+async function handle(host: HttpHost, duplex: Duplex): Promise<void> {
+  if (duplex instanceof SSLSocket && duplex.version() === undefined) await duplex.handshake();
+  await host.serve(duplex);
+}
+
+/** Seconds that the HTTP server of a profile's device waits for parts of a request; `undefined`: it has none. */
+function transferTimeout(ssl: HttpServeOptions["ssl"]): number | undefined {
+  const isContext = ssl instanceof SSLContext;
+  const behaviour = isContext ? SSLContext.behaviour(ssl) : resolveProfile(ssl?.profile)?.behaviour;
+  return behaviour?.transferTimeout;
+}
+
+/** The limits, with their defaults; `usual` seconds are a device's. */
+function limitsOf(options: HttpServeOptions, usual?: number): Omit<HostOptions, "onError"> {
   const { requestTimeout = REQUEST_TIMEOUT } = options;
   const limits = {
     maxHeaderSize: options.maxHeaderSize ?? MAX_HEADER_SIZE,
     maxBodySize: options.maxBodySize ?? MAX_BODY_SIZE,
     maxRequestsPerSocket: options.maxRequestsPerSocket ?? Infinity,
-    headersTimeout: options.headersTimeout ?? Math.min(HEADERS_TIMEOUT, requestTimeout),
+    headersTimeout: options.headersTimeout ?? Math.min(usual ?? HEADERS_TIMEOUT, requestTimeout),
     requestTimeout,
     keepAliveTimeout: options.keepAliveTimeout ?? KEEP_ALIVE_TIMEOUT,
-    sendTimeout: options.sendTimeout ?? SEND_TIMEOUT,
+    sendTimeout: options.sendTimeout ?? usual ?? SEND_TIMEOUT,
     lingerTimeout: options.sslShutdownTimeout ?? CLOSE_NOTIFY_TIMEOUT,
   };
   for (const name of ["requestTimeout", "headersTimeout", "keepAliveTimeout", "sendTimeout"] as const) {

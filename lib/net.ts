@@ -213,7 +213,7 @@ export interface ListenOptions {
   hostname?: string;
   /** The port; 0 takes a free one. */
   port: number;
-  /** Connections that wait to be accepted. @default {100} */
+  /** Connections that wait to be accepted. @default {100; 5 with a device's profile} */
   backlog?: number;
   /** Let several processes or workers listen on the port (needs `--unstable-net`). @default {false} */
   reusePort?: boolean;
@@ -295,7 +295,11 @@ export async function startServer(
   if (typeof handler !== "function") {
     throw new TypeError(`Cannot use callback: expected a function without workers, got ${typeName(handler)}`);
   }
-  return await Server.start(streamHandler(handler, options.limit), () => listen(options), options);
+  return await Server.start(
+    streamHandler(handler, options.limit),
+    (backlog) => listen(options, backlog),
+    options,
+  );
 }
 
 /**
@@ -317,12 +321,13 @@ export async function startUnixServer(
   );
 }
 
-/** A TCP listener. */
+/** A TCP listener; `usual` is the backlog where the options name none. */
 export function listen(
-  { hostname = "0.0.0.0", port, backlog = BACKLOG, reusePort = false }: ListenOptions,
+  { hostname = "0.0.0.0", port, backlog, reusePort = false }: ListenOptions,
+  usual = BACKLOG,
 ): Deno.Listener {
   if (reusePort) assertSharing();
-  return Deno.listen({ hostname, port, tcpBacklog: backlog, ...(reusePort && { reusePort }) });
+  return Deno.listen({ hostname, port, tcpBacklog: backlog ?? usual, ...(reusePort && { reusePort }) });
 }
 
 function streamHandler(callback: ClientConnected, limit: number | undefined): ConnectionHandler {

@@ -11,6 +11,7 @@ export const errno = {
   EAGAIN: 11,
   ENOMEM: 12,
   EACCES: 13,
+  EBUSY: 16,
   EISDIR: 21,
   EINVAL: 22,
   EMFILE: 24,

@@ -5,6 +5,7 @@
  */
 
 import { assertBytes, assertSeconds, encodeText, typeName } from "./bytes.ts";
+import type { Behaviour } from "./behaviour.ts";
 import type { Source } from "./credentials.ts";
 import { checkPeerPolicy, judgesPeer, type PeerPolicyOptions } from "./peer_policy.ts";
 import { isTLS13Suite, TLSVersion, versionName } from "./suites.ts";
@@ -138,6 +139,8 @@ export interface TLSConfigOptions extends PolicyOptions {
   trust?: readonly Source[];
   /** Certificate revocation lists. */
   crls?: readonly Source[];
+  /** @internal How a device goes about connections: of a profile. */
+  behaviour?: Behaviour;
 }
 
 /** A certificate chain, and its key or who signs with that. */

@@ -1,80 +1,125 @@
-/** Profiles: which core, and which defaults. A profile is data that you can read. */
+/** Profiles: which core, and which defaults. A profile is data that you can read: lib/device_profiles.ts. */
 
 import type { Core } from "./core.ts";
-import { ESP32_POLICY, esp32Core } from "./esp32.ts";
-import type { PolicyOptions, TLSConfigOptions } from "./policy.ts";
-import { groupIds, suitesOf } from "./suites.ts";
+import { type HeapLimits, heapLimits } from "./device_heap.ts";
+import { DEVICE_PROFILES, type DeviceProfile } from "./device_profiles.ts";
+import { deviceOf, loadedDevice } from "./esp32.ts";
+import { CERT_NONE, type TLSConfigOptions } from "./policy.ts";
+import { groupIds, ianaName, suitesOf } from "./suites.ts";
 
-/** One profile. */
-export interface Profile {
-  /** Its name. */
-  readonly name: string;
-  /** What an option is when it is not given. */
-  readonly policy: Readonly<PolicyOptions>;
-  /** Likewise for a server alone. */
-  readonly server?: Readonly<PolicyOptions>;
-  /** Whether it speaks every suite of its core, in the core's order. @default {false} */
-  readonly allSuites?: boolean;
-  /** Its core. @default {the shared one} */
-  readonly core?: () => Promise<Core>;
-}
-
-const PROFILES: ReadonlyMap<string, Profile> = new Map<string, Profile>([
-  ["default", { name: "default", policy: {} }],
-  ["esp32", { name: "esp32", ...ESP32_POLICY, core: esp32Core }],
-]);
+const DEFAULT = "default";
 
 /** The names of all profiles. */
-export function profileNames(): string[] {
-  return [...PROFILES.keys()];
-}
+export const PROFILE_NAMES: readonly string[] = [DEFAULT, ...DEVICE_PROFILES.keys()];
 
-/** The profile called `name`. */
-export function resolveProfile(name = "default"): Profile {
-  const profile = PROFILES.get(name);
-  if (profile === undefined) {
+/** The device's profile called `name`; `undefined`: the profile is the default one. */
+export function resolveProfile(name = DEFAULT): DeviceProfile | undefined {
+  if (!PROFILE_NAMES.includes(name)) {
     throw new TypeError(
-      `Cannot use profile: unknown name "${name}"; known are ${profileNames().join(", ")}`,
+      `Cannot use profile: unknown name ${JSON.stringify(name)}; known are ${PROFILE_NAMES.join(", ")}`,
     );
   }
-  return profile;
+  return DEVICE_PROFILES.get(name);
 }
 
-/** Names of protocols for the ALPN of a profile's servers that name none; none for a device, which has no ALPN. */
+/** Names of protocols for the ALPN of a profile's servers that name none: a device's have none. */
 export function defaultAlpn(profile: string | undefined, names: string[]): { alpnProtocols?: string[] } {
-  return resolveProfile(profile).core === undefined ? { alpnProtocols: names } : {};
+  return resolveProfile(profile) === undefined ? { alpnProtocols: names } : {};
 }
 
-/** What a profile makes of the options that are given. */
+/** What a profile makes of options. */
+export interface Applied {
+  /** The options of the config. */
+  readonly policy: TLSConfigOptions;
+  /**
+   * The core to use: the device's, which restarts when it has trapped. It throws a `TypeError` where the heap has other limits
+   * than these options ask for.
+   */
+  readonly core: (() => Core) | undefined;
+}
+
+/** What a profile makes of the options that are given, and of the limits of the device's heap. */
 export async function applyProfile(
   name: string | undefined,
   given: TLSConfigOptions,
-): Promise<{ policy: TLSConfigOptions; core: Core | undefined }> {
+  heap?: HeapLimits,
+): Promise<Applied> {
   const profile = resolveProfile(name);
+  if (profile === undefined) {
+    if (heap !== undefined) {
+      throw new TypeError(`Cannot use heap: the profile "${DEFAULT}" is no device's; name one that is`);
+    }
+    return { policy: { ...given }, core: undefined };
+  }
+  if (heap !== undefined) heapLimits(heap);
   checkLimits(profile, given);
-  const core = await profile.core?.();
-  const suites = profile.allSuites ? { ciphers: suitesOf(core!).map(({ name }) => name) } : undefined;
-  return {
-    policy: {
-      ...(core && { measure: true }),
-      ...profile.policy,
-      ...(given.serverSide && profile.server),
-      ...suites,
-      ...given,
-    },
-    core,
-  };
+  const { build, policy, server, suites, behaviour } = profile;
+  const device = await deviceOf(name!, build);
+  const core = () => device.core(heap);
+  const ciphers = suitesLike(suites, core());
+  const missing = namesIn(given.ciphers).find((name) => !ciphers.includes(ianaName(name)));
+  if (missing !== undefined) {
+    throw new TypeError(
+      `Cannot use ciphers: the profile "${behaviour.profile}" has no "${missing}"; known are ${
+        ciphers.join(", ")
+      }`,
+    );
+  }
+  const all = { measure: true, ...policy, ...(given.serverSide && server), ciphers, ...given, behaviour };
+  if (!given.serverSide && given.certReqs === undefined && all.certReqs === CERT_NONE) {
+    warn(behaviour.profile);
+  }
+  return { policy: all, core };
+}
+
+function suitesLike(pattern: RegExp, core: Core): string[] {
+  return suitesOf(core).map(({ name }) => name).filter((name) => pattern.test(name));
+}
+
+/** The suites of a device, in its order; `undefined`: it is not loaded yet. */
+export function deviceSuites(name: string): string[] | undefined {
+  const device = loadedDevice(name);
+  return device && suitesLike(DEVICE_PROFILES.get(name)!.suites, device.core());
+}
+
+/** The names in an option's list; what is no list of names the config refuses. */
+function namesIn(list: readonly string[] | undefined): readonly string[] {
+  return Array.isArray(list) && list.every((name) => typeof name === "string") ? list : [];
+}
+
+let warned = false;
+
+/** Once in a process, as a board says it at most. To name `certReqs` is to know, and says nothing. */
+function warn(profile: string): void {
+  if (warned) return;
+  warned = true;
+  console.warn(
+    `tlsio: the profile "${profile}" checks no certificates unless asked, as the device does: anyone may be the server. ` +
+      "Give certReqs (in tlsio/ussl cert_reqs): CERT_REQUIRED checks them, CERT_NONE silences this warning.",
+  );
 }
 
 /** A device's core has the versions and the groups of its policy, and no others. */
-function checkLimits({ name, policy, core }: Profile, { sslVersion, groups }: TLSConfigOptions): void {
-  if (core === undefined) return;
+function checkLimits({ policy, refuses, behaviour }: DeviceProfile, given: TLSConfigOptions): void {
+  const lacks = (option: string, what: string) =>
+    new TypeError(`Cannot use ${option}: the profile "${behaviour.profile}" ${what}`);
+  for (const option of refuses) {
+    if (given[option]) throw lacks(option, `has no ${FEATURES[option] ?? option}`);
+  }
+  const { sslVersion, groups, tickets, sessionCacheSize } = given;
+  if (!behaviour.resumption && tickets) throw lacks("tickets", "resumes no sessions");
+  if (!behaviour.resumption && sessionCacheSize) throw lacks("sessionCacheSize", "resumes no sessions");
   if (sslVersion !== undefined && sslVersion !== policy.sslVersion) {
-    throw new TypeError(`Cannot use sslVersion: the profile "${name}" has TLS 1.2 alone`);
+    throw lacks("sslVersion", "has TLS 1.2 alone");
   }
-  const known = groupIds(policy.groups!);
-  const missing = groups?.find((group) => !known.includes(groupIds([group])[0]!));
-  if (missing !== undefined) {
-    throw new TypeError(`Cannot use groups: the profile "${name}" has no "${missing}"`);
-  }
+  const known = groupIds(policy.groups!, true);
+  const missing = namesIn(groups).find((group) => !known.includes(groupIds([group], true)[0]!));
+  if (missing !== undefined) throw lacks("groups", `has no "${missing}"`);
 }
+
+/** What the options that a profile may refuse are about. */
+const FEATURES: Readonly<Record<string, string>> = {
+  alpnProtocols: "ALPN",
+  psk: "pre-shared keys",
+  pskCallback: "pre-shared keys",
+};

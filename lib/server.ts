@@ -5,6 +5,7 @@
  */
 
 import { delay } from "./_std/async.js";
+import type { Behaviour } from "./behaviour.ts";
 import { assertSize } from "./byte_queue.ts";
 import { assertSeconds, typeName } from "./bytes.ts";
 import { inTime } from "./deadline.ts";
@@ -86,6 +87,7 @@ export class Server implements AsyncDisposable {
   readonly #handler: ConnectionHandler;
   readonly #options: ServeOptions;
   #context: SSLContext | undefined;
+  #ssl: ServeOptions["ssl"]; // what it was made of
   #ownsContext: boolean;
   #swapping: Promise<void> | undefined;
   readonly #stats: ServerStats;
@@ -94,6 +96,7 @@ export class Server implements AsyncDisposable {
   readonly #tasks = new Set<Promise<void>>();
   readonly #accepting: Promise<void>;
   #serving = true;
+  #freed: (() => void) | undefined; // a connection has ended, for which another one waits
 
   private constructor(
     handler: ConnectionHandler,
@@ -105,6 +108,7 @@ export class Server implements AsyncDisposable {
     this.#listener = listener;
     this.#options = options;
     this.#context = context;
+    this.#ssl = options.ssl;
     this.#ownsContext = context !== options.ssl;
     this.addr = listener.addr;
     this.#stats = { accepted: 0, refused: 0, handshaking: 0, open: 0, handshakeFailures: 0, failures: {} };
@@ -116,20 +120,21 @@ export class Server implements AsyncDisposable {
    * Starts a server that hands each connection to `handler`.
    *
    * @param handler Runs for each connection, once its handshake is done.
-   * @param listen Opens the listener; called when the options have been checked.
+   * @param listen Opens the listener; called when the options have been checked, with the backlog of the profile's device.
    * @param options TLS, limits and timeouts.
    * @returns The server.
    */
   static async start(
     handler: ConnectionHandler,
-    listen: () => Deno.Listener,
+    listen: (backlog: number | undefined) => Deno.Listener,
     options: ServeOptions,
   ): Promise<Server> {
     const { ssl } = options;
     checkOptions(options);
     const context = ssl && await contextOf(ssl);
     try {
-      return new Server(handler, listen(), options, context);
+      const backlog = context && SSLContext.behaviour(context)?.backlog;
+      return new Server(handler, listen(backlog), options, context);
     } catch (error) {
       if (context !== ssl) context?.[Symbol.dispose]();
       throw error;
@@ -159,12 +164,46 @@ export class Server implements AsyncDisposable {
       }
       if (this.#ownsContext) this.#context![Symbol.dispose](); // freed when its last connection has closed
       this.#context = next;
+      this.#ssl = ssl;
       this.#ownsContext = isOwn;
     })();
   }
 
+  /** How the device of the profile goes about connections. */
+  get #behaviour(): Behaviour | undefined {
+    return this.#context && SSLContext.behaviour(this.#context);
+  }
+
+  /** Waits until the device has a socket for another connection, which waits in the backlog. */
+  async #untilRoom(): Promise<void> {
+    for (;;) {
+      const { sockets = Infinity, whenFull } = this.#behaviour ?? {};
+      if (!this.#serving || whenFull !== "wait" || this.#clients.size < sockets) return;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#freed = resolve;
+      await promise;
+    }
+  }
+
+  /** Makes room as ESP-IDF's HTTP server does (`lru_purge_enable`). */
+  #purge(): void {
+    const { sockets = Infinity, whenFull } = this.#behaviour ?? {};
+    if (whenFull !== "purge the least recently used" || this.#clients.size < sockets) return;
+    const lastUse = (client: Duplex) => client instanceof SSLSocket ? SSLSocket.lastUse(client) : Infinity;
+    const oldest = [...this.#clients].reduce((a, b) => lastUse(b) < lastUse(a) ? b : a);
+    this.#dropped.add(oldest);
+    this.#remove(oldest);
+    drop(oldest);
+  }
+
+  #remove(client: Duplex): void {
+    this.#clients.delete(client);
+    this.#freed?.();
+  }
+
   async #acceptAll(): Promise<void> {
     while (this.#serving) {
+      if (this.#behaviour !== undefined) await this.#untilRoom();
       let conn: Deno.Conn;
       try {
         conn = await this.#listener.accept();
@@ -179,6 +218,7 @@ export class Server implements AsyncDisposable {
         break;
       }
       this.#stats.accepted++;
+      this.#purge();
       const { maxConnections = MAX_CONNECTIONS, maxHandshakes = MAX_HANDSHAKES } = this.#options;
       if (this.#clients.size >= maxConnections || this.#stats.handshaking >= maxHandshakes) {
         this.#stats.refused++;
@@ -194,51 +234,67 @@ export class Server implements AsyncDisposable {
     const { remoteAddr } = conn;
     this.#clients.add(conn);
     let socket = await this.#handshake(conn, remoteAddr);
+    if (socket === undefined) return this.#remove(conn);
     this.#clients.delete(conn);
-    if (socket === undefined) return;
     this.#clients.add(socket);
     this.#stats.open++;
     const upgraded = (upgraded: Duplex) => {
       this.#clients.delete(socket!);
       this.#clients.add(socket = upgraded);
     };
+    let failure: unknown;
     try {
       await this.#handler(socket, upgraded);
     } catch (error) {
-      if (!this.#dropped.has(socket) || !isClosed(error)) {
-        this.#report(error, { phase: "handler", remoteAddr });
-      }
+      failure = error;
     } finally {
       this.#stats.open--;
-      this.#clients.delete(socket);
+      this.#remove(socket);
+      const late = socket instanceof SSLSocket && !this.#dropped.has(socket)
+        ? SSLSocket.handshakeFailure(socket)
+        : undefined;
+      if (late instanceof SSLError) this.#countFailure(late, remoteAddr); // the handler was to complete it
+      else if (failure !== undefined && !(this.#dropped.has(socket) && isClosed(failure))) {
+        this.#report(failure, { phase: "handler", remoteAddr });
+      }
       drop(socket); // a no-op after the handler's close
     }
   }
 
   async #handshake(conn: Deno.Conn, remoteAddr: Deno.Addr): Promise<Duplex | undefined> {
     const { sslHandshakeTimeout, sslShutdownTimeout } = this.#options;
-    if (this.#context === undefined) {
+    const context = this.#context;
+    if (context === undefined) {
       (conn as Duplex).setNoDelay?.(true);
       return conn;
     }
+    const { handshake, key, handshakeTimeout = HANDSHAKE_TIMEOUT } = this.#behaviour ?? {};
     this.#stats.handshaking++;
+    let own: SSLContext | undefined;
     try {
-      return await this.#context.wrapSocket(conn, {
-        timeout: sslHandshakeTimeout ?? HANDSHAKE_TIMEOUT,
+      if (key === "its own" && context !== this.#ssl) own = await contextOf(this.#ssl!);
+      return await (own ?? context).wrapSocket(conn, {
+        doHandshake: handshake !== "in the handler's first read or write",
+        timeout: sslHandshakeTimeout ?? handshakeTimeout,
         shutdownTimeout: sslShutdownTimeout ?? SHUTDOWN_TIMEOUT,
       });
     } catch (error) {
-      this.#stats.handshakeFailures++;
-      const reason = error instanceof SSLError
-        ? error.alert?.name ?? (error.reason || error.kind)
-        : String(error);
-      this.#stats.failures[reason] = (this.#stats.failures[reason] ?? 0) + 1;
-      this.#report(error, { phase: "handshake", remoteAddr });
+      this.#countFailure(error, remoteAddr);
       tryClose(conn);
       return undefined;
     } finally {
+      own?.[Symbol.dispose](); // the connection keeps what it uses
       this.#stats.handshaking--;
     }
+  }
+
+  #countFailure(error: unknown, remoteAddr: Deno.Addr): void {
+    this.#stats.handshakeFailures++;
+    const reason = error instanceof SSLError
+      ? error.alert?.name ?? (error.reason || error.kind)
+      : String(error);
+    this.#stats.failures[reason] = (this.#stats.failures[reason] ?? 0) + 1;
+    this.#report(error, { phase: "handshake", remoteAddr });
   }
 
   #report(error: unknown, failure: ConnectionFailure): void {
@@ -272,6 +328,7 @@ export class Server implements AsyncDisposable {
     if (!this.#serving) return;
     this.#serving = false;
     this.#listener.close();
+    this.#freed?.();
     if (this.#ownsContext) this.#context?.[Symbol.dispose]();
   }
 

@@ -30,6 +30,8 @@ type CheckedOptions = SocketOptions & { savedSession?: SSLSession; choose?: Conf
 const HANDSHAKE_TIMEOUT = 10; // seconds; Pycom's default
 const SHUTDOWN_TIMEOUT = 30; // seconds; asyncio's SSL_SHUTDOWN_TIMEOUT
 
+let uses = 0; // of all sockets
+
 /** A TLS connection: a `Deno.Conn` by shape, a {@linkcode Duplex}, with the queries of CPython's `SSLSocket`. */
 export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   readonly #pump: Pump;
@@ -42,10 +44,12 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   #timeout: number | null = null;
   #nonBlocking: NonBlocking | undefined;
   #handshaking: Promise<void> | undefined;
+  #handshakeFailure: Error | undefined;
   #reading = false;
   readonly #turns = new Turns(); // of those who write
   readonly #goodbye: Goodbye;
   #closing: Promise<void> | undefined;
+  #lastUse = ++uses;
   #readable: ReadableStream<Bytes> | undefined;
   #writable: WritableStream<Uint8Array> | undefined;
 
@@ -91,7 +95,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     try {
       await inTime(this.#driveHandshake(), this.#handshakeTimeout, () => this.#late(), this.#signal);
     } catch (error) {
-      const first = this.#pump.fail(error as Error);
+      const first = this.#handshakeFailure = this.#pump.fail(error as Error);
       await this.#pump.linger();
       await this.#pump.close();
       throw first;
@@ -131,6 +135,16 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     return this.#engine.cost();
   }
 
+  /** For `Server`: why the handshake failed; `undefined`: it has not. */
+  static handshakeFailure(socket: SSLSocket): Error | undefined {
+    return socket.#handshakeFailure;
+  }
+
+  /** For `Server`: the greater, the later it has given data. */
+  static lastUse(socket: SSLSocket): number {
+    return socket.#lastUse;
+  }
+
   // ---- Reading and writing ----------------------------------------------------------------------------
 
   /**
@@ -155,6 +169,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
         this.#assertUsable("read");
         const outcome = this.#pump.step(() => this.#engine.read(p));
         if (outcome.state === "data") {
+          this.#lastUse = ++uses;
           this.#pump.flushSoon();
           return outcome.bytes;
         }
@@ -347,7 +362,9 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
 
   async #close(): Promise<void> {
     if (this.#pump.failure === undefined && (this.#engine.handshakeDone || this.#engine.canAnswerEarly)) {
-      await inTime(this.#goodbye.sayAndDrain(), this.#shutdownTimeout).catch(() => {});
+      const isSilent = this.#engine.config.options.behaviour?.closeNotify === false; // then nobody waits for an answer
+      const said = isSilent ? this.#goodbye.say() : this.#goodbye.sayAndDrain();
+      await inTime(said, this.#shutdownTimeout).catch(() => {});
     }
     await this.#pump.linger();
     this.#pump.retire("is closed");

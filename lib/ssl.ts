@@ -5,6 +5,7 @@
  */
 
 import { chooseAlpn } from "./alpn_choice.ts";
+import type { Behaviour } from "./behaviour.ts";
 import { assertBytes, typeName } from "./bytes.ts";
 import { type CipherInfo, cipherInfo } from "./ciphers.ts";
 import type { ChosenConfig, ClientInfo, ConfigChooser } from "./client_choice.ts";
@@ -127,6 +128,11 @@ export class SSLContext implements Disposable {
     }
   }
 
+  /** For servers: how the device of the context's profile goes about connections. */
+  static behaviour(context: SSLContext): Behaviour | undefined {
+    return context.#config.options.behaviour;
+  }
+
   /**
    * Puts TLS on a connection. See {@linkcode wrapSocket}.
    *
@@ -232,6 +238,10 @@ export class SSLContext implements Disposable {
     }
     if (onSession !== undefined && typeof onSession !== "function") {
       throw new TypeError(`Cannot use onSession: expected a function, got ${typeName(onSession)}`);
+    }
+    const { behaviour } = this.#config.options;
+    if (options.savedSession !== undefined && behaviour?.resumption === false) {
+      throw new TypeError(`Cannot use savedSession: the profile "${behaviour.profile}" resumes no sessions`);
     }
     if (options.earlyData !== undefined) checkEarlyData(this.#config, options.earlyData);
     const { savedSession, serverHostname, ...rest } = options;

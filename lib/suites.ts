@@ -33,6 +33,18 @@ export const GROUPS: ReadonlyMap<string, number> = new Map([
   ["secp521r1", 25],
 ]);
 
+/** Groups that devices alone have. */
+const DEVICE_GROUPS: ReadonlyMap<string, number> = new Map([
+  ["secp192k1", 18],
+  ["secp192r1", 19],
+  ["secp224k1", 20],
+  ["secp224r1", 21],
+  ["secp256k1", 22],
+  ["brainpoolp256r1", 26],
+  ["brainpoolp384r1", 27],
+  ["brainpoolp512r1", 28],
+]);
+
 const GROUP_ALIASES: ReadonlyMap<string, string> = new Map([
   ["p-256", "secp256r1"],
   ["prime256v1", "secp256r1"],
@@ -107,7 +119,7 @@ export function needsCertificate(name: string): boolean {
 }
 
 /** mbedTLS's name of a suite in IANA's spelling: they differ in the dashes and the "TLS1-3-" of TLS 1.3. */
-function ianaName(name: string): string {
+export function ianaName(name: string): string {
   return name.toUpperCase().replace(/^TLS1-3-/, "TLS-").replaceAll("-", "_");
 }
 
@@ -145,10 +157,11 @@ export function suiteIds(core: Core, names: readonly string[]): number[] {
 }
 
 /** The numbers of groups by name, IANA's or NIST's. */
-export function groupIds(names: readonly string[]): number[] {
+export function groupIds(names: readonly string[], ofDevice = false): number[] {
+  const known = ofDevice ? new Map([...GROUPS, ...DEVICE_GROUPS]) : GROUPS;
   return names.map((name) => {
     const key = name.toLowerCase();
-    return lookUp("groups", GROUPS, GROUP_ALIASES.get(key) ?? key, name);
+    return lookUp("groups", known, GROUP_ALIASES.get(key) ?? key, name);
   });
 }
 
@@ -175,7 +188,7 @@ function lookUp(option: string, known: ReadonlyMap<string, number>, key: string,
 
 /** The name of group `id`; `undefined` for 0. */
 export function groupName(id: number): string | undefined {
-  for (const [name, number] of GROUPS) if (number === id) return name;
+  for (const [name, number] of [...GROUPS, ...DEVICE_GROUPS]) if (number === id) return name;
   return undefined;
 }
 

@@ -5,6 +5,7 @@ import { assertBytes, type Bytes, copyOf, decodeText, EMPTY, typeName } from "./
 import { TLSConfig } from "./config.ts";
 import { Core } from "./core.ts";
 import type { Source } from "./credentials.ts";
+import type { HeapLimits } from "./device_heap.ts";
 import type { DuplexLike } from "./duplex.ts";
 import { CODE, SSLError as TLSError } from "./errors.ts";
 import { type FileOrData, loadSourceSync } from "./files.ts";
@@ -19,11 +20,12 @@ import {
 } from "./policy.ts";
 import type { ContextOptions } from "./context_options.ts";
 import type { SSLContext as TLSContext } from "./ssl.ts";
+import { deviceSuites, resolveProfile } from "./profile.ts";
 import { suiteIds, suitesOf, TLSVersion } from "./suites.ts";
 import type { Socket } from "./tcp_socket.ts";
 import { assertWrappable } from "./ussl.ts";
 import { SSLError } from "./ussl_errors.ts";
-import { build, check, connecting, type ConnectionOptions, refusal } from "./ussl_options.ts";
+import { build, check, connecting, type ConnectionOptions, given, refusal } from "./ussl_options.ts";
 import { mbedtlsName, type SSLSocket, wrap } from "./ussl_socket.ts";
 
 /** A client's context. */
@@ -48,6 +50,14 @@ export type EcdsaSignCallback = (
   key: Uint8Array<ArrayBuffer>,
   hash: Uint8Array<ArrayBuffer>,
 ) => Uint8Array<ArrayBuffer>;
+
+/** Options of an {@linkcode SSLContext} that is a device's. */
+export interface DeviceOptions {
+  /** The device to be: `"esp32"`, `"rp2"`, `"pycom"` ... See `profile` of the contexts of `tlsio`. @default {"default"} */
+  profile?: string;
+  /** The device's heap, in bytes: see `heap` there. */
+  heap?: HeapLimits;
+}
 
 /** Where trusted certificates are. */
 export interface VerifyLocations {
@@ -98,19 +108,24 @@ export class SSLContext {
   #pskIdentity: string | Uint8Array | null = null;
   #pskKey: Uint8Array | null = null;
   #pskKeys: PskKeys | null = null;
+  readonly #device: DeviceOptions;
   #context: Promise<TLSContext> | undefined; // until something is changed
 
   /**
    * Makes a context.
    *
    * @param protocol {@linkcode PROTOCOL_TLS_CLIENT} or {@linkcode PROTOCOL_TLS_SERVER}.
+   * @param device The device to be; its heap is that of all who are it.
+   * @throws {TypeError} A profile that is not known.
    */
-  constructor(protocol: number) {
+  constructor(protocol: number, device: DeviceOptions = {}) {
     if (protocol !== PROTOCOL_TLS_CLIENT && protocol !== PROTOCOL_TLS_SERVER) {
       throw new RangeError(
         `Cannot use protocol: expected PROTOCOL_TLS_CLIENT or PROTOCOL_TLS_SERVER, got ${String(protocol)}`,
       );
     }
+    this.#device = given(device, { profile: "string", heap: "object" });
+    resolveProfile(this.#device.profile);
     this.#serverSide = protocol === PROTOCOL_TLS_SERVER;
     this.#verifyMode = this.#serverSide ? CERT_NONE : CERT_REQUIRED;
   }
@@ -189,9 +204,19 @@ export class SSLContext {
     this.#change(() => this.#trust.push(...trust));
   }
 
-  /** All cipher suites that there are, in mbedTLS's spelling: `"TLS-ECDHE-ECDSA-WITH-AES-128-GCM-SHA256"`. */
+  /**
+   * All cipher suites that there are, in mbedTLS's spelling: `"TLS-ECDHE-ECDSA-WITH-AES-128-GCM-SHA256"`.
+   *
+   * @throws {TypeError} The context is a device's, and the process has not yet wrapped a socket as that device: it is not loaded.
+   */
   get_ciphers(): string[] {
-    return suitesOf(Core.shared()).map(({ name }) => mbedtlsName(name));
+    const { profile } = this.#device;
+    if (resolveProfile(profile) === undefined) {
+      return suitesOf(Core.shared()).map(({ name }) => mbedtlsName(name));
+    }
+    const names = deviceSuites(profile!);
+    if (names !== undefined) return names.map(mbedtlsName);
+    throw new TypeError(`Cannot get_ciphers(): "${profile}" is not loaded before the first wrap_socket()`);
   }
 
   /**
@@ -207,7 +232,7 @@ export class SSLContext {
     }
     try {
       if (ciphers.length === 0) throw new TypeError("Cannot use ciphers: the list is empty");
-      suiteIds(Core.shared(), ciphers);
+      if (resolveProfile(this.#device.profile) === undefined) suiteIds(Core.shared(), ciphers); // else when it is loaded
     } catch (error) {
       if (!(error instanceof TypeError)) throw error;
       const text = error.message.replace("Cannot use ciphers", "Cannot set_ciphers()");
@@ -353,6 +378,7 @@ export class SSLContext {
       throw new TypeError("Cannot wrap_socket(): verify_mode needs load_verify_locations()");
     }
     return {
+      ...this.#device,
       serverSide: this.#serverSide,
       certReqs,
       ...this.#certificates(),

@@ -2,9 +2,11 @@
 
 import { typeName } from "./bytes.ts";
 import { CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED, type CertReqs } from "./policy.ts";
+import type { HeapLimits } from "./device_heap.ts";
 import { SSLError as TLSError } from "./errors.ts";
 import type { FileOrData } from "./files.ts";
 import { OSError } from "./os_error.ts";
+import { resolveProfile } from "./profile.ts";
 import { SSLSession } from "./session.ts";
 import type { SocketOptions } from "./socket_options.ts";
 import type { ContextOptions } from "./context_options.ts";
@@ -48,6 +50,10 @@ export interface WrapOptions extends ConnectionOptions {
   ca_certs?: FileOrData | null;
   /** Whom to trust, no path: MicroPython's name. */
   cadata?: string | Uint8Array | null;
+  /** The device to be: `"esp32"`, `"rp2"`, `"pycom"` ... See `profile` of the contexts of `tlsio`. @default {"default"} */
+  profile?: string | null;
+  /** The device's heap, in bytes: see `heap` there. */
+  heap?: HeapLimits | null;
 }
 
 /** What the options of a connection are in ours. */
@@ -78,6 +84,8 @@ const CONTEXT_TYPES = {
   ssl_version: "number",
   ca_certs: "file",
   cadata: "data",
+  profile: "string",
+  heap: "object",
 } as const;
 
 /** Our names of options, and the seeds', in the messages of errors. */
@@ -196,7 +204,13 @@ export function wrapping(options: WrapOptions): { context: ContextOptions } & Co
     ...connecting(connection, serverSide),
     context: {
       serverSide,
-      certReqs: certReqs === CERT_NONE ? CERT_NONE : CERT_REQUIRED,
+      ...(all.profile !== undefined && { profile: all.profile }),
+      ...(all.heap !== undefined && { heap: all.heap }),
+      // A profile has a default of its own, and a warning.
+      ...(all.cert_reqs === undefined && all.profile !== undefined &&
+          resolveProfile(all.profile) !== undefined
+        ? {}
+        : { certReqs: certReqs === CERT_NONE ? CERT_NONE : CERT_REQUIRED }),
       ...(certfile && keyfile && { certfile, keyfile }),
       ...(certReqs !== CERT_NONE && caCerts && { caCerts }),
       ...(sslVersion !== undefined && { sslVersion }),

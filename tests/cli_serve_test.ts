@@ -315,3 +315,39 @@ Deno.test("deno task serve needs no deno in PATH, and passes flags and signals o
 async function denoInfo(): Promise<{ denoDir: string }> {
   return JSON.parse((await run("env", [Deno.execPath(), "info", "--json"])).stdout);
 }
+
+// ---- Devices --------------------------------------------------------------------------------------------
+
+Deno.test("tlsio serve --profile: a flag that the profile has no use for is refused by name", async () => {
+  const device = ["--profile", "esp32"];
+  const cases: [args: string[], message: RegExp][] = [
+    [["--heap", "60"], /^tlsio serve: --heap is for a device: give its --profile, too, such as esp32; see /],
+    [["--clock", "1970", "--profile", "default"], /--clock is for a device/],
+    [["--one-at-a-time"], /--one-at-a-time is for a device/],
+    [["--slow"], /--slow is for a device/],
+    [
+      [...device, "--workers", "2"],
+      /--workers and --profile esp32 exclude each other: a device has one proc/,
+    ],
+    [[...device, "--heap", "39"], /--heap takes a whole number from 40 to 110, not "39"/],
+    [[...device, "--heap", "lots"], /--heap takes a whole number from 40 to 110, not "lots"/],
+    [[...device, "--clock", "yesterday"], /--clock takes a date from 1970 on, .* not "yesterday"/],
+    [[...device, "--clock", "1969"], /--clock takes a date from 1970 on, .* not "1969"/],
+    [[...device, "--clock", "2026-13-01"], /--clock takes a date from 1970 on, .* not "2026-13-01"/],
+    [["--profile", "esp8266"], /Cannot use --profile: unknown name "esp8266"; known are default, esp32/],
+  ];
+  for (const [args, message] of cases) {
+    const { code, stdout, stderr } = await cli(["serve", "--port", "0", ...args]);
+    assertEquals([code, stdout], [2, ""], stderr);
+    assertMatch(stderr, message);
+  }
+});
+
+Deno.test("tlsio serve --profile: a certificate and a key that do not match are said by their flags", async () => {
+  const args = ["--cert", certFile("ec.pem"), "--key", certFile("rsa.key")];
+  for (const more of [[], ["--one-at-a-time"]]) {
+    const { code, stderr } = await cli(["serve", "--port", "0", "--profile", "esp32", ...args, ...more]);
+    assertEquals(code, 1);
+    assertMatch(stderr, /^tlsio serve: Cannot use --\w+/);
+  }
+});

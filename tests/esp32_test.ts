@@ -42,12 +42,12 @@ async function fixedDevice(seed = 1): Promise<Core> {
 }
 
 /** The options of the profile, as a context has them. */
-async function esp32Policy(options: { serverSide?: boolean } = {}) {
+async function esp32Policy(options: { serverSide?: boolean; certReqs?: 0 } = {}) {
   return (await readOptions({ profile: "esp32", ...options })).policy;
 }
 
 Deno.test("profile: an esp32 client says hello as MicroPython on the board does, byte for byte", async () => {
-  using client = new TLSConfig(clientOptions(await esp32Policy()), await fixedDevice());
+  using client = new TLSConfig(clientOptions(await esp32Policy({ certReqs: 0 })), await fixedDevice());
   using server = new TLSConfig(serverOptions());
   using pair = new EnginePair(client, server, { serverHostname: "esp.example" });
   const hello = pair.connect().wire[0]!.bytes;
@@ -146,9 +146,15 @@ Deno.test("profile: what the device's mbedTLS lacks is refused by name", async (
     assertRejects(() => SSLContext.create({ profile: "esp32", ...options }), Error, text);
   await refused({ sslVersion: 0x0304 }, 'Cannot use sslVersion: the profile "esp32" has TLS 1.2 alone');
   await refused({ groups: ["x25519"] }, 'Cannot use groups: the profile "esp32" has no "x25519"');
-  await refused({ alpnProtocols: ["h2"] }, "Cannot set alpnProtocols: ");
-  await refused({ psk: { identity: "a", key: new Uint8Array(32) } }, "Cannot set psk: ");
-  await refused({ ciphers: ["TLS_AES_128_GCM_SHA256"] }, 'unknown name "TLS_AES_128_GCM_SHA256"');
+  await refused({ alpnProtocols: ["h2"] }, 'Cannot use alpnProtocols: the profile "esp32" has no ALPN');
+  await refused(
+    { psk: { identity: "a", key: new Uint8Array(32) } },
+    'Cannot use psk: the profile "esp32" has no pre-shared keys',
+  );
+  await refused(
+    { ciphers: ["TLS_AES_128_GCM_SHA256"] },
+    'Cannot use ciphers: the profile "esp32" has no "TLS_AES',
+  );
   const { chain, key } = credential("ec") as { chain: Source; key: Source };
   const server = { serverSide: true, certfile: chain.bytes, keyfile: key.bytes };
   await refused({ ...server, maxEarlyData: 1024 }, "maxEarlyData");
@@ -156,7 +162,10 @@ Deno.test("profile: what the device's mbedTLS lacks is refused by name", async (
     { ...server, alpnCallback: () => undefined },
     'Cannot use alpnCallback: the profile "esp32" has no',
   );
-  await refused({ ...server, pskCallback: () => undefined }, "Cannot set pskCallback: ");
+  await refused(
+    { ...server, pskCallback: () => undefined },
+    'Cannot use pskCallback: the profile "esp32" has no',
+  );
 });
 
 Deno.test("profile: importing mod.ts does not compile the device's core", async () => {

@@ -17,7 +17,6 @@ import { statisticsOf, timerStep } from "../lib/cli/bench/statistics.ts";
 import { renderTable } from "../lib/cli/bench/table.ts";
 import { CommandError, UsageError } from "../lib/cli/flags.ts";
 import { modelHandshake } from "../lib/cost/link.ts";
-import { resolveProfile } from "../lib/profile.ts";
 import { SSLContext, TicketKeyRing } from "../mod.ts";
 import { tempDir } from "./peers.ts";
 
@@ -61,10 +60,9 @@ Deno.test("scenarios: each has a name of its own, and what does not exist is not
   const all = allScenarios();
   assertEquals(new Set(all.map(({ name }) => name)).size, all.length);
   for (const { version, kind, profile, key } of all) {
-    if (resolveProfile(profile).core !== undefined) {
-      assertEquals(version, "1.2");
-      assert(kind !== "psk" && kind !== "ecdhe-psk");
-    }
+    if (profile !== "default") assertEquals(version, "1.2");
+    if (kind === "psk" || kind === "ecdhe-psk") assert(profile === "default" || profile === "rp2");
+    if (kind === "ticket" || kind === "session-id") assert(profile !== "esp32" && profile !== "rp2");
     if (kind === "session-id" || kind === "psk") assertEquals(version, "1.2");
     assertEquals(key === undefined, kind === "psk" || kind === "ecdhe-psk");
   }

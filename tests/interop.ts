@@ -154,6 +154,7 @@ export async function tlsioServer(options: TlsioServerOptions = {}): Promise<Tls
   const files = identity === undefined ? undefined : filesOf(identity);
   const server = await startServer(async (reader, writer) => {
     const socket = writer.transport as SSLSocket;
+    await socket.handshake(); // a device's server leaves it to us
     const facts = { ...infoOf(socket), group: socket.group() };
     try {
       if (handler !== undefined) {

@@ -1,7 +1,7 @@
 /** The profile "esp32" with programs that nobody here wrote: client programs at its server, its client at their servers. */
-import { assert, assertEquals, assertInstanceOf } from "@std/assert";
-import { SSLError } from "../mod.ts";
-import { closeInOrder, httpHandler, receive, ROOTS, send, tlsioClient, tlsioServer } from "./interop.ts";
+import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
+import { CERT_REQUIRED, SSLError } from "../mod.ts";
+import { httpHandler, receive, ROOTS, send, tlsioClient, tlsioServer } from "./interop.ts";
 import { curl, identity, micropythonClient, opensslClient, opensslServer, pythonClient } from "./peers.ts";
 
 /** What MicroPython on the board agrees on with everybody: its own first suite that the key allows. */
@@ -52,14 +52,18 @@ for (const key of ["ec", "rsa"] as const) {
 
   Deno.test(`profile: an esp32 client at openssl's server with ${key}.pem`, async () => {
     await using server = await opensslServer({ ...identity(key) });
-    const socket = await tlsioClient(server.port, { profile: "esp32" });
+    const socket = await tlsioClient(server.port, { profile: "esp32", certReqs: CERT_REQUIRED });
     assertEquals([socket.version(), socket.cipher()!.name], [
       "TLSv1.2",
       `TLS_${SUITES[key].replace("AES256", "WITH-AES-256").replaceAll("-", "_")}`,
     ]);
     await send(socket, "hello\n");
     assertEquals(await receive(socket, /\n/), "olleh\n");
-    await closeInOrder(socket);
+    // The device says no goodbye: OpenSSL takes the end of the stream for an error.
+    await socket.closeWrite();
+    const error = await assertRejects(() => receive(socket), SSLError, "peer sent alert decode_error (50)");
+    assertEquals(error.kind, "alert");
+    await socket.close();
   });
 }
 

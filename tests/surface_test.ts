@@ -19,7 +19,7 @@ const VALUES = `
 /** Names of types alone. */
 const TYPES = `
   Alert AlpnCallback AlpnOffer Bytes CertReqs CertificateAddresses CertificateFiles CertificateOptions ChannelBindingType Cipher CipherInfo ClientConnected ClientInfo ConnectionFailure ConnectionHandler
-  ConnectionState ContextOptions Credential Duplex DuplexLike EphemeralKeyInfo FileOrData GetCertificate GetConfigForClient HasDuplex
+  ConnectionState ContextOptions Credential Duplex DuplexLike EphemeralKeyInfo FileOrData GetCertificate GetConfigForClient HasDuplex HeapLimits
   KeyType ListenOptions MemorySessionStoreOptions NameAttribute OnUnknownPeer OpenConnectionOptions OpenOptions
   OpenUnixConnectionOptions OwnCredential PeerCertificate PeerPolicyOptions PolicyOptions PskCallback SSLErrorInit SSLErrorKind ServeOptions
   ServerCertificateOptions ServerStats SessionFacts SessionStats SessionStore SignHash SocketOptions Source StartServerOptions StartTlsOptions StartUnixServerOptions
@@ -66,7 +66,8 @@ const SOCKET_TYPES = "Address AddressInfo Duplex ErrorCode HasDuplex Pollable TL
 /** Names that `./ussl` exports, with its types. */
 const USSL_VALUES = `
   CERT_NONE CERT_OPTIONAL CERT_REQUIRED OSError PROTOCOL_TLS_CLIENT PROTOCOL_TLS_SERVER SSLContext SSLError SSLSession SSLSocket SSL_TIMEOUT StreamSocket save_session wrap_socket`;
-const USSL_TYPES = "ConnectionOptions EcdsaSignCallback PskKeys VerifyCallback VerifyLocations WrapOptions";
+const USSL_TYPES =
+  "ConnectionOptions DeviceOptions EcdsaSignCallback HeapLimits PskKeys VerifyCallback VerifyLocations WrapOptions";
 
 /** The members of the classes that users hold: their own and the inherited ones; \`static\` ones with a dot. */
 const MEMBERS: Record<string, string> = {
@@ -75,10 +76,10 @@ const MEMBERS: Record<string, string> = {
   MemoryBIO: "eof pending read write writeEof",
   MemorySessionStore: "delete put size take",
   SSLContext:
-    ".check .create .getCiphers .refuseEarlyData .start getCiphers serverSide sessionStats wrapBio wrapSocket",
+    ".behaviour .check .create .getCiphers .refuseEarlyData .start getCiphers serverSide sessionStats wrapBio wrapSocket",
   SSLSession: ".from .state hasTicket id ticketLifetimeHint time timeout toBytes",
   SSLSocket:
-    `.nonBlocking abort cipher clientSigalg close closeWrite cost earlyDataAccepted exportKeyingMaterial
+    `.handshakeFailure .lastUse .nonBlocking abort cipher clientSigalg close closeWrite cost earlyDataAccepted exportKeyingMaterial
     getCertificate getChannelBinding getEphemeralKeyInfo getUnverifiedChain getVerifiedChain getpeercert
     group handshake localAddr pending read readEarlyData readable ready remoteAddr selectedAlpnProtocol
     serverHostname serverSigalg session sessionReused setBlocking setTimeout sharedCiphers sharedSigalgs

@@ -80,15 +80,19 @@ const TEST: Core = {
   names: true,
 };
 
-/** An ESP32's: no kernels of ours, and a heap that counts. */
+/** The devices': an ESP32's and what others have besides, no kernels of ours, and a heap that counts. */
 const DEVICE: Core = {
   ...SHIPPED,
-  config: "wasm/config/esp32.h",
+  config: "wasm/config/device.h",
   folders: [...SHIPPED.folders, "wasm/device/"],
-  without: ["alpn", "early", "idle", "measure", "memory", "psk", "tls13", "traffic"].map((name) =>
-    `wasm/glue/${name}.c`
-  ),
-  wraps: [...COUNTED, "mbedtls_aria_crypt_cbc", "mbedtls_mpi_mul_mpi"],
+  without: ["early", "idle", "measure", "memory", "tls13", "traffic"].map((name) => `wasm/glue/${name}.c`),
+  wraps: [
+    ...COUNTED,
+    "mbedtls_aria_crypt_cbc",
+    "mbedtls_mpi_mul_mpi",
+    "mbedtls_ssl_config_defaults", // see wasm/device/build.c
+    "mbedtls_ssl_get_ecp_group_id_from_tls_id",
+  ],
   kernels: [],
   simd: [],
 };

@@ -58,7 +58,7 @@ export const bench = defineCommand({
     "rtt": { value: "<ms>", help: "model a link with this round trip" },
     "kbps": {
       value: "<kbit/s>",
-      help: "and this rate, as in 200 or up/down as in 50/200 (default no limit)",
+      help: "and this rate, 200, or 50/200 for up and down (default no limit)",
     },
     "reconnect": { value: "<seconds>", help: "what resumption saves a client that connects so often" },
     "ticket-lifetime": {
@@ -68,7 +68,7 @@ export const bench = defineCommand({
     "peers": {
       value: "<peers>",
       optional: true,
-      help: `with other programs, each as server and as client: ${peerNames().join(", ")}; alone, all`,
+      help: `with other programs, as servers and clients: ${peerNames().join(", ")}`,
     },
     "servername": { value: "<name>", help: "of host: the name to ask for and to check (default the host)" },
     "ca": { value: "<file>", help: "of host: trust these certificates instead of the Mozilla roots" },
@@ -85,12 +85,12 @@ export const bench = defineCommand({
     "wide": { help: "all columns, however wide" },
   },
   notes: `
-Without a host and --peers both ends are ours, in this process, each in a core of its own, without a
-network. With a host our client goes there again and again: ask whose server it is. A scenario is
+Without a host and --peers both ends are ours, in this process, each in a core of its own, without
+a network. With a host our client goes there again and again: ask whose server it is. A scenario is
 version/key/kind, as in 1.3/P-256/ticket, and the profile where it is not the default one.
 
-Exit code: 0; 1 when a scenario failed or none could be measured; 2 wrong arguments; 130 after Ctrl-C, which shows what was
-measured so far.`,
+Exit code: 0; 1 when a scenario failed or none could be measured; 2 wrong arguments; 130 after
+Ctrl-C, which shows what was measured so far.`,
   async run(values, [name, operand]) {
     if (!(BENCHES as readonly string[]).includes(name!)) {
       throw new UsageError(`unknown bench "${name}"; known are ${BENCHES.join(", ")}`);

@@ -8,6 +8,8 @@ import type { ContextOptions } from "../context_options.ts";
 import { SSLContext } from "../ssl.ts";
 import { assertSharing, WORKERS_MAX, type WorkerServer } from "../workers.ts";
 import { type CertificateFacts, certificateFacts, firstCertificate, validity } from "./certificates.ts";
+import { DEVICE_FLAGS, deviceOptions, openDevice } from "./device.ts";
+import type { DeviceServer } from "./device_server.ts";
 import { columns, CommandError, defineCommand, inFlags, UsageError, wholeNumber } from "./flags.ts";
 import { localCertificate } from "./local_certificate.ts";
 import { logFailure, serverError, siteHandler, siteModule } from "./site.ts";
@@ -32,7 +34,11 @@ export const serve = defineCommand({
     "key": { value: "<file>", help: "its key" },
     "password": { value: "<text>", help: "opens an encrypted key" },
     "client-ca": { value: "<file>", help: "ask clients for a certificate that this authority has signed" },
-    "profile": { value: "<name>", help: "which defaults of TLS to use (default default)" },
+    "profile": {
+      value: "<name>",
+      help: "which defaults of TLS to use, or which device to be (default default)",
+    },
+    ...DEVICE_FLAGS,
     "workers": {
       value: "<n>",
       help: "how many processors to use; needs deno run --unstable-net",
@@ -43,6 +49,8 @@ export const serve = defineCommand({
 The certificate that it makes is for localhost, this machine's name and --host. It is kept in the
 cache folder (XDG_CACHE_HOME, or what the platform has) with the CA that clients trust, and made
 anew when it is about to expire. A folder's files whose names start with a dot are not served.
+--profile esp32 is the HTTPS server of an ESP32: its mbedTLS, its heap, what goes wrong when that is
+full; each connection's line says what it cost and how long it would take there. See docs/esp32.md.
 Ctrl-C finishes the requests under way and ends; a second one ends at once.`,
   async run(values, [folder]) {
     const { host = HOST, cert, key, password, profile } = values;
@@ -51,6 +59,7 @@ Ctrl-C finishes the requests under way and ends; a second one ends at once.`,
     if (password !== undefined && key === undefined) throw new UsageError("--password goes with --key");
     const port = wholeNumber("port", values.port ?? String(PORT), 0, 65535);
     checkProfile(profile);
+    const deviceFlags = deviceOptions(values);
     const workers = values.workers && wholeNumber("workers", values.workers, 1, WORKERS_MAX);
     if (workers) checkSharing();
 
@@ -63,14 +72,19 @@ Ctrl-C finishes the requests under way and ends; a second one ends at once.`,
       ...(values["client-ca"] && { caCerts: values["client-ca"], certReqs: CERT_REQUIRED }),
       ...(profile !== undefined && { profile }),
     };
-    using context = await createContext(ssl);
+    using device = deviceFlags && await inFlagNames(openDevice(deviceFlags, ssl, site.quiet));
+    using context = device === undefined ? await inFlagNames(createContext(ssl)) : undefined;
     const facts = certificateFacts(local?.certificate ?? firstCertificate(await Deno.readFile(cert!)));
     using stop = stopSignals();
     const options = { hostname: host, port, ...(!site.quiet && { onConnectionError: logFailure }) };
-    const start = (): Promise<HttpServer | WorkerServer<HttpServerStats>> =>
-      workers
-        ? serveHttp(siteModule(site), { ...options, ssl, workers })
-        : serveHttp(handler, { ...options, ssl: context, onError: serverError });
+    const start = async (): Promise<HttpServer | WorkerServer<HttpServerStats> | DeviceServer> => {
+      if (device !== undefined) {
+        return device.start(handler, (tcpBacklog) => Deno.listen({ hostname: host, port, tcpBacklog }));
+      }
+      return workers
+        ? await serveHttp(siteModule(site), { ...options, ssl, workers })
+        : await serveHttp(handler, { ...options, ssl: context!, onError: serverError });
+    };
     await using server = await listening(options, start);
     const { port: taken } = server.addr as Deno.NetAddr;
     announce({
@@ -79,12 +93,15 @@ Ctrl-C finishes the requests under way and ends; a second one ends at once.`,
       facts,
       trustFile: local?.caFile ?? (facts.subject === facts.issuer ? cert : undefined),
       asksClients: values["client-ca"] !== undefined,
+      device: device?.rows ?? [],
     });
     await Promise.race([stop.first, server.finished]).catch((error) => {
       throw new CommandError(`${error.message}: ${oneLine(error.cause)}`, { cause: error });
     });
     console.log("Stopping; Ctrl-C again does not wait for requests under way");
+    device?.hurry();
     await server.close();
+    if (device !== undefined) console.log(device.summary());
     return 0;
   },
 });
@@ -105,13 +122,17 @@ function checkSharing(): void {
   }
 }
 
-async function createContext(options: ContextOptions): Promise<SSLContext> {
+function createContext(options: ContextOptions): Promise<SSLContext> {
+  return SSLContext.create({
+    ...defaultAlpn(options.profile, ["http/1.1", "http/1.0"]),
+    ...options,
+    serverSide: true,
+  });
+}
+
+async function inFlagNames<T>(made: Promise<T>): Promise<T> {
   try {
-    return await SSLContext.create({
-      ...defaultAlpn(options.profile, ["http/1.1", "http/1.0"]),
-      ...options,
-      serverSide: true,
-    });
+    return await made;
   } catch (error) {
     throw inFlags(error, { certfile: "--cert", keyfile: "--key", caCerts: "--client-ca" });
   }
@@ -147,14 +168,17 @@ interface Announcement {
   /** What a client must trust, when we know. */
   readonly trustFile: string | undefined;
   readonly asksClients: boolean;
+  /** What the device is; nothing: it is none. */
+  readonly device: readonly [label: string, text: string][];
 }
 
-function announce({ content, url, facts, trustFile, asksClients }: Announcement): void {
+function announce({ content, url, facts, trustFile, asksClients, device }: Announcement): void {
   const rows: [string, string][] = [
     ["Serving", content],
     ["URL", outputStyle().bold(url)],
     ["Certificate", `${facts.subject}, valid ${validity(facts)}`],
     ["SHA-256", facts.sha256],
+    ...device,
   ];
   if (trustFile !== undefined) {
     const client = asksClients ? "--cert client.pem --key client.key " : "";

@@ -77,11 +77,13 @@ export function serverError(error: unknown): Response {
   return new Response("Internal Server Error\n", { status: 500 });
 }
 
-function clock(): string {
+/** The time of day, for a line of the log. */
+export function clock(): string {
   return new Date().toTimeString().slice(0, 8);
 }
 
-function address(addr: Deno.Addr): string {
+/** An address, for a line of the log. */
+export function address(addr: Deno.Addr): string {
   const { hostname, port } = addr as Deno.NetAddr;
   return `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
 }

@@ -1,6 +1,6 @@
 /*
- * The files of wasm/glue that the device's core leaves out: its mbedTLS has no TLS 1.3, no ALPN and no pre-shared
- * keys, and it never lends the buffers of an idle connection.
+ * The files of wasm/glue that the core of devices leaves out: its mbedTLS has no TLS 1.3, and it never lends the buffers
+ * of an idle connection.
  */
 #include "tlsio.h"
 
@@ -32,11 +32,6 @@ int decide_early_data(connection *conn)
 {
     (void) conn;
     return 0;
-}
-
-int handshake_step(connection *conn)
-{
-    return mbedtls_ssl_handshake_step(&conn->ssl);
 }
 
 void put_early_data_off(connection *conn)
@@ -151,41 +146,4 @@ void use_alert_keys(mbedtls_ssl_context *ssl)
 void expect_clear_alert(mbedtls_ssl_context *ssl)
 {
     (void) ssl;
-}
-
-/* ---- alpn.c ---------------------------------------------------------------------------------------- */
-
-int EXPORT(connection_choose_alpn)(connection *conn, const char *name)
-{
-    (void) conn;
-    (void) name;
-    return MBEDTLS_ERR_SSL_FEATURE_UNAVAILABLE;
-}
-
-int EXPORT(config_set_alpn)(config *c, const char *names, size_t len, size_t count)
-{
-    (void) c;
-    (void) names;
-    (void) len;
-    (void) count;
-    return MBEDTLS_ERR_SSL_FEATURE_UNAVAILABLE;
-}
-
-/* ---- psk.c ----------------------------------------------------------------------------------------- */
-
-int EXPORT(config_set_psk)(config *c, const unsigned char *key, size_t key_len,
-                           const unsigned char *identity, size_t identity_len)
-{
-    (void) c;
-    (void) key;
-    (void) key_len;
-    (void) identity;
-    (void) identity_len;
-    return MBEDTLS_ERR_SSL_FEATURE_UNAVAILABLE;
-}
-
-int EXPORT(config_ask_psk)(config *c)
-{
-    (void) c;
-    return MBEDTLS_ERR_SSL_FEATURE_UNAVAILABLE;
 }

@@ -1,5 +1,5 @@
 /*
- * What the device's mbedTLS lacks, for the files of wasm/glue that name it: ALPN and TLS 1.3. absent.c has the functions
+ * What the devices' mbedTLS lacks, for the files of wasm/glue that name it: TLS 1.3. absent.c has the functions
  * of the files that are left out.
  */
 #ifndef TLSIO_ABSENT_H
@@ -9,8 +9,6 @@
 void *host_calloc(size_t count, size_t size);
 #undef mbedtls_calloc
 #define mbedtls_calloc host_calloc
-
-#define mbedtls_ssl_get_alpn_protocol(ssl) NULL
 
 #define mbedtls_ssl_conf_early_data(conf, enabled) ((void) 0)
 #define mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(conf, enabled) ((void) 0)

@@ -33,6 +33,7 @@ enum { HOST, SHARED, FIRST_CONNECTION };
 typedef struct account {
     uint32_t id;
     const connection *conn;
+    uint32_t socket; /* bytes that TCP has taken for it */
     struct account *next;
     counts counts;
     /* What connection_heap() gives. */
@@ -46,6 +47,7 @@ typedef struct account {
 static size_t allocated, peak; /* of all blocks: core_allocated() and core_peak() */
 static uint32_t heap_live, heap_most, heap_refusals;
 static uint32_t heap_budget = UINT32_MAX, heap_block = UINT32_MAX; /* no limit */
+static uint32_t heap_socket;                                         /* what TCP takes for each connection */
 static account *accounts;
 static uint32_t last_id = FIRST_CONNECTION;
 int out_of_memory;
@@ -84,6 +86,17 @@ void *host_calloc(size_t count, size_t size)
     return block;
 }
 
+static void charge(account *a, const connection *conn, uint32_t bytes)
+{
+    heap_live += bytes;
+    if (heap_live > heap_most) heap_most = heap_live;
+    if (a == NULL) return;
+    a->bytes.live += bytes;
+    if (a->bytes.live > a->bytes.peak) a->bytes.peak = a->bytes.live;
+    uint32_t state = (uint32_t) conn->ssl.state;
+    if (state < STATES && a->bytes.live > a->bytes.state[state]) a->bytes.state[state] = a->bytes.live;
+}
+
 /* The account of the connection that the running export was called for; NULL: none. */
 static account *account_of(const connection *conn)
 {
@@ -96,18 +109,9 @@ static account *account_of(const connection *conn)
     new->id = ++last_id;
     new->conn = conn;
     new->next = accounts;
-    return accounts = new;
-}
-
-static void charge(account *a, const connection *conn, uint32_t bytes)
-{
-    heap_live += bytes;
-    if (heap_live > heap_most) heap_most = heap_live;
-    if (a == NULL) return;
-    a->bytes.live += bytes;
-    if (a->bytes.live > a->bytes.peak) a->bytes.peak = a->bytes.live;
-    uint32_t state = (uint32_t) conn->ssl.state;
-    if (state < STATES && a->bytes.live > a->bytes.state[state]) a->bytes.state[state] = a->bytes.live;
+    accounts = new;
+    charge(new, conn, new->socket = heap_socket); /* before TLS: it may leave too little for that */
+    return new;
 }
 
 counts *counts_of(const connection *conn)
@@ -155,6 +159,7 @@ void forget(const connection *conn)
         account *a = *at;
         if (a->conn != conn) continue;
         *at = a->next;
+        heap_live -= a->socket;
         tlsio_free(a);
         return;
     }
@@ -182,11 +187,12 @@ size_t EXPORT(core_peak)(void)
     return peak;
 }
 
-/* Bytes that may be live at once, and in one block. */
-void EXPORT(heap_limit)(uint32_t budget, uint32_t block)
+/* Bytes that may be live at once, and in one block; bytes that TCP takes for each connection that is made from now on. */
+void EXPORT(heap_limit)(uint32_t budget, uint32_t block, uint32_t socket)
 {
     heap_budget = budget;
     heap_block = block;
+    heap_socket = socket;
 }
 
 /* Bytes of live blocks, with what the device's heap adds to each; the most that they have been; allocations that failed. */

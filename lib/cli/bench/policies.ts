@@ -8,9 +8,10 @@ import { newEsp32Core } from "../../esp32.ts";
 import { CERT_NONE, CERT_REQUIRED, type TLSConfigOptions } from "../../policy.ts";
 import { applyProfile, resolveProfile } from "../../profile.ts";
 import { suitesOf, TLSVersion } from "../../suites.ts";
+import { TicketKeyRing } from "../../tickets.ts";
 import type { Identity } from "./identities.ts";
 import type { End, Scenario } from "./result.ts";
-import { usesSharedKey } from "./scenarios.ts";
+import { PSK_SUITES, usesSharedKey } from "./scenarios.ts";
 
 /** A key that both ends know. */
 export interface SharedKey {
@@ -27,8 +28,9 @@ export interface EndOptions {
   readonly given?: TLSConfigOptions | undefined;
 }
 
+/** Sessions that a server keeps. */
+const SESSIONS = 16;
 const VERSIONS = { "1.2": TLSVersion.TLSv1_2, "1.3": TLSVersion.TLSv1_3 } as const;
-const SUITES = { "psk": "TLS_PSK_", "ecdhe-psk": "TLS_ECDHE_PSK_" } as const;
 
 /** A key for one scenario. */
 export function newSharedKey(): SharedKey {
@@ -50,8 +52,8 @@ export class EndConfigs implements Disposable {
 
   /** Makes them in a core of their own. */
   static async create(scenario: Scenario, end: End, options: EndOptions): Promise<EndConfigs> {
-    const isDevice = resolveProfile(scenario.profile).core !== undefined;
-    const core = isDevice ? await newEsp32Core() : new Core();
+    const profile = resolveProfile(scenario.profile);
+    const core = profile === undefined ? new Core() : await newEsp32Core({}, profile.build);
     const given = { ...givenOptions(scenario, end, options, core), ...options.given };
     const { policy } = await applyProfile(scenario.profile, given);
     return new EndConfigs(policy, core);
@@ -71,6 +73,7 @@ function givenOptions(
   core: Core,
 ): TLSConfigOptions {
   const { version, kind } = scenario;
+  const profile = resolveProfile(scenario.profile);
   const serverSide = end === "server";
   const base = {
     serverSide,
@@ -79,9 +82,15 @@ function givenOptions(
     ...(kind === "session-id" && { tickets: false as const }),
   };
   if (usesSharedKey(scenario)) {
-    const prefix = SUITES[kind as keyof typeof SUITES];
-    const ciphers = suitesOf(core).map(({ name }) => name).filter((name) => name.startsWith(prefix));
-    return { ...base, psk: psk!, ...(version === "1.2" && { ciphers }) };
+    const ciphers = suitesOf(core).map(({ name }) => name)
+      .filter((name) => name.startsWith(PSK_SUITES[scenario.kind]) && (profile?.suites.test(name) ?? true));
+    // To name certReqs is to know that there is no certificate: a device's profile warns otherwise.
+    return {
+      ...base,
+      ...(profile && { certReqs: CERT_NONE }),
+      psk: psk!,
+      ...(version === "1.2" && { ciphers }),
+    };
   }
   const own = identity && {
     chain: source("certificate", identity.certificate),
@@ -93,6 +102,9 @@ function givenOptions(
     return {
       ...base,
       credential: own!,
+      // A device's resumes what it is asked to.
+      ...(profile && kind === "ticket" && { tickets: TicketKeyRing.shared() }),
+      ...(profile && kind === "session-id" && { sessionCacheSize: SESSIONS }),
       ...(isMutual ? { certReqs: CERT_REQUIRED, trust: trust! } : { certReqs: CERT_NONE }),
     };
   }

@@ -1,6 +1,6 @@
 /** The table of scenarios: which there are, and which are chosen. */
 
-import { type Profile, profileNames, resolveProfile } from "../../profile.ts";
+import { PROFILE_NAMES, resolveProfile } from "../../profile.ts";
 import { items, UsageError } from "../flags.ts";
 import type { Key, Kind, Scenario, Skipped, Version } from "./result.ts";
 
@@ -16,6 +16,10 @@ const KINDS = [
   "mutual",
 ] as const satisfies readonly Kind[];
 const USUAL_PROFILE = "default";
+/** How the names of the suites of a kind begin. */
+export const PSK_SUITES = { "psk": "TLS_PSK_", "ecdhe-psk": "TLS_ECDHE_PSK_" } as const;
+/** A kind without certificates. */
+export type SharedKeyKind = keyof typeof PSK_SUITES;
 /** Who speaks for our side. */
 export const OURSELVES = "tlsio";
 
@@ -53,8 +57,10 @@ export function resumes({ kind }: Pick<Scenario, "kind">): boolean {
 }
 
 /** Whether a key that both know takes the place of certificates. */
-export function usesSharedKey({ kind }: Pick<Scenario, "kind">): boolean {
-  return kind === "psk" || kind === "ecdhe-psk";
+export function usesSharedKey<S extends Pick<Scenario, "kind">>(
+  scenario: S,
+): scenario is S & { kind: SharedKeyKind } {
+  return scenario.kind in PSK_SUITES;
 }
 
 /** A scenario between our two ends. */
@@ -73,24 +79,30 @@ export function scenarioOf(version: Version, key: Key, kind: Kind, profile = USU
 }
 
 /** Why there is no such handshake; `undefined`: there is. */
-function absence({ version, kind }: Scenario, { name, core, server }: Profile): string | undefined {
-  if (version === "1.3" && core !== undefined) return `the profile "${name}" has TLS 1.2 alone`;
+function absence(scenario: Scenario): string | undefined {
+  const { version, kind, profile: name } = scenario;
+  const profile = resolveProfile(name);
+  if (version === "1.3" && profile !== undefined) return `the profile "${name}" has TLS 1.2 alone`;
   if (version === "1.3" && kind === "session-id") return "TLS 1.3 resumes by tickets";
   if (version === "1.3" && kind === "psk") {
     return "between our ends TLS 1.3 agrees on a key with every pre-shared one: ecdhe-psk";
   }
-  if (core === undefined) return undefined;
-  if (usesSharedKey({ kind })) return `the profile "${name}" has no suites with a pre-shared key`;
-  if (resumes({ kind }) && (kind === "ticket" ? server?.tickets === false : server?.sessionCacheSize === 0)) {
-    return `a server of the profile "${name}" resumes nothing`;
+  if (profile === undefined) return undefined;
+  const { refuses, suites, behaviour } = profile;
+  if (
+    usesSharedKey(scenario) &&
+    (refuses.includes("psk") || !suites.test(`${PSK_SUITES[scenario.kind]}WITH_AES_128_CBC_`))
+  ) {
+    return `the profile "${name}" has no suites of ${kind}`;
   }
+  if (resumes(scenario) && !behaviour.resumption) return `the profile "${name}" resumes no sessions`;
   return undefined;
 }
 
 /** Every scenario between our ends. */
 export function allScenarios(): Scenario[] {
-  return product(VERSIONS, crossed(KEYS, KINDS), profileNames())
-    .filter((scenario) => absence(scenario, resolveProfile(scenario.profile)) === undefined);
+  return product(VERSIONS, crossed(KEYS, KINDS), PROFILE_NAMES)
+    .filter((scenario) => absence(scenario) === undefined);
 }
 
 /**
@@ -107,7 +119,7 @@ export function chooseScenarios(choice: Choice, withFull = false, usual = USUAL)
     version: words("version", choice.version, VERSIONS),
     key: words("key", choice.key, KEYS),
     kind: words("kind", choice.kind, KINDS),
-    profile: words("profile", choice.profile, profileNames()),
+    profile: words("profile", choice.profile, PROFILE_NAMES),
   };
   const isOpen = [version, key, kind, profile].every((given) => given === undefined);
   if (named.length > 0) {
@@ -122,7 +134,7 @@ export function chooseScenarios(choice: Choice, withFull = false, usual = USUAL)
   const scenarios: Scenario[] = [];
   const skipped: Skipped[] = [];
   for (const scenario of wanted) {
-    const reason = absence(scenario, resolveProfile(scenario.profile));
+    const reason = absence(scenario);
     if (reason === undefined) scenarios.push(scenario);
     // What nobody asked for by its name is not missing.
     else if (kind !== undefined || version !== undefined) {
@@ -150,7 +162,7 @@ function scenarioByName(name: string): Scenario {
   const found = known.find((scenario) => scenario.name.toLowerCase() === name.toLowerCase());
   if (found !== undefined) return found;
   const shown = known.filter(({ profile }) => profile === USUAL_PROFILE).map(({ name }) => name);
-  const profiles = profileNames().filter((profile) => profile !== USUAL_PROFILE);
+  const profiles = PROFILE_NAMES.filter((profile) => profile !== USUAL_PROFILE);
   throw new UsageError(
     `unknown scenario "${name}"; known are ${shown.join(", ")}; of 1.2 with /${
       profiles.join(" or /")
@@ -200,5 +212,5 @@ export const CHOICES = {
   version: VERSIONS.join(", "),
   key: KEYS.join(", "),
   kind: KINDS.join(", "),
-  profile: profileNames().join(", "),
+  profile: PROFILE_NAMES.join(", "),
 };

@@ -286,6 +286,12 @@ Deno.test("layering: importing socket.ts loads neither Node nor the core: plain 
   assertEquals(loaded.has("lib/tcp_socket.ts"), true);
 });
 
+Deno.test("layering: importing cli.ts loads none of what draws the reports", () => {
+  const { loaded } = loadedBy("cli.ts");
+  assertEquals([...loaded].filter((path) => path.startsWith("lib/cli/report/")), []);
+  assertEquals(loaded.has("lib/cli/serve.ts"), true);
+});
+
 Deno.test("layering: only the outer layers say Deno. at run time", () => {
   const isAllowed = (name: string) => MAY_SAY_DENO.includes(name);
   const users = FILES.filter(({ code }) => /\bDeno\.[a-z]/.test(withoutText(code))).map(({ name }) => name);

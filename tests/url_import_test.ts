@@ -91,6 +91,29 @@ const { workers, accepted, restarts } = await server.stats();
 console.log(workers, "workers", accepted, "connections", restarts, "restarts");
 `;
 
+const REPORT_PROGRAM = (base: string) => `
+const { tracePage } = await import("${base}/lib/cli/report/trace_page.ts");
+const { handshakeReport } = await import("${base}/lib/cli/report/handshake_report.ts");
+const event = { time: 0, direction: "sent", contentType: "handshake", encrypted: false, state: "handshake" };
+const trace = await tracePage({
+  title: "example.com",
+  connections: [{
+    name: "full",
+    role: "client",
+    events: [
+      { ...event, layer: "message", name: "client_hello", length: 131 },
+      { ...event, layer: "record", length: 136 },
+    ],
+  }],
+});
+const report = await handshakeReport({
+  bench: "handshake", format: 1, interrupted: true, scenarios: [], skipped: [], resumption: [],
+  environment: { date: "2026-11-21", version: "0", core: "", deno: "", v8: "", os: "", arch: "", cpus: 1, timerStepMs: 1, notes: [] },
+  plan: { target: "memory", runs: 0, warmUp: 0, devices: [], links: [] },
+});
+console.log(trace.split("<svg").length - 1, "drawings", report.includes("ended before anything was measured"));
+`;
+
 Deno.test({
   name:
     "mod.ts imported from a URL into a fresh cache completes a handshake with --allow-import and --allow-net alone",
@@ -141,6 +164,12 @@ Deno.test("mod.ts imported from a URL starts workers with --unstable-net, --allo
   assertStringIncludes(text, "2 workers 8 connections 0 restarts");
 });
 
+Deno.test("report: the pages are drawn from a URL, without the import map, and need no permission but --allow-import", async () => {
+  const { text, requested } = await runFrom(await publishable(), REPORT_PROGRAM, ["--allow-import"]);
+  assertStringIncludes(text, "4 drawings true"); // two, each for wide and for narrow screens
+  assertEquals(requested.has("wasm/dist/core.wasm"), false, "a page needs no TLS");
+});
+
 /** Runs a program that imports the library from a server; asserts that it ends well. */
 async function runFrom(
   files: Set<string>,
@@ -156,6 +185,9 @@ async function runFrom(
       `${folder}/main.ts`,
       program(`http://127.0.0.1:${server.addr.port}`, certificate, key),
     );
+    // Packages of npm are those that the tests have; what comes by URL is fetched anew.
+    await Deno.mkdir(`${folder}/cache`);
+    await Deno.symlink(`${await denoDir()}/npm`, `${folder}/cache/npm`);
     const command = new Deno.Command(Deno.execPath(), {
       args: ["run", "--no-lock", "--no-prompt", ...flags, "main.ts"],
       cwd: folder,
@@ -169,4 +201,10 @@ async function runFrom(
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+}
+
+/** Where Deno keeps what it has fetched. */
+async function denoDir(): Promise<string> {
+  const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["info", "--json"] }).output();
+  return JSON.parse(new TextDecoder().decode(stdout)).denoDir;
 }

@@ -61,6 +61,7 @@ const AXIS = 34;
 const EDGE = 6; // beside bars whose words are above them
 const SIZE = 12; // of the letters
 const LETTER = 6.7; // pixels of such a letter, of the wider fonts
+// Lines are cut at a width that Plot guesses by a narrow font: wider fonts, and bold ones, take a third more.
 const LEAST = 6; // pixels of a segment that has a name around it
 const THICK = 7; // half of a bar's pixels
 const SMALL = 500; // pixels: a drawing for phones
@@ -69,6 +70,8 @@ const SMALL = 500; // pixels: a drawing for phones
 interface Layout {
   readonly left: number;
   readonly right: number;
+  /** Of the longest text on the right. */
+  readonly widest: number;
   /** Whether words are above their bars: beside them, they would leave too little. */
   readonly above: boolean;
   readonly titles: readonly { readonly title: string; readonly y: number }[];
@@ -93,7 +96,7 @@ interface PlacedSegment extends Segment {
 /** Draws blocks one below the other. */
 export function bars(blocks: readonly Block[], options: BarsOptions): Plot.PlotOptions {
   const { width, unit, format, rule } = options;
-  const { left, right, above, titles, lines, height } = layout(blocks, width);
+  const { left, right, widest, above, titles, lines, height } = layout(blocks, width);
   const top = options.top ?? topOf(lines.map(({ bar }) => bar));
   const scale = (width - left - right) / top; // pixels for 1
   const segments = lines.flatMap(stack);
@@ -111,7 +114,6 @@ export function bars(blocks: readonly Block[], options: BarsOptions): Plot.PlotO
       marginTop: 0,
       marginBottom: AXIS,
     },
-    style: { fontSize: `${SIZE}px` },
     x: { domain: [0, top], ...axis },
     y: { type: "identity", axis: null },
     marks: [
@@ -119,9 +121,9 @@ export function bars(blocks: readonly Block[], options: BarsOptions): Plot.PlotO
       Plot.text(titles, {
         ...{ x: 0, y: "y", text: "title", dx: -left, textAnchor: "start", fontWeight: 650 },
         ...{ fill: COLOUR.text, stroke: COLOUR.back, strokeWidth: 4 },
-        ...{ lineWidth: width / SIZE, textOverflow: "ellipsis-end" },
+        ...{ lineWidth: 0.72 * width / SIZE, textOverflow: "ellipsis-end" },
       }),
-      labels(lines, above, left, width),
+      labels(lines, above, left, above ? width - widest : left),
       Plot.rect(segments.filter(({ hollow }) => !hollow), {
         ...{ ...inside, y1: ({ y }) => y - THICK, y2: ({ y }) => y + THICK, fill: "colour" },
         ...{ stroke: COLOUR.back, strokeWidth: 1 },
@@ -145,12 +147,12 @@ export function bars(blocks: readonly Block[], options: BarsOptions): Plot.PlotO
   };
 }
 
-/** What is on the left of each bar. */
-function labels(lines: readonly Placed[], above: boolean, left: number, width: number): Plot.Markish {
+/** What is on the left of each bar, in so many pixels: of a long name both ends are left. */
+function labels(lines: readonly Placed[], above: boolean, left: number, room: number): Plot.Markish {
   return Plot.text(lines, {
     ...{ x: 0, y: "words", text: ({ bar }: Placed) => printable(bar.label), fill: COLOUR.faint },
     ...{ dx: above ? -left : -7, textAnchor: above ? "start" : "end", stroke: COLOUR.back, strokeWidth: 4 },
-    ...{ lineWidth: (above ? 0.55 * width : left - 7) / SIZE, textOverflow: "ellipsis-end" },
+    ...{ lineWidth: 0.85 * room / SIZE, textOverflow: "ellipsis-middle" },
   });
 }
 
@@ -188,7 +190,15 @@ function layout(blocks: readonly Block[], width: number): Layout {
     }
     y += GAP;
   }
-  return { left: above ? EDGE : left, right: above ? EDGE : right, above, titles, lines, height: y };
+  return {
+    left: above ? EDGE : left,
+    right: above ? EDGE : right,
+    widest: right,
+    above,
+    titles,
+    lines,
+    height: y,
+  };
 }
 
 function titleOf(format: (value: number) => string): (segment: PlacedSegment) => string {

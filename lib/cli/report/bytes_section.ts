@@ -9,23 +9,11 @@ import type { BenchResult, ScenarioResult } from "../bench/result.ts";
 import type { SafeHtml } from "../_web.ts";
 import { type Bar, bars, type Block, type Segment, topOf } from "./bars.ts";
 import { type Content, dataTable, details, type Drawing, figure } from "./page.ts";
-import { KINDS, REST } from "./style.ts";
+import { chunksOf } from "./selection.ts";
+import { MESSAGE_KINDS, messageKind } from "./kinds.ts";
+import { REST } from "./style.ts";
 import { bytes, count, NONE, whole } from "./words.ts";
 
-/** What messages are for, in the order of a bar. */
-const PARTS: readonly (readonly [name: string, colour: string, messages: readonly string[]])[] = [
-  ["certificates", KINDS[3]!, ["certificate", "certificate_status", "compressed_certificate"]],
-  ["hellos, extensions", KINDS[0]!, [
-    "client_hello",
-    "server_hello",
-    "hello_retry_request",
-    "encrypted_extensions",
-  ]],
-  ["keys, signatures", KINDS[1]!, ["server_key_exchange", "client_key_exchange", "certificate_verify"]],
-  ["tickets", KINDS[2]!, ["new_session_ticket"]],
-  ["finished", KINDS[5]!, ["finished", "change_cipher_spec"]],
-  ["other messages", KINDS[4]!, []],
-];
 /** What is left of a flight's bytes. */
 const FRAMING = "headers, tags";
 
@@ -51,7 +39,7 @@ function flightsFigure(scenarios: readonly Counted[]): SafeHtml {
     blocks.flatMap(({ bars }) => bars.flatMap(({ segments = [] }) => segments.map((s) => s.colour))),
   );
   const top = topOf(blocks.flatMap(({ bars }) => bars));
-  const legend = [...PARTS.map(([name, colour]) => ({ name, colour })), {
+  const legend = [...MESSAGE_KINDS, {
     name: "records: headers, padding, tags",
     colour: REST,
   }];
@@ -68,38 +56,28 @@ function flightsFigure(scenarios: readonly Counted[]): SafeHtml {
     ).join("; "),
     legend: legend.filter(({ colour }) => used.has(colour)),
     draw: (width) =>
-      chunksOf(blocks).map((some): Drawing => ({
+      chunksOf(blocks, CHUNK_MAX).map((some): Drawing => ({
         options: bars(some, { width, unit: "bytes", format: whole, top }),
       })),
   });
 }
 
-/** As few as it takes, of one size. */
-function chunksOf(blocks: readonly Block[]): Block[][] {
-  const size = Math.ceil(blocks.length / Math.ceil(blocks.length / CHUNK_MAX));
-  return Array.from(
-    { length: Math.ceil(blocks.length / size) },
-    (_, i) => blocks.slice(i * size, (i + 1) * size),
-  );
-}
-
 function barOf(flight: Flight, index: number): Bar {
   const { way, bytes: wire, messages } = flight;
-  const segments = PARTS.map(([name, colour, names], i): Segment => {
-    const isLast = i === PARTS.length - 1;
-    const own = messages.filter((message) => isLast ? !isKnown(message.name) : names.includes(message.name));
-    return { name, colour, value: own.reduce((sum, { bytes }) => sum + bytes, 0) };
-  });
+  const segments = MESSAGE_KINDS.map((kind): Segment => ({
+    name: kind.short,
+    colour: kind.colour,
+    value: messages.filter(({ name }) => messageKind(name) === kind).reduce(
+      (sum, { bytes }) => sum + bytes,
+      0,
+    ),
+  }));
   const inMessages = messages.reduce((sum, { bytes }) => sum + bytes, 0);
   return {
-    label: `${index + 1} ${way === "up" ? "→" : "←"}`,
+    label: flightName(way, index),
     segments: [...segments, { name: FRAMING, colour: REST, value: Math.max(0, wire - inMessages) }],
     text: whole(wire),
   };
-}
-
-function isKnown(name: string): boolean {
-  return PARTS.some(([, , names]) => names.includes(name));
 }
 
 function flightsTable(scenarios: readonly Counted[]): Content {
@@ -109,12 +87,11 @@ function flightsTable(scenarios: readonly Counted[]): Content {
     ...[whole(down.bytes), whole(down.records), whole(down.certificateBytes)],
     rest.down.ticketBytes === 0 ? NONE : whole(rest.down.ticketBytes),
   ]);
-  const messages = scenarios.flatMap(({ scenario, network }) =>
-    network.flights.flatMap(({ way, messages }, i) =>
-      messages.map((
-        { name, bytes },
-      ) => [scenario.name, `${i + 1} ${way === "up" ? "→" : "←"}`, name, whole(bytes)])
-    )
+  const flights = scenarios.flatMap(({ scenario, network }) =>
+    network.flights.map(({ way, bytes, records, messages }, i) => [
+      ...[scenario.name, flightName(way, i), whole(bytes), whole(records)],
+      messages.map(({ name, bytes }) => `${name} ${whole(bytes)}`).join(", "),
+    ])
   );
   return [
     dataTable({
@@ -126,13 +103,19 @@ function flightsTable(scenarios: readonly Counted[]): Content {
       rows: sums,
     }),
     details(
-      `Bytes of each message: ${messages.length} rows`,
+      "Bytes of each flight and its messages",
       dataTable({
-        caption: "Bytes of each message",
-        head: ["Scenario", "Flight", "Message", "Bytes"],
-        text: [1, 2],
-        rows: messages,
+        caption: "Bytes of each flight",
+        head: ["Scenario", "Flight", "Bytes", "Records", "Messages, with their bytes"],
+        text: [1],
+        long: [4],
+        rows: flights,
       }),
     ),
   ];
+}
+
+/** `"2 ←"`. */
+function flightName(way: Flight["way"], index: number): string {
+  return `${index + 1} ${way === "up" ? "→" : "←"}`;
 }

@@ -1,114 +1,152 @@
 /**
- * CPU: of each end, and by operation.
+ * CPU: of each end, and where it goes.
  *
  * @module
  */
 
-import type { BenchResult, EndResult, ScenarioResult } from "../bench/result.ts";
+import type {
+  BenchResult,
+  End,
+  EndResult,
+  OperationResult,
+  ScenarioResult,
+  StepResult,
+} from "../bench/result.ts";
 import type { SafeHtml } from "../_web.ts";
-import { type Bar, bars, type Segment } from "./bars.ts";
-import { type Content, dataTable, details, figure, type LegendEntry } from "./page.ts";
-import { byKey, cpuOf, ENDS } from "./selection.ts";
-import { KINDS, REST } from "./style.ts";
-import { ms, NONE, number, whole } from "./words.ts";
+import { type Bar, bars, type Segment, topOf } from "./bars.ts";
+import { MESSAGE_KINDS, messageKind, OPERATION_KINDS, operationKind } from "./kinds.ts";
+import { type Content, dataTable, details, figure } from "./page.ts";
+import { byKey, chunksOf, ENDS } from "./selection.ts";
+import { REST } from "./style.ts";
+import { ms, number, whole } from "./words.ts";
 
-/** What operations are for. */
-const PURPOSES: readonly (readonly [name: string, colour: string, pattern: RegExp])[] = [
-  ["key agreement", KINDS[0]!, / multiply$/],
-  ["signing, decrypting", KINDS[1]!, / sign$| private (cold|warm)$/],
-  ["verifying, encrypting", KINDS[2]!, / verify$| public$/],
-];
-const OTHER: LegendEntry = { name: "all else: messages, hashes, ciphers, the engine", colour: REST };
+const CHUNK_MAX = 9; // scenarios of a drawing: what fits on a printed page
 
 /** The section's pictures and tables. */
 export function cpuSection({ scenarios }: BenchResult): Content {
-  const told = scenarios.filter((result) => cpuOf(result) !== undefined);
+  const told = scenarios.filter(({ ends }) => ENDS.some((end) => ends[end].cpuMs !== undefined));
   if (told.length === 0) return "No end told its CPU.";
-  return [operationsFigure(told), operationsTable(told)];
+  return [cpuFigure(told), operationsTable(told)];
 }
 
-function operationsFigure(scenarios: readonly ScenarioResult[]): SafeHtml {
-  const used = new Set(
-    scenarios.flatMap(({ ends }) => ENDS.flatMap((end) => segmentsOf(ends[end]).map(({ colour }) => colour))),
+/** How the CPU is split: one way for all, as the colours have one meaning. */
+type Split = "operations" | "messages";
+
+function splitOf(scenarios: readonly ScenarioResult[]): Split {
+  const timed = scenarios.some(({ ends }) =>
+    ENDS.some((end) => ends[end].operations?.some(({ cpuMs }) => cpuMs !== undefined))
   );
-  const legend = [...PURPOSES.map(([name, colour]) => ({ name, colour })), OTHER];
+  return timed ? "operations" : "messages";
+}
+
+function cpuFigure(scenarios: readonly ScenarioResult[]): SafeHtml {
+  const split = splitOf(scenarios);
+  const used = new Set(
+    scenarios.flatMap(({ ends }) =>
+      ENDS.flatMap((end) => segmentsOf(ends[end], split).map(({ colour }) => colour))
+    ),
+  );
+  const kinds = split === "operations" ? OPERATION_KINDS : MESSAGE_KINDS;
   return figure({
-    id: "cpu-operations",
-    title: "CPU of a handshake, by operation",
-    note:
-      "Milliseconds of this machine's CPU, medians, of each end apart; how often each operation was done is in the table. " +
-      "Each group has a scale of its own.",
+    id: "cpu-split",
+    title: `CPU of a handshake, by ${split === "operations" ? "operation" : "message"}`,
+    note: [
+      "Milliseconds of this machine's CPU, medians, of each end apart. ",
+      split === "messages"
+        ? "Where it goes is timed by message, for whose making or taking in it was, and scaled to the median. "
+        : "Other programs do not tell where it goes. ",
+      "How often each operation was done is in the table. Each group has a scale of its own.",
+    ],
     description: scenarios.map((result) =>
       `${result.scenario.name}: ${ENDS.map((end) => describe(result, end)).join(", ")}`
-    )
-      .join("; "),
-    legend: legend.filter(({ colour }) => used.has(colour)),
+    ).join("; "),
+    legend: kinds.filter(({ colour }) => used.has(colour)),
     draw: (width) =>
-      byKey(scenarios).map(([title, group]) => ({
-        title,
-        options: bars(
-          group.map((result) => ({
-            title: result.scenario.name,
-            bars: ENDS.map((end) => barOf(result, end)),
-          })),
-          { width, unit: "ms of CPU", format: number },
-        ),
-      })),
+      byKey(scenarios).flatMap(([title, group]) => {
+        const blocks = group.map((result) => ({
+          title: result.scenario.name,
+          bars: ENDS.map((end) => barOf(result, end, split)),
+        }));
+        const top = topOf(blocks.flatMap(({ bars }) => bars));
+        return chunksOf(blocks, CHUNK_MAX).map((some, i) => ({
+          title: i === 0 ? title : `${title}, continued`,
+          options: bars(some, { width, unit: "ms of CPU", format: ms, top }),
+        }));
+      }),
   });
 }
 
-function describe({ ends }: ScenarioResult, end: typeof ENDS[number]): string {
+function describe({ ends }: ScenarioResult, end: End): string {
   const cpu = ends[end].cpuMs;
   return `${end} ${cpu === undefined ? "not told" : ms(cpu.median)}`;
 }
 
-function barOf({ ends }: ScenarioResult, end: typeof ENDS[number]): Bar {
+function barOf({ ends }: ScenarioResult, end: End, split: Split): Bar {
   const { cpuMs } = ends[end];
   return {
     label: end,
-    segments: segmentsOf(ends[end]),
+    segments: segmentsOf(ends[end], split),
     text: cpuMs === undefined ? "not told" : number(cpuMs.median),
   };
 }
 
-function segmentsOf({ cpuMs, operations }: EndResult): Segment[] {
+function segmentsOf(end: EndResult, split: Split): Segment[] {
+  const { cpuMs, operations = [], steps = [] } = end;
   if (cpuMs === undefined) return [];
-  const known = (operations ?? []).filter((each) => each.cpuMs !== undefined);
-  if (known.length === 0) return [{ name: "not split", value: cpuMs.median, colour: REST }];
-  return known.map(({ name, count, cpuMs }) => {
-    const [, colour = REST] = PURPOSES.find(([, , pattern]) => pattern.test(name)) ?? [];
-    return { name: count === 1 ? name : `${name} × ${count}`, value: cpuMs!, colour };
-  }).toSorted((a, b) => orderOf(a) - orderOf(b));
+  if (split === "messages" && steps.some(({ cpuMs }) => cpuMs > 0)) return stepSegments(steps, cpuMs.median);
+  if (split === "operations" && operations.some(({ cpuMs }) => cpuMs !== undefined)) {
+    return operations.map(({ name, count, cpuMs = 0 }) => ({
+      name: count === 1 ? name : `${name} × ${whole(count)}`,
+      value: cpuMs,
+      colour: operationKind(name).colour,
+    })).toSorted((a, b) => orderOf(a) - orderOf(b));
+  }
+  return [{ name: "not split", value: cpuMs.median, colour: REST }];
+}
+
+function stepSegments(steps: readonly StepResult[], median: number): Segment[] {
+  const sum = steps.reduce((sum, { cpuMs }) => sum + cpuMs, 0);
+  return MESSAGE_KINDS.map((kind) => ({
+    name: kind.short,
+    colour: kind.colour,
+    value: steps.filter(({ name }) => messageKind(name) === kind)
+      .reduce((sum, { cpuMs }) => sum + cpuMs, 0) * median / sum,
+  }));
 }
 
 function orderOf({ colour }: Segment): number {
-  return [...KINDS, REST].indexOf(colour);
+  return OPERATION_KINDS.findIndex((kind) => kind.colour === colour);
 }
 
 function operationsTable(scenarios: readonly ScenarioResult[]): SafeHtml {
-  const rows = scenarios.flatMap(({ scenario, ends }) =>
-    ENDS.flatMap((end) => {
-      const { cpuMs, operations = [] } = ends[end];
-      const own = operations.map(({ name, count, cpuMs, share }) => [
-        ...[scenario.name, end, name, whole(count)],
-        ...[number(cpuMs), share === undefined ? NONE : `${Math.round(100 * share)} %`, NONE, NONE],
-      ]);
-      const { median, p95, min } = cpuMs ?? {};
-      return [
-        ...own,
-        ...(cpuMs === undefined ? [] : [
-          [scenario.name, end, "together", "", number(median), "100 %", number(p95), number(min)],
-        ]),
-      ];
-    })
-  );
   return details(
-    `CPU by operation, in figures: ${rows.length} rows`,
+    "CPU and operations in figures",
     dataTable({
-      caption: "CPU by operation",
-      head: ["Scenario", "End", "Operation", "Times", "ms", "Share", "p95 ms", "Least ms"],
-      text: [1, 2],
-      rows,
+      caption: "CPU and operations",
+      head: ["Scenario", "End", "Median ms", "p95 ms", "Least ms", "Most ms", "Operations"],
+      text: [1],
+      long: [6],
+      rows: scenarios.flatMap(({ scenario, ends }) =>
+        ENDS.map((end) => {
+          const { cpuMs, operations } = ends[end];
+          const { median, p95, min, max } = cpuMs ?? {};
+          const words = operations === undefined
+            ? "not told"
+            : operations.map(operationText).join(", ") || "none";
+          return [scenario.name, end, ...[median, p95, min, max].map(number), words];
+        })
+      ),
     }),
   );
+}
+
+/** `"P-256 verify × 2 (0.220 ms, 54 %)"`. */
+function operationText({ name, count, cpuMs, share }: OperationResult): string {
+  const taken = [
+    ...(cpuMs === undefined ? [] : [ms(cpuMs)]),
+    ...(share === undefined ? [] : [`${Math.round(100 * share)} %`]),
+  ];
+  return `${count === 1 ? name : `${name} × ${whole(count)}`}${
+    taken.length > 0 ? ` (${taken.join(", ")})` : ""
+  }`;
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { EstimatePart } from "../../cost/estimate.ts";
+import type { EstimateGroup, EstimatePart } from "../../cost/estimate.ts";
 import { type Reliability, times } from "../../cost/figure.ts";
 import type { BenchResult, DeviceResult, ScenarioResult } from "../bench/result.ts";
 import { html, type SafeHtml } from "../_web.ts";
@@ -12,7 +12,8 @@ import { printable } from "../terminal.ts";
 import { type Bar, bars, type Block } from "./bars.ts";
 import { type Content, dataTable, details, figure } from "./page.ts";
 import { ENDS } from "./selection.ts";
-import { COLOUR, REST } from "./style.ts";
+import { type Kind, OPERATION_KINDS, operationKind } from "./kinds.ts";
+import { COLOUR, KINDS, REST } from "./style.ts";
 import { listed, ms, number, whole } from "./words.ts";
 
 /** What the words for reliability mean, the best first. */
@@ -45,7 +46,7 @@ export function deviceSection({ plan: { devices, links }, scenarios }: BenchResu
   const known = all.filter(({ estimates }) => estimates.length > 0);
   const unknown = all.filter(({ estimates }) => estimates.length === 0).map(({ name }) => name);
   return [
-    known.length === 0 ? "" : intervals(known),
+    ...(known.length === 0 ? [] : [intervals(known), partsFigure(known)]),
     unknown.length === 0 ? "" : html`<p>${
       printable(
         `There is no estimate for ${
@@ -117,6 +118,68 @@ function barOf({ scenario, end, result: { low, likely, high, missing, reliabilit
   };
 }
 
+/** What takes a device's time besides operations with keys. */
+const GROUPS: Readonly<Record<Exclude<EstimateGroup, "network">, Kind>> = {
+  cpu: { name: "ciphers, hashes", short: "ciphers", colour: KINDS[5]! },
+  transfer: { name: "records through TCP and the program", short: "records", colour: KINDS[3]! },
+  fixed: { name: "what each connection takes", short: "connection", colour: REST },
+};
+const PARTS: readonly Kind[] = [...OPERATION_KINDS.slice(0, -1), ...Object.values(GROUPS)];
+
+function partKind({ group, name, unit }: EstimatePart): Kind {
+  return group === "cpu" && unit === "times"
+    ? operationKind(name)
+    : GROUPS[group === "network" ? "fixed" : group];
+}
+
+function partsFigure(known: readonly Known[]): SafeHtml {
+  const segmentsOf = ({ result: { parts } }: Estimated) =>
+    PARTS.map((kind) => ({
+      name: kind.short,
+      colour: kind.colour,
+      value: parts.filter((part) => partKind(part) === kind).reduce((sum, { likely }) => sum + likely, 0),
+    }));
+  const used = new Set(
+    known.flatMap(({ estimates }) => estimates.flatMap(segmentsOf))
+      .filter(({ value }) => value > 0).map(({ colour }) => colour),
+  );
+  return figure({
+    id: "device-parts",
+    title: "Where a device's time would go",
+    note: "The likely values, by operation.",
+    description: known.map(({ name, estimates }) =>
+      `${name}: ${
+        estimates.map((each) =>
+          `${each.scenario} as the ${each.end} ${
+            segmentsOf(each).filter(({ value }) => value > 0).map(({ name, value }) =>
+              `${name} ${ms(value)}`
+            ).join(", ")
+          }`
+        ).join("; ")
+      }`
+    ).join("; "),
+    legend: PARTS.filter(({ colour }) => used.has(colour)),
+    draw: (width) =>
+      known.map(({ name, estimates }) => ({
+        title: name,
+        options: bars(
+          ENDS.flatMap((end): Block[] => {
+            const own = estimates.filter((each) => each.end === end);
+            return own.length === 0 ? [] : [{
+              title: `As the ${end}`,
+              bars: own.map((each) => ({
+                label: each.scenario,
+                segments: segmentsOf(each),
+                text: `${each.result.missing.length > 0 ? "over " : ""}${ms(each.result.likely)}`,
+              })),
+            }];
+          }),
+          { width, unit: "ms on the device", format: ms },
+        ),
+      })),
+  });
+}
+
 /** The figures that went into a device's estimates, each once. */
 function figuresTable(device: string, estimates: readonly Estimated[]): SafeHtml {
   const parts = new Map<string, EstimatePart>();
@@ -156,30 +219,21 @@ function estimatesTable(device: string, estimates: readonly Estimated[], links: 
     dataTable({
       caption: `Estimates for ${device}`,
       head: [
-        ...[
-          "Scenario",
-          "As the",
-          "Low ms",
-          "Likely ms",
-          "High ms",
-          "Cryptography",
-          "Transfer",
-          "Fixed",
-          "Reliability",
-        ],
-        ...links.map((name) => `With the waits of ${name}`),
-        "Missing",
+        ...["Scenario", "As the", "Low ms", "Likely ms", "High ms", "Cryptography", "Transfer", "Fixed"],
+        ...["Reliability", links.length > 0 ? "With the waits for a network; missing" : "Missing"],
       ],
       text: [1, 8],
-      long: [9 + links.length],
+      long: [9],
       rows: estimates.map(({ scenario, end, result }) => {
         const { low, likely, high, groups, reliability, overLinks, missing } = result;
+        const words = [
+          ...links.map((name, i) => `${name} ${ms(overLinks[i]?.likely)}`),
+          ...(missing.length > 0 ? [`without ${missing.join(", ")}`] : []),
+        ];
         return [
           ...[scenario, end, whole(low), whole(likely), whole(high)],
           ...[groups.cpu, groups.transfer, groups.fixed].map((group) => whole(group.likely)),
-          reliabilityTag(reliability),
-          ...links.map((_, i) => whole(overLinks[i]?.likely)),
-          missing.join(", "),
+          ...[reliabilityTag(reliability), words.join(", ")],
         ];
       }),
     }),

@@ -4,9 +4,18 @@
  * @module
  */
 
-import type { BenchResult, ScenarioResult } from "../bench/result.ts";
+import type { BenchResult, End, ScenarioResult } from "../bench/result.ts";
 import type { Tile } from "./page.ts";
-import { bytesOf, certificateBytesOf, cpuOf, ENDS, extremes, heapOf, pairsOf } from "./selection.ts";
+import {
+  bytesOf,
+  certificateBytesOf,
+  cpuOf,
+  ENDS,
+  extremes,
+  heapOf,
+  pairsOf,
+  toldEnds,
+} from "./selection.ts";
 import { bytes, count, ms, number, whole } from "./words.ts";
 
 /** What was measured, in a sentence or two. */
@@ -33,8 +42,9 @@ export function leadOf({ scenarios, plan, interrupted, skipped }: BenchResult): 
 /** The numbers that count: of one scenario its own, of several the least and the most. */
 export function tilesOf({ scenarios }: BenchResult): Tile[] {
   const [only] = scenarios;
+  const told = toldEnds(scenarios, 2);
   return scenarios.length === 1 ? ownTiles(only!) : [
-    ...spread("CPU, both ends", scenarios, cpuOf, number, "ms"),
+    ...spread(`CPU, ${endsText(told)}`, scenarios, (each) => cpuOf(each, told), number, "ms"),
     ...spread("Bytes, both ways", scenarios, bytesOf, whole, "B"),
     ...spread("Heap at its peak", scenarios, heapOf, whole, "B"),
   ];
@@ -83,6 +93,10 @@ function spread(
   ];
 }
 
+function endsText(ends: readonly End[]): string {
+  return ends.length === 2 ? "both ends" : `the ${ends[0]}`;
+}
+
 /** What stands out, a sentence each. */
 export function findingsOf(result: BenchResult): string[] {
   return [cpuFinding, bytesFinding, resumedFinding, heapFinding, linkFinding, deviceFinding]
@@ -90,13 +104,15 @@ export function findingsOf(result: BenchResult): string[] {
 }
 
 function cpuFinding({ scenarios }: BenchResult): string | undefined {
-  const found = extremes(scenarios.filter(({ scenario }) => scenario.kind === "full"), cpuOf);
+  const full = scenarios.filter(({ scenario }) => scenario.kind === "full");
+  const told = toldEnds(full, 2);
+  const found = extremes(full, (each) => cpuOf(each, told));
   if (found === undefined) return undefined;
-  const [least, most] = [cpuOf(found.least)!, cpuOf(found.most)!];
+  const [least, most] = [cpuOf(found.least, told)!, cpuOf(found.most, told)!];
   const ratio = least > 0 ? `, ${number(most / least)} times as much` : "";
-  return `Of full handshakes, ${found.least.scenario.name} takes the least CPU, ${
+  return `Of full handshakes, ${found.least.scenario.name} takes ${endsText(told)} the least CPU, ${
     ms(least)
-  } of both ends together; ` +
+  }; ` +
     `${found.most.scenario.name} takes ${ms(most)}${ratio}.`;
 }
 
@@ -122,7 +138,8 @@ function resumedFinding(result: BenchResult): string | undefined {
       : 100 * (1 - after / before);
   };
   const pairs = pairsOf(result).flatMap((pair) => {
-    const [byBytes, byCpu] = [saved(bytesOf)(pair), saved(cpuOf)(pair)];
+    const told = toldEnds([pair.full, pair.short]);
+    const [byBytes, byCpu] = [saved(bytesOf)(pair), saved((each) => cpuOf(each, told))(pair)];
     return byBytes === undefined && byCpu === undefined ? [] : [{ pair, byBytes, byCpu }];
   });
   const best = pairs.toSorted((a, b) => (b.byCpu ?? b.byBytes!) - (a.byCpu ?? a.byBytes!))[0];

@@ -96,7 +96,7 @@ function header(result: BenchResult): SafeHtml {
   const { environment: { date, cpu, cpus, os, arch, deno }, interrupted, skipped } = result;
   const failed = skipped.filter((each) => each.failed);
   const findings = findingsOf(result);
-  const machine = `${cpu ?? "a processor without a name"}${cpus > 1 ? `, ${whole(cpus)} of them` : ""}`;
+  const machine = cpu === undefined ? count(cpus, "processor") : cpus > 1 ? `${whole(cpus)} × ${cpu}` : cpu;
   return html`
     <header>
     <p class="stamp">tlsio bench handshake · ${printable(dateText(date))}</p>
@@ -170,7 +170,7 @@ function environmentFacts(environment: Environment): [string, string][] {
     ["Deno", `${deno}, V8 ${v8}`],
     ["System", `${os}, ${arch}`],
     ["Processor", `${cpu ?? "not told"}, ${whole(cpus)} seen`],
-    ["Clock", `steps of ${timerStepMs < 0.001 ? `${number(timerStepMs * 1e6)} ns` : ms(timerStepMs)}`],
+    ["Clock", `steps of ${timerStepMs < 0.001 ? `${whole(timerStepMs * 1e6)} ns` : ms(timerStepMs)}`],
     ["Begun", date],
   ];
 }

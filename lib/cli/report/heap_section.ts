@@ -6,7 +6,7 @@
 
 import type { HeapCost } from "../../cost/cost.ts";
 import type { BenchResult, End } from "../bench/result.ts";
-import { html, type SafeHtml } from "../_web.ts";
+import type { SafeHtml } from "../_web.ts";
 import { bars, type Block } from "./bars.ts";
 import { type Content, dataTable, details, figure } from "./page.ts";
 import { ENDS } from "./selection.ts";
@@ -31,7 +31,7 @@ export function heapSection({ scenarios }: BenchResult): Content {
     })
   );
   if (all.length === 0) {
-    return html`<p>No heap was counted: the cores of device profiles do, as <code>--profile esp32</code>.</p>`;
+    return "No heap was counted: neither end was ours.";
   }
   return [peaksFigure(all), phasesFigure(all), table(all)];
 }
@@ -56,7 +56,7 @@ function peaksFigure(all: readonly Measured[]): SafeHtml {
     id: "heap-peaks",
     title: "Heap of a connection: what stays, and the peak",
     note:
-      "Bytes of the device's heap, as a 32-bit machine has them. Filled: what the connection still has when the handshake is " +
+      "Bytes of the core's heap, whose pointers have 32 bits, as those of a device. Filled: what the connection still has when the handshake is " +
       "over; dashed: what it needs besides at its peak.",
     description: all.map(({ name, end, heap }) =>
       `${name}, ${end}: ${bytes(heap.peak)} at the peak, ${bytes(heap.live)} stay`
@@ -100,16 +100,18 @@ function phasesFigure(all: readonly Measured[]): Content {
 }
 
 function table(all: readonly Measured[]): SafeHtml {
-  const phases = [...new Set(all.flatMap(({ heap }) => Object.keys(heap.phases ?? {})))];
   return details(
     "Heap in figures",
     dataTable({
       caption: "Heap",
-      head: ["Scenario", "End", "Peak", "Stays", ...phases.map((phase) => phase.replaceAll("_", " "))],
+      head: ["Scenario", "End", "Peak", "Stays", "The most in each step"],
       text: [1],
-      rows: all.map(({ name, end, heap }) => [
-        ...[name, end, whole(heap.peak), whole(heap.live)],
-        ...phases.map((phase) => heap.phases?.[phase] === undefined ? NONE : whole(heap.phases[phase])),
+      long: [4],
+      rows: all.map(({ name, end, heap: { peak, live, phases = {} } }) => [
+        ...[name, end, whole(peak), whole(live)],
+        Object.entries(phases).map(([phase, most]) => `${phase.replaceAll("_", " ")} ${whole(most)}`).join(
+          ", ",
+        ) || NONE,
       ]),
     }),
   );

@@ -79,8 +79,6 @@ export interface FigureParts {
   readonly draw: (width: number) => Plot.PlotOptions | readonly Drawing[];
   /** Below the drawing. */
   readonly after?: Content | undefined;
-  /** Whether it may go on over several pages in print. */
-  readonly long?: boolean | undefined;
 }
 
 /** One of several drawings. */
@@ -98,9 +96,9 @@ export interface LegendEntry {
 
 /** A drawing, wide and narrow, with its title and its description. */
 export function figure(parts: FigureParts): SafeHtml {
-  const { id, title, note = "", legend = [], after = "", long = false } = parts;
+  const { id, title, note = "", legend = [], after = "" } = parts;
   return html`
-    <figure id="${id}" class="${long ? "long" : "whole"}">
+    <figure id="${id}">
         <figcaption><strong>${printable(title)}</strong> <span>${safe(note)}</span></figcaption>
         ${legend.length > 0 ? html`<ul class="legend">${legend.map(legendEntry)}</ul>` : ""}
         <div class="wide">${drawings(parts, WIDE, `${id}-wide`)}</div>

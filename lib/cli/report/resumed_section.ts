@@ -10,21 +10,22 @@ import { html, type SafeHtml } from "../_web.ts";
 import { printable } from "../terminal.ts";
 import { bars, type Block } from "./bars.ts";
 import { type Content, dataTable, details, figure } from "./page.ts";
-import { bytesOf, cpuOf, ENDS, type Pair, pairsOf } from "./selection.ts";
+import { bytesOf, cpuOf, ENDS, type Pair, pairsOf, toldEnds } from "./selection.ts";
 import { COLOUR, KINDS } from "./style.ts";
 import { bytes, count, ms, NONE, number, whole } from "./words.ts";
 
 /** What is compared. */
 interface Measure {
   readonly name: string;
-  readonly of: (pair: Pair["full"]) => number | undefined;
+  /** Of one of the two; `pair` is both. */
+  readonly of: (one: Pair["full"], pair: Pair) => number | undefined;
   readonly text: (value: number) => string;
 }
 
 function measuresOf({ plan }: BenchResult): Measure[] {
   return [
     { name: "bytes", of: bytesOf, text: bytes },
-    { name: "CPU", of: cpuOf, text: ms },
+    { name: "CPU", of: (one, { full, short }) => cpuOf(one, toldEnds([full, short])), text: ms },
     { name: "time", of: ({ wallMs }) => wallMs.median, text: ms },
     ...plan.links.map((link, i): Measure => ({
       name: link.name,
@@ -60,7 +61,7 @@ function pairsFigure(pairs: readonly Pair[], measures: readonly Measure[]): Safe
     id: "full-against-resumed",
     title: "Without certificates, in per cent of the full handshake",
     note:
-      "The dashed line is the full handshake. Bytes both ways; CPU of both ends where both tell it; time is the wall clock's of " +
+      "The dashed line is the full handshake. Bytes both ways; CPU of the ends that tell it; time is the wall clock's of " +
       "this run; the links are modelled waits.",
     description: compared.map(({ pair, lines }) =>
       `${pair.short.scenario.name} takes of ${pair.full.scenario.name}: ${
@@ -86,9 +87,9 @@ function pairsFigure(pairs: readonly Pair[], measures: readonly Measure[]): Safe
   });
 }
 
-function linesOf({ full, short }: Pair, measures: readonly Measure[]) {
+function linesOf(pair: Pair, measures: readonly Measure[]) {
   return measures.flatMap(({ name, of, text }) => {
-    const [before, after] = [of(full), of(short)];
+    const [before, after] = [of(pair.full, pair), of(pair.short, pair)];
     if (before === undefined || after === undefined || before <= 0) return []; // nothing to take per cent of
     return [{ name, full: before, short: after, percent: 100 * after / before, text }];
   });

@@ -5,13 +5,13 @@
  */
 
 import type { BenchResult, EndResult, ScenarioResult, Statistics } from "../bench/result.ts";
-import { html, type SafeHtml } from "../_web.ts";
+import type { SafeHtml } from "../_web.ts";
 import { type Content, dataTable, details, facts } from "./page.ts";
 import { ENDS } from "./selection.ts";
 import { ms, NONE, number, whole } from "./words.ts";
 
 /** The table of all scenarios. */
-export function overview({ scenarios, plan: { devices } }: BenchResult): SafeHtml {
+export function overview({ scenarios }: BenchResult): SafeHtml {
   return dataTable({
     caption: "All scenarios",
     head: [
@@ -26,7 +26,6 @@ export function overview({ scenarios, plan: { devices } }: BenchResult): SafeHtm
         "Bytes down",
       ],
       ...["Certificate bytes", "Records", "Heap client", "Heap server"],
-      ...devices.flatMap((name) => ENDS.map((end) => `${name} as ${end}, likely ms`)),
     ],
     rows: scenarios.map((result) => {
       const { scenario, wallMs, ends, network } = result;
@@ -38,7 +37,6 @@ export function overview({ scenarios, plan: { devices } }: BenchResult): SafeHtm
         up && down ? whole(up.certificateBytes + down.certificateBytes) : NONE,
         up && down ? whole(up.records + down.records) : NONE,
         ...ENDS.map((end) => whole(ends[end].heap?.peak)),
-        ...devices.flatMap((_, i) => ENDS.map((end) => whole(ends[end].devices[i]?.likely))),
       ];
     }),
   });
@@ -58,7 +56,9 @@ function one(result: ScenarioResult): Content {
       ["Group", group ?? NONE],
       ["Resumed", resumed ? "yes, each run" : "no"],
       ["Profile", scenario.profile],
-      ...ENDS.map((end) => [`The ${end}`, `${scenario[end]}: ${ends[end].implementation}`] as const),
+      ...ENDS.map((end) =>
+        [`The ${end}`, implementationText(scenario[end], ends[end].implementation)] as const
+      ),
       ["Time", statistics(wallMs)],
       ...(connectMs === undefined ? [] : [["TCP's connection", statistics(connectMs)] as const]),
       ...ENDS.flatMap((end) => {
@@ -66,28 +66,30 @@ function one(result: ScenarioResult): Content {
         return cpuMs === undefined ? [] : [[`CPU of the ${end}`, statistics(cpuMs)] as const];
       }),
       ...ENDS.flatMap((end) => {
+        const text = stepsText(ends[end]);
+        return text === "" ? [] : [[`CPU of the ${end}, by message`, text] as const];
+      }),
+      ...ENDS.flatMap((end) => {
         const bulk = Object.entries(ends[end].bulk ?? {});
         const text = bulk.map(([name, size]) => `${name} ${whole(size)} B`).join(", ");
         return bulk.length === 0 ? [] : [[`Ciphers and hashes of the ${end}`, text] as const];
       }),
     ]),
-    ...ENDS.map((end) => stepsTable(end, ends[end])),
   ];
+}
+
+/** `"tlsio 0.1.0, Mbed TLS 3.6.7"`, with the peer's name where that does not say it. */
+function implementationText(name: string, implementation: string): string {
+  return implementation.toLowerCase().startsWith(name.toLowerCase())
+    ? implementation
+    : `${name}: ${implementation}`;
 }
 
 function statistics({ median, p95, min, max, runs }: Statistics): string {
   return `median ${ms(median)}, p95 ${ms(p95)}, ${number(min)} to ${number(max)} ms, ${whole(runs)} runs`;
 }
 
-function stepsTable(end: string, { steps = [] }: EndResult): Content {
-  if (steps.length === 0) return "";
-  return html`<h4>Where the CPU of the ${end} went, by message</h4>
-${
-    dataTable({
-      caption: `CPU of the ${end} by message`,
-      head: ["Message", "", "ms"],
-      text: [1],
-      rows: steps.map(({ name, direction, cpuMs }) => [name, direction, number(cpuMs)]),
-    })
-  }`;
+/** Where an end's CPU went, by message. */
+function stepsText({ steps = [] }: EndResult): string {
+  return steps.map(({ name, direction, cpuMs }) => `${name} (${direction}) ${ms(cpuMs)}`).join(", ");
 }

@@ -9,10 +9,19 @@ import type { BenchResult, End, ScenarioResult } from "../bench/result.ts";
 /** Both ends, in the order of drawings. */
 export const ENDS: readonly End[] = ["client", "server"];
 
-/** CPU of the ends that told it, together; `undefined`: neither did. */
-export function cpuOf({ ends }: ScenarioResult): number | undefined {
-  const known = ENDS.flatMap((end) => ends[end].cpuMs?.median ?? []);
-  return known.length === 0 ? undefined : known.reduce((sum, each) => sum + each, 0);
+/** CPU of these ends together; `undefined`: one of them did not tell it. */
+export function cpuOf({ ends }: ScenarioResult, which: readonly End[] = ENDS): number | undefined {
+  const known = which.flatMap((end) => ends[end].cpuMs?.median ?? []);
+  return which.length === 0 || known.length < which.length
+    ? undefined
+    : known.reduce((sum, each) => sum + each, 0);
+}
+
+/** Both ends, if at least `least` scenarios tell the CPU of both; else the one that more of them tell. */
+export function toldEnds(scenarios: readonly ScenarioResult[], least = scenarios.length): readonly End[] {
+  const told = (which: readonly End[]) => scenarios.filter((each) => cpuOf(each, which) !== undefined).length;
+  if (told(ENDS) >= least) return ENDS;
+  return told(["client"]) >= told(["server"]) ? ["client"] : ["server"];
 }
 
 /** Bytes of the handshake, both ways. */
@@ -61,8 +70,19 @@ export function extremes(
   return sorted.length < 2 ? undefined : { least: sorted[0]!, most: sorted.at(-1)! };
 }
 
-/** By their server's key: what they take differs by far from one to the other. */
+/** As few parts as it takes, of one size. */
+export function chunksOf<T>(all: readonly T[], most: number): T[][] {
+  const size = Math.ceil(all.length / Math.ceil(all.length / most));
+  return Array.from({ length: Math.ceil(all.length / size) }, (_, i) => all.slice(i * size, (i + 1) * size));
+}
+
+/** By their server's key and their profile: what they take differs by far from one to the other. */
 export function byKey(scenarios: readonly ScenarioResult[]): [title: string, scenarios: ScenarioResult[]][] {
-  const groups = Map.groupBy(scenarios, ({ scenario }) => scenario.key ?? "No certificate");
+  const profiles = new Set(scenarios.map(({ scenario }) => scenario.profile));
+  const groups = Map.groupBy(
+    scenarios,
+    ({ scenario: { key = "No certificate", profile } }) =>
+      profiles.size === 1 || profile === "default" ? key : `${key}, profile ${profile}`,
+  );
   return [...groups];
 }

@@ -6,6 +6,7 @@
 
 import type { Way } from "../../cost/network_cost.ts";
 import type { TraceContent, TraceEvent } from "../../trace.ts";
+import { printable } from "../terminal.ts";
 
 /** A message, or so many like it in a row. */
 export interface SequenceMessage {
@@ -97,6 +98,8 @@ function addMessage({ messages }: OpenFlight, event: TraceEvent, way: Way, time:
 }
 
 function nameOf({ contentType, name, level }: TraceEvent): string {
-  if (contentType !== "alert") return name ?? contentType;
-  return `${level === "fatal" ? "fatal alert" : "alert"}: ${name}`;
+  const words = contentType !== "alert"
+    ? name ?? contentType
+    : `${level === "fatal" ? "fatal alert" : "alert"}: ${name ?? "unknown"}`;
+  return printable(words);
 }

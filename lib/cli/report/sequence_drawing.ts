@@ -185,7 +185,7 @@ function doneMarks(time: number, y: number, left: number, right: number): Plot.M
         y,
         fill: COLOUR.good,
         stroke: COLOUR.panel,
-        strokeWidth: 6,
+        strokeWidth: 12,
         fontWeight: 600,
       },
     }),

@@ -108,13 +108,12 @@ nav ol { list-style: none; display: flex; flex-wrap: wrap; gap: 2px 16px; paddin
 .tiles .label { font-size: 0.8rem; color: var(--faint); }
 .tiles .value { font-size: 1.5rem; font-weight: 650; line-height: 1.25; letter-spacing: -0.01em; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 .tiles small { font-size: 0.9rem; font-weight: 450; letter-spacing: 0; }
-.tiles .note { font-size: 0.8rem; line-height: 1.4; color: var(--faint); overflow-wrap: anywhere; }
+.tiles .note { font-size: 0.8rem; line-height: 1.4; color: var(--faint); overflow-wrap: anywhere; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; overflow: hidden; }
 .facts { margin: 1em 0; font-size: 0.9rem; }
 .facts div { display: grid; grid-template-columns: minmax(7.5em, 24%) 1fr; gap: 0 14px; padding: 3px 0; border-bottom: 1px solid var(--line); break-inside: avoid; }
 .facts dt { color: var(--faint); overflow-wrap: anywhere; }
 .facts dd { margin: 0; overflow-wrap: anywhere; white-space: pre-line; }
-figure { margin: 1.4em 0 1.8em; min-width: 0; break-inside: avoid; }
-figure.long { break-inside: auto; }
+figure { margin: 1.4em 0 1.8em; min-width: 0; }
 .drawing { break-inside: avoid; margin-bottom: 0.9em; }
 .drawing h4 { font-size: 0.9rem; font-weight: 650; margin: 0.7em 0 0.3em; overflow-wrap: anywhere; }
 .drawing .note { font-size: 0.82rem; line-height: 1.4; color: var(--faint); margin: 0 0 0.5em; }
@@ -176,14 +175,21 @@ footer { margin-top: 3.5em; padding-top: 0.9em; border-top: 1px solid var(--line
   body { font-size: 10.5pt; }
   main { max-width: none; padding: 0; }
   h2 { break-after: avoid; margin-top: 1.6em; }
-  h3, figcaption, summary { break-after: avoid; }
+  h3, h4, figcaption, summary, .legend, .note { break-after: avoid; break-inside: avoid; }
+  .tiles { grid-template-columns: repeat(auto-fit, minmax(108px, 1fr)); }
   .wide { display: block; }
   .narrow, nav { display: none; }
   svg { max-width: 100%; }
   .scroll { overflow: visible; background: none; }
-  table { font-size: 7.6pt; }
-  th, td { white-space: normal; padding-left: 8px; }
+  table { font-size: 7.4pt; line-height: 1.3; }
+  th, td { white-space: normal; padding: 2px 0 2px 7px; overflow-wrap: anywhere; }
+  thead th { font-size: 6.8pt; min-width: 0; overflow-wrap: normal; }
+  tbody th, td.number { overflow-wrap: normal; }
   td.long { min-width: 0; }
+  td.text { overflow-wrap: normal; }
+  table .tag { font-size: 1em; padding: 0 4px; }
+  .facts { font-size: 8.4pt; line-height: 1.35; }
+  .facts div { padding: 1.5px 0; grid-template-columns: 15em 1fr; }
   thead { display: table-header-group; }
   details::details-content { content-visibility: visible; display: block; block-size: auto; }
   .tiles.three { grid-template-columns: repeat(auto-fit, minmax(min(100%, 200px), 1fr)); }

@@ -139,7 +139,6 @@ function pictures(sequence: Sequence, connection: TracedConnection, start: numbe
     figure({
       id: `${id}-sequence`,
       title: "The messages, in order",
-      long: true,
       note: [
         `Time runs downwards, not to scale: milliseconds at the ${role}, on the left. Bytes of each message on the right, those on the `,
         "wire above each flight. A closed lock: encrypted.",

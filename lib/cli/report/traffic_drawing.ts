@@ -51,7 +51,6 @@ export function trafficDrawing(
     marginRight: 108,
     marginTop: 22,
     marginBottom: 34,
-    style: { fontSize: "12px" },
     x: { domain: [0, until], label: "ms", ticks: width < 500 ? 4 : 8 },
     y: {
       domain: [0, top],

@@ -11,7 +11,8 @@ export const NONE = "–";
 export function number(value: number | undefined): string {
   if (value === undefined || !Number.isFinite(value)) return NONE;
   if (Math.abs(value - Math.round(value)) < 1e-9) return whole(value);
-  const digits = Math.max(0, Math.min(2 - Math.floor(Math.log10(Math.abs(value))), DIGITS_MAX));
+  const rounded = Number(value.toPrecision(3)); // 99.99 is 100, and has no place behind the point
+  const digits = Math.max(0, Math.min(2 - Math.floor(Math.log10(Math.abs(rounded))), DIGITS_MAX));
   return withMinus(
     value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }),
   );

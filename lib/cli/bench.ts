@@ -68,7 +68,7 @@ export const bench = defineCommand({
     "peers": {
       value: "<peers>",
       optional: true,
-      help: `with other programs, as servers and clients: ${peerNames().join(", ")}`,
+      help: `with others, as servers and as clients: ${peerNames().join(", ")}`,
     },
     "servername": { value: "<name>", help: "of host: the name to ask for and to check (default the host)" },
     "ca": { value: "<file>", help: "of host: trust these certificates instead of the Mozilla roots" },

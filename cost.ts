@@ -14,9 +14,10 @@
  * const { certificate, key } = createCertificate({ subject: "CN=localhost", hosts: ["localhost"] });
  * const ssl = { certfile: certificate, keyfile: key };
  * await using server = await startServer((_, writer) => writer.close(), { hostname: "127.0.0.1", port: 0, ssl });
+ * const { port } = server.addr as Deno.NetAddr;
  *
  * using context = await SSLContext.create({ caCerts: certificate, measure: true });
- * const conn = await Deno.connect(server.addr as Deno.NetAddr);
+ * const conn = await Deno.connect({ hostname: "127.0.0.1", port });
  * await using socket = await context.wrapSocket(conn, { serverHostname: "localhost" });
  * assertHandshakeCost(socket, { maxRoundTrips: 1, maxBytesDown: 1200, maxPeakHeap: 65536 });
  * ```

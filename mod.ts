@@ -12,7 +12,7 @@
  * | to know what was negotiated | {@linkcode SSLObject}, {@linkcode TraceEvent} |
  * | to understand a failure | {@linkcode SSLError} |
  *
- * HTTPS is `tlsio/http`; records without I/O, `tlsio/engine`; DTLS, `tlsio/dtls`; MicroPython's own names, `tlsio/ussl` and
+ * HTTPS is `tlsio/http`; what a handshake costs, `tlsio/cost`; records without I/O, `tlsio/engine`; DTLS, `tlsio/dtls`; MicroPython's own names, `tlsio/ussl` and
  * `tlsio/socket`.
  *
  * @example A client

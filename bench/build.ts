@@ -15,6 +15,8 @@ const CLIENT = "bench/programs/client.c";
 const CLIENT_LIBRARIES = ["-lssl", "-lcrypto"];
 
 const NATIVE = ["bench/programs/native.c", "bench/programs/native_config.h"];
+/** What the harness needs of the glue. */
+const GLUE = ["measure", "memory", "platform"].map((name) => `wasm/glue/${name}.c`);
 const OURS = ["wasm/glue", "wasm/harness", "wasm/config"];
 const NATIVE_FLAGS = [
   "-O2",
@@ -93,7 +95,7 @@ export function buildNative(): Promise<string> {
       const folder = await Deno.makeTempDir({ prefix: "tlsio_bench_" });
       try {
         const harness = ours.filter((name) => /harness\/.*\.c$/.test(name));
-        const own = [NATIVE[0]!, "wasm/glue/memory.c", "wasm/glue/platform.c", ...harness];
+        const own = [NATIVE[0]!, ...GLUE, ...harness];
         await compileAll(await sourcesOf(unpack(tarball), own, folder), folder, path, NATIVE_FLAGS, [
           "-shared",
         ]);

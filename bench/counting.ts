@@ -2,8 +2,9 @@
  * What it costs the core that it can count: the same connections with it, and with one that is linked without the counting,
  * interleaved. The third column counts (`measure: true`).
  *
- * `deno run -A bench/counting.ts [INSTANCES]`; exit code 1: counting costs more than 1 % where nobody asked for it. The best of
- * all rounds is compared: whatever else the machine does only adds.
+ * `deno run -A --v8-flags=--no-liftoff,--no-wasm-dynamic-tiering bench/counting.ts [INSTANCES]`: with these flags both cores are
+ * optimised from the beginning. The best of all rounds is compared: whatever else the machine does only adds. A row alone is
+ * good to some 2 %, for where code and memory lie; exit code 1: of all rows, the mean is above 1 % where nobody asked.
  *
  * @module
  */
@@ -23,8 +24,8 @@ import {
 } from "../tests/pair.ts";
 
 const WITHIN = 0.01;
-const INSTANCES = Number(Deno.args[0] ?? 8); // of each core: where its memory lies alone makes 3 %
-const ROUNDS = 50; // of each instance
+const INSTANCES = Number(Deno.args[0] ?? 4); // of each core: where its memory lies alone makes 3 %
+const ROUNDS = 40; // of each instance
 const ROUND = 4; // milliseconds, some: the shorter, the more of them meet a machine that does nothing else
 
 interface Row {
@@ -118,15 +119,21 @@ const uncounted = await WebAssembly.compile(
 );
 const { now } = new FixedClock();
 const newCore = (name: Contender) => new Core({ now, ...(name === "without" && { module: uncounted }) });
-let worst = -Infinity;
+const ratios: number[] = [];
 console.log(
   `${"best of rounds".padEnd(30)} ${"without".padStart(10)} ${"off".padStart(8)} ${"on".padStart(8)}`,
 );
 for (const row of ROWS) {
   const best = measureRow(row, newCore);
-  const percent = (name: Contender) => `${(100 * (best[name] / best.without - 1)).toFixed(2)} %`.padStart(8);
-  worst = Math.max(worst, best.off / best.without - 1);
+  const percent = (name: Contender) => toPercent(best[name] / best.without);
+  ratios.push(best.off / best.without);
   const time = `${(1000 * best.without).toFixed(2)} us`.padStart(10);
   console.log(`${row.name.padEnd(30)} ${time} ${percent("off")} ${percent("on")}`);
 }
-if (worst > WITHIN) Deno.exit(1);
+const mean = Math.exp(ratios.reduce((sum, ratio) => sum + Math.log(ratio), 0) / ratios.length);
+console.log(`${"mean".padEnd(41)} ${toPercent(mean)}`);
+if (mean > 1 + WITHIN) Deno.exit(1);
+
+function toPercent(ratio: number): string {
+  return `${(100 * (ratio - 1)).toFixed(2)} %`.padStart(8);
+}

@@ -4,6 +4,7 @@ import { createCertificate } from "../mod.ts";
 import { type Bytes, encodeText } from "../lib/bytes.ts";
 import type { Bulk, Operation } from "../lib/cost/cost.ts";
 import { TLSConfig } from "../lib/config.ts";
+import { Core } from "../lib/core.ts";
 import { CERT_REQUIRED, type TLSConfigOptions } from "../lib/policy.ts";
 import { earlyConfigs, EarlyPair, sessionFor } from "./early.ts";
 import {
@@ -13,7 +14,9 @@ import {
   type End,
   ENDS,
   EnginePair,
+  FixedClock,
   fixedCore,
+  randomFrom,
   serverOptions,
   source,
   VERSIONS,
@@ -228,6 +231,28 @@ Deno.test("cost: operations of a handshake with early data, whose bytes are coun
     const { handshake } = pair[end].cost();
     assertEquals([handshake.resumed, handshake.operations], [true, exchange]);
     assertEquals([handshake.network.rest.up.dataBytes, handshake.network.up.dataBytes], [early.length, 0]);
+  }
+});
+
+Deno.test("cost: the core for engines without relaxed SIMD counts the same", async () => {
+  const bytes = await Deno.readFile(new URL("../wasm/dist/core.simd.wasm", import.meta.url));
+  const { now } = new FixedClock();
+  const plain = new Core({ now, random: randomFrom(1), module: await WebAssembly.compile(bytes) });
+  for (const [, sslVersion] of VERSIONS) {
+    for (const key of ["ec", "rsa", "p384"]) {
+      const scenario = {
+        both: { sslVersion, groups: ["secp384r1", "secp256r1"] },
+        server: { credential: credential(key) },
+      };
+      const [one, other] = [measured(scenario, fixedCore(1)), measured(scenario, plain)].map((pair) =>
+        ENDS.map((end) => {
+          pair.send(end, new Uint8Array(1000));
+          const { operations, bulk } = pair[end].cost().total;
+          return { operations, bulk: { ...bulk, "SHA-512": 0, "SHA-256": 0 } }; // DER's lengths, RFC 6979's tries
+        })
+      );
+      assertEquals(one, other);
+    }
   }
 });
 

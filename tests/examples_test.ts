@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { startServer } from "tlsio";
 import { commandOf, Example, EXAMPLES, Folder, grep, START } from "./examples.ts";
-import { curl, opensslClient, opensslServer, PATIENCE, run, within } from "./peers.ts";
+import { curl, opensslClient, opensslServer, PATIENCE, run, tempDir, within } from "./peers.ts";
 
 Deno.test("examples/mutual_tls.ts lets in only whom its authority has signed", async () => {
   await using folder = await Folder.create();
@@ -19,6 +19,31 @@ Deno.test("examples/renew_certificate.ts shows each host's certificate, a renewe
   const shown = grep(text, /^[ab]\.test: certificate \w+$/);
   assertEquals(shown.map((line) => line.slice(0, 6)), ["a.test", "a.test", "b.test"]);
   assertEquals([new Set(shown).size, grep(text, /^still here$/).length], [3, 3], text);
+});
+
+Deno.test("examples/handshake_budget_test.ts passes, and does not where the budget is less", async () => {
+  const example = async (name: string, folder: string) => {
+    const args = ["test", "--no-prompt", "--no-check", "--allow-net=127.0.0.1", `${folder}/${name}`];
+    return await run("env", ["deno", ...args], { timeoutMs: START });
+  };
+  const [name, folder] = ["handshake_budget_test.ts", EXAMPLES.pathname];
+  const source = await Deno.readTextFile(new URL(name, EXAMPLES));
+  assertMatch(source, new RegExp(`^ \\* deno test --allow-net=127.0.0.1 examples/${name}$`, "m"));
+  const kept = await example(name, folder);
+  assertEquals(kept.code, 0, kept.stdout + kept.stderr);
+
+  const less = source.replace("maxBytesDown: 1200", "maxBytesDown: 300").replaceAll(
+    `"../`,
+    `"${new URL("../", EXAMPLES).href}`,
+  );
+  await using dir = await tempDir();
+  await Deno.writeTextFile(`${dir.path}/${name}`, less);
+  const over = await example(name, dir.path);
+  assertEquals(over.code, 1);
+  assertMatch(
+    over.stdout + over.stderr,
+    /Handshake over its budget: maxBytesDown 300, but took \d+: certificate \d+, /,
+  );
 });
 
 Deno.test("examples/trust_on_first_use.ts remembers a key, and refuses another one", async () => {

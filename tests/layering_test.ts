@@ -279,6 +279,13 @@ Deno.test("layering: importing mod.ts loads nothing of Node, which takes longer 
   assertEquals(loaded.has("lib/socket.ts"), true);
 });
 
+Deno.test("layering: importing mod.ts loads of lib/cost what cost() takes, and no tables of devices", () => {
+  const { loaded } = loadedBy("mod.ts");
+  const ofCost = [...loaded].filter((path) => path.startsWith("lib/cost/"));
+  assertEquals(ofCost.sort(), ["lib/cost/meter.ts", "lib/cost/network_cost.ts"]);
+  assertEquals(loadedBy("cost.ts").loaded.has("lib/core_module.js"), false, "nor does cost.ts load the core");
+});
+
 Deno.test("layering: importing socket.ts loads neither Node nor the core: plain sockets need no TLS", () => {
   const { loaded, found } = loadedBy("socket.ts");
   assertEquals(found, []);

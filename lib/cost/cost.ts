@@ -16,7 +16,7 @@ export type Curve = "P-256" | "P-384" | "P-521" | "X25519";
  * - `"P-256 multiply"`: a multiplication of a point, as a new key and an agreement take one each. Those within a signature
  *   or its verification are counted there.
  * - `"P-256 sign"`, `"P-256 verify"`: ECDSA.
- * - `"RSA-2048 public"`: to verify or to encrypt.
+ * - `"RSA-2048 public"`: to verify or to encrypt. Sizes are in bits, rounded up to a multiple of 1024.
  * - `"RSA-2048 private cold"`, `"… warm"`: to sign or to decrypt; cold is the first of a key's context, which computes the
  *   values that blind it, warm each that follows.
  */
@@ -24,7 +24,10 @@ export type Operation =
   | `${Curve} ${"multiply" | "sign" | "verify"}`
   | `RSA-${number} ${"public" | "private cold" | "private warm"}`;
 
-/** What bytes go through. `"SHA-256"` is SHA-224, too, and `"SHA-512"` SHA-384; HMAC is counted as its hash. */
+/**
+ * What bytes go through. `"SHA-256"` is SHA-224, too, and `"SHA-512"` SHA-384; HMAC is counted as its hash, with the blocks of
+ * its key. Of a cipher that authenticates, the bytes are those that it encrypts; `"ARIA"` is that in each mode.
+ */
 export type Bulk =
   | "AES-CBC"
   | "AES-CCM"

@@ -4,6 +4,7 @@
  */
 #include "tlsio.h"
 
+#include "counts.h"
 #include "ssl_misc.h"
 
 /* ---- early.c --------------------------------------------------------------------------------------- */
@@ -78,6 +79,8 @@ void end_handshake(connection *conn)
 }
 
 /* ---- measure.c: heap.c measures all connections ---------------------------------------------------- */
+
+counts *counting;
 
 int begin_measure(connection *conn)
 {

@@ -7,7 +7,6 @@
 #include "ssl_misc.h" /* the handshake's own state: was it resumed, which group */
 
 connection *active;
-counts *counting;
 
 /* NULL: none. */
 static void set_active(connection *conn)

@@ -12,7 +12,7 @@
 #define STATES 32 /* mbedtls_ssl_states has fewer */
 
 struct measure {
-    counts counts;
+    counts counts; /* first: `counting` is the measure, too */
     const connection *conn; /* NULL: it is gone, and some of its blocks are not: a session in the cache */
     size_t blocks;
     /* What connection_heap() gives, in bytes. */
@@ -22,6 +22,8 @@ struct measure {
         uint32_t state[STATES]; /* likewise, while the handshake was in that state; 0: nothing was allocated in it */
     } bytes;
 };
+
+counts *counting;
 
 counts *counts_of(const connection *conn)
 {
@@ -102,7 +104,7 @@ int note_block(void *block, size_t size)
 {
     counting->allocations++;
     counting->allocated += (double) size;
-    return own(block, active->measure);
+    return own(block, (measure *) counting);
 }
 
 void forget_block(void *block)

@@ -8,8 +8,9 @@ import type { Range } from "../../cost/figure.ts";
 import type { BenchResult, End, ResumptionResult, SavingResult } from "../bench/result.ts";
 import { html, type SafeHtml } from "../_web.ts";
 import { printable } from "../terminal.ts";
-import { bars, type Block } from "./bars.ts";
+import type { Block } from "./bars.ts";
 import { type Content, dataTable, details, figure } from "./page.ts";
+import { pagedBars } from "./paged_bars.ts";
 import { bytesOf, cpuOf, ENDS, type Pair, pairsOf, toldEnds } from "./selection.ts";
 import { COLOUR, KINDS } from "./style.ts";
 import { bytes, count, ms, NONE, number, whole } from "./words.ts";
@@ -69,7 +70,13 @@ function pairsFigure(pairs: readonly Pair[], measures: readonly Measure[]): Safe
       }`
     ).join("; "),
     draw: (width) =>
-      bars(blocks, { width, unit: "per cent of the full handshake", format: whole, top: most, rule: 100 }),
+      pagedBars(blocks, {
+        width,
+        unit: "per cent of the full handshake",
+        format: whole,
+        top: most,
+        rule: 100,
+      }),
     after: details(
       "Full and resumed, in figures",
       dataTable({

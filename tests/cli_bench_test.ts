@@ -252,7 +252,7 @@ Deno.test("tlsio bench handshake --peers: no peer outlives a program that is end
     command = await Deno.readTextFile(`/proc/${servers[0]}/cmdline`).catch(() => "");
   }
   assertEquals(command, "");
-  assertEquals([...Deno.readDirSync(dir.path)].map(({ name }) => name), [], "the keys are gone, too");
+  assertEquals(await Array.fromAsync(Deno.readDir(dir.path)), [], "the keys are gone, too");
 });
 
 /** The processes that `parent` has started with a word among their arguments. */

@@ -98,7 +98,11 @@ export interface ServingDevice extends Disposable {
   /** What the announcement says of it. */
   readonly rows: readonly [label: string, text: string][];
   /** Starts the server. */
-  start(handler: HttpHandler, listen: (backlog: number) => Deno.TcpListener, trace?: ServeTrace): DeviceServer;
+  start(
+    handler: HttpHandler,
+    listen: (backlog: number) => Deno.TcpListener,
+    trace?: ServeTrace,
+  ): DeviceServer;
   /** Ends all simulated waits: the server is to close. */
   hurry(): void;
   /** What is to be said at the end. */

@@ -218,7 +218,7 @@ Deno.test("bench handshake --html: full against resumed, in per cent and in figu
   const saved = tableOf(root, "What 1.2/P-256/ticket saves");
   assertEquals(saved[0], ["Bytes from the client", "\u2212120 B", "\u2212120 B", "\u2212120 B"]);
   const client = saved.find(([name]) => name === "CPU of esp32 as the client, estimated")!;
-  assertEquals(client[1], "400 ms (300 to 540)");
+  assertEquals(client[1], "400 ms (300 ms to 540 ms)");
   // Nobody has published what keys take the other device: a saving of 0 would be made up.
   const unknown = saved.find(([name]) => name!.startsWith("CPU of rp2040 as the client"))!;
   assertStringIncludes(textOf(root.querySelector("#resumed")), "rp2040: nobody has published what");

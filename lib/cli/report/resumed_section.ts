@@ -185,6 +185,7 @@ function savingRows(each: ResumptionResult, { plan, scenarios }: BenchResult): C
 
 function rangeText(range: Range | undefined): Content {
   if (range === undefined) return NONE;
-  if (range.low === range.high) return ms(range.likely);
-  return html`${ms(range.likely)} <span class="range">(${number(range.low)} to ${number(range.high)})</span>`;
+  const { low, likely, high } = range;
+  if (low === high) return ms(likely);
+  return html`${ms(likely)} <span class="range">(${ms(low)} to ${ms(high)})</span>`;
 }

@@ -93,6 +93,7 @@ static int on_verify(void *p_conn, mbedtls_x509_crt *crt, int depth, uint32_t *f
         *flags &= ~(uint32_t) MBEDTLS_X509_BADCERT_CN_MISMATCH;
         if (conn->check_name && !name_matches(conn, crt)) *flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
     }
+    check_authority(conn, crt, depth, flags);
     return judge_certificate(conn, crt, depth, flags);
 }
 

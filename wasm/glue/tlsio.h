@@ -129,6 +129,7 @@ struct config {
     mbedtls_x509_crt_profile profile;
     credential *credentials;
     mbedtls_x509_crl crls;
+    size_t crl_count;
     mbedtls_ssl_cache_context cache;
     mbedtls_ssl_cookie_ctx cookies; /* DTLS server */
     int cache_full; /* sessions that had to leave it for others */
@@ -225,6 +226,7 @@ struct connection {
     /* The chain that verified, leaf first; the certificates belong to the session and the config. */
     const mbedtls_x509_crt *chain[CHAIN_MAX];
     size_t chain_len;
+    size_t signatures; /* that were checked for the chain at hand */
     int chain_done; /* the leaf was seen: what comes next begins another chain, in a renegotiation */
     int ticket_suite; /* TLS 1.2 server: that of the session in the client's ticket */
     /* TLS 1.3 server: what the ticket said of a client that sends no certificate when it resumes. */
@@ -260,13 +262,11 @@ extern connection *active;
 /* A server's callback for a ClientHello that has been read. */
 int on_hello(mbedtls_ssl_context *ssl);
 
-/* ---- certificate.c --------------------------------------------------------------------------------- */
+/* ---- constraints.c --------------------------------------------------------------------------------- */
 
-/*
- * Parses certificates, DER or PEM, as mbedtls_x509_crt_parse() does: but what begins as DER is DER. A peer's certificate
- * can hold the PEM of another one in a name, and mbedTLS looks for PEM first.
- */
-int read_certificate(mbedtls_x509_crt *crt, const unsigned char *bytes, size_t len);
+int is_name_constraints(const mbedtls_asn1_buf *oid);
+/* Whether each certificate of the chain that verified has names that those above it may certify. */
+int names_are_allowed(const connection *conn);
 
 /* ---- datagram.c ------------------------------------------------------------------------------------ */
 
@@ -324,8 +324,23 @@ void end_handshake(connection *conn);
 
 /* ---- names.c --------------------------------------------------------------------------------------- */
 
+/* Whether two texts are the same but for the case of ASCII letters. */
+int equal_nocase(const char *a, const char *b, size_t len);
 /* Whether the certificate is for the connection's host, by RFC 9525. */
 int name_matches(const connection *conn, const mbedtls_x509_crt *crt);
+
+/* ---- peer_chain.c ---------------------------------------------------------------------------------- */
+
+/* A verify flag of our own, beside MBEDTLS_X509_BADCERT_*: a name that an authority must not certify. */
+#define BADCERT_NAMES 0x01000000u
+
+/*
+ * Parses certificates, DER or PEM, as mbedtls_x509_crt_parse() does: but what begins as DER is DER. A peer's certificate
+ * can hold the PEM of another one in a name, and mbedTLS looks for PEM first.
+ */
+int read_certificate(mbedtls_x509_crt *crt, const unsigned char *bytes, size_t len);
+/* Called with each certificate of a chain, the leaf last: adds to the flags what mbedTLS does not look at. */
+void check_authority(connection *conn, const mbedtls_x509_crt *crt, int depth, uint32_t *flags);
 
 /* ---- traffic.c ------------------------------------------------------------------------------------- */
 

@@ -1,8 +1,10 @@
 /** Cases of host names (RFC 9525) and of revocation lists (RFC 5280 section 6.3). */
 import { Group } from "./cases.ts";
+import { integer, sequence, tlv } from "./der.ts";
 import {
   authority,
   certificate,
+  extension,
   intermediate,
   key,
   keyUsage,
@@ -127,3 +129,12 @@ lists.accept("a serial number that another authority revoked", () => {
     options: { crlCheck: "chain" },
   }];
 });
+lists.reject(
+  "a delta list without it",
+  () => listed(() => ({ extensions: [extension("2.5.29.27", integer(1), true)] })),
+);
+lists.reject(
+  "a list for authorities' certificates only",
+  () =>
+    listed(() => ({ extensions: [extension("2.5.29.28", sequence(tlv(0x82, Uint8Array.of(255))), true)] })),
+);

@@ -175,6 +175,8 @@ export interface Fields {
   outside?: Hash;
   /** A bit of the signature is flipped. */
   forged?: boolean;
+  /** In place of a signature. */
+  signature?: Bytes;
   behind?: Bytes;
 }
 
@@ -205,7 +207,9 @@ export function certificate(fields: Fields): Made {
     fields.spki ?? own.spki,
     ...(version === 3 && fields.extensions !== undefined ? [tlv(0xa3, sequence(...fields.extensions))] : []),
   );
-  const whole = signed(content, by.key, hash, fields.outside, fields.forged);
+  const whole = fields.signature === undefined
+    ? signed(content, by.key, hash, fields.outside, fields.forged)
+    : sequence(content, ALGORITHMS[`${by.key.isRsa ? "rsa" : "ec"} ${hash}`]!, bits(fields.signature));
   return { der: concat([whole, fields.behind ?? new Uint8Array(0)]), subject, key: own, serial };
 }
 
@@ -235,6 +239,7 @@ export interface ListFields {
   forged?: boolean;
   issuer?: string;
   hash?: Hash;
+  extensions?: Bytes[];
 }
 
 /** A CRL, DER. */
@@ -248,7 +253,7 @@ export function revocations(fields: ListFields): Bytes {
     time(from),
     time(until),
     ...(entries.length === 0 ? [] : [sequence(...entries)]),
-    tlv(0xa0, sequence(extension("2.5.29.20", integer(1)))),
+    tlv(0xa0, sequence(extension("2.5.29.20", integer(1)), ...fields.extensions ?? [])),
   );
   return signed(content, by.key, hash, hash, fields.forged);
 }

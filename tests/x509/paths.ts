@@ -1,5 +1,5 @@
 /** Cases of chains: who may sign, for what, when, how; and which chain is found. */
-import { encodeText } from "../../lib/bytes.ts";
+import { type Bytes, encodeText } from "../../lib/bytes.ts";
 import { Group } from "./cases.ts";
 import {
   altNames,
@@ -191,15 +191,23 @@ algorithms.reject("an intermediate whose key is of another kind than the signatu
   return [[leaf(middle), middle], top];
 });
 const HUGE = new Uint8Array(1024).fill(0xc5);
-algorithms.reject("an RSA exponent of 8191 bits", () => under({ spki: rsaKey(HUGE, HUGE.with(0, 0x45)) }), {
-  unasked: "the signature below it is none",
-});
+
+/** root, an intermediate with this RSA key, and a leaf whose signature by it looks like one. */
+function costly(modulus: Bytes, exponent: Bytes): [Made[], Made] {
+  const top = root();
+  const middle = intermediate(top, [], {
+    spki: rsaKey(modulus, exponent),
+    key: key("rsa2048", "intermediate"),
+  });
+  return [[leaf(middle, ["dns:a.test"], { signature: new Uint8Array(modulus.length).fill(5) }), middle], top];
+}
+
+const NO_SIGNATURE = { unasked: "the signature below it is none", byHand: true };
+algorithms.reject("an RSA exponent of 8191 bits", () => costly(HUGE, HUGE.with(0, 0x45)), NO_SIGNATURE);
 algorithms.reject(
   "an RSA key of 16384 bits",
-  () => under({ spki: rsaKey(new Uint8Array(2048).fill(0xc5), Uint8Array.of(1, 0, 1)) }),
-  {
-    unasked: "the signature below it is none",
-  },
+  () => costly(new Uint8Array(2048).fill(0xc5), Uint8Array.of(1, 0, 1)),
+  NO_SIGNATURE,
 );
 
 export const fields = new Group("Serial numbers, versions, extensions, names");

@@ -132,6 +132,7 @@ lists.accept("a serial number that another authority revoked", () => {
 lists.reject(
   "a delta list without it",
   () => listed(() => ({ extensions: [extension("2.5.29.27", integer(1), true)] })),
+  { alone: "a list that builds on another says nothing by itself; it is not loaded" },
 );
 lists.reject(
   "a list for authorities' certificates only",

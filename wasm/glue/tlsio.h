@@ -279,6 +279,11 @@ static inline int uses_datagrams(const mbedtls_ssl_context *ssl)
 void set_datagram_bio(connection *conn);
 /* Whether `ret` of a step of the handshake says no more than that a datagram is to be dropped, which it is then. */
 int drop_datagram(mbedtls_ssl_context *ssl, int ret);
+/* ---- extensions.c ---------------------------------------------------------------------------------- */
+
+/* Looks at a handshake message that has come whole. Returns 0, or a negative code. */
+int check_extensions(mbedtls_ssl_context *ssl);
+
 /* ---- handshake.c ----------------------------------------------------------------------------------- */
 
 /* Keeps the scheme of a signature: called for each handshake message that is sent, or has been received whole. */

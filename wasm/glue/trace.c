@@ -74,7 +74,10 @@ int __wrap_mbedtls_ssl_handle_message_type(mbedtls_ssl_context *ssl)
     connection *conn = ssl->p_bio;
     int type = ssl->in_msgtype;
     int is_handshake = type == MBEDTLS_SSL_MSG_HANDSHAKE;
-    if (is_handshake && ret == 0) note_signature(conn, 1);
+    if (is_handshake && ret == 0) {
+        note_signature(conn, 1);
+        ret = check_extensions(ssl);
+    }
     if (!conn->traced) return ret;
     if (is_handshake && ret != 0) return ret; /* its first part, or not to be read */
     int encrypted = ssl->transform_in != NULL;

@@ -238,7 +238,7 @@ struct connection {
     uint8_t may_send_early; /* client: the session that is offered allows it */
     uint8_t is_deaf;        /* takes no records */
     int key_updates;   /* received since the last data */
-    int empty_records; /* likewise */
+    int empty_records; /* likewise; and what a TLS 1.3 handshake drops */
     int at_end;        /* the stream has ended */
     int unknown_psk;   /* server: there was no key for an identity that the client named */
     int judged;        /* the handshake has paused for OPTION_JUDGE */
@@ -261,6 +261,8 @@ extern connection *active;
 
 /* A server's callback for a ClientHello that has been read. */
 int on_hello(mbedtls_ssl_context *ssl);
+/* What becomes of a ChangeCipherSpec of TLS 1.3: CONTINUE_PROCESSING drops it. */
+int drop_ccs(connection *conn);
 
 /* ---- constraints.c --------------------------------------------------------------------------------- */
 

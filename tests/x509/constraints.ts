@@ -63,6 +63,7 @@ for (
     ["a URI's host, itself", "uri:a.test", ["dns:a.test", "uri:https://u@a.test:8443/x"], true],
     ["a URI's host, another", "uri:a.test", ["dns:a.test", "uri:https://b.test/a.test"], false],
     ["a URI's host, a URI without one", "uri:a.test", ["dns:a.test", "uri:urn:a.test"], false],
+    ["a URI's host, one that ends with a digit", "uri:a1", ["dns:a.test", "uri:https://a1"], true],
     ["a URI's host, an address", "uri:a.test", ["dns:a.test", "uri:https://192.0.2.1/"], false],
     [
       "a name of a kind that nobody can compare, and such a name",

@@ -127,12 +127,12 @@ static int uri_within(span name, span base)
     for (p = host.p; p < end && strchr("/?#", *p) == NULL; p++) {
         if (*p == '@') host.p = p + 1;
     }
-    end = p;
-    for (p = host.p; p < end && *p != ':'; p++) {}
-    host.len = (size_t) (p - host.p);
-    if (host.len == 0 || host.p[0] == '[' || (host.p[host.len - 1] >= '0' && host.p[host.len - 1] <= '9')) {
-        return UNTOLD; /* an address is no host name */
-    }
+    const unsigned char *authority_end = p;
+    for (end = host.p; end < authority_end && *end != ':'; end++) {}
+    host.len = (size_t) (end - host.p);
+    if (host.len == 0 || host.p[0] == '[') return UNTOLD;
+    for (p = end - 1; p > host.p && *p >= '0' && *p <= '9'; p--) {}
+    if (*p == '.' || (*p >= '0' && *p <= '9')) return UNTOLD; /* an address is no host name */
     return host_within(host, base);
 }
 
@@ -155,10 +155,7 @@ static int next_letter(span *text)
         space = 1;
     }
     if (text->len == 0) return -1;
-    if (space) {
-        text->p--; /* gives one back as a letter of its own: what follows is none */
-        text->len++;
-    }
+    if (space) return ' ';
     int letter = *text->p++;
     text->len--;
     return letter >= 'A' && letter <= 'Z' ? letter + ('a' - 'A') : letter;

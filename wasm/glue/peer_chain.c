@@ -102,6 +102,7 @@ static int is_costly(const mbedtls_pk_context *key)
 /* A peer's certificate: all of `bytes`. */
 int __wrap_mbedtls_x509_crt_parse_der(mbedtls_x509_crt *chain, const unsigned char *bytes, size_t len)
 {
+    if (active != NULL && chain->raw.p == NULL) active->signatures = 0; /* the first of a chain */
     int ret = parse_der(chain, bytes, len);
     if (ret != 0) return ret;
     while (chain->next != NULL) chain = chain->next;

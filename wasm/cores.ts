@@ -151,6 +151,8 @@ const LINK = [
   "-Wl,--wrap=mbedtls_ssl_set_outbound_transform", // see wasm/glue/early.c
   "-Wl,--wrap=mbedtls_ssl_write_record", // see wasm/glue/trace.c
   "-Wl,--wrap=mbedtls_ssl_handle_message_type",
+  "-Wl,--wrap=mbedtls_x509_crt_parse_der", // see wasm/glue/peer_chain.c
+  "-Wl,--wrap=mbedtls_pk_verify_ext",
   "-lc-printscan-no-floating-point",
 ];
 

@@ -150,6 +150,29 @@ Deno.test("cost: when the core has trapped, what was read last is what there is"
   assertEquals(pair.client.cost(), before);
 });
 
+Deno.test("cost: a callback of the core learns what was known before; what it disposes of is freed, and its cost stays known", () => {
+  const own = fixedCore();
+  using both = configs(own, { measure: true });
+  const known: number[] = [];
+  const trace = () => void known.push(pair.client.cost().handshake.network.up.bytes);
+  const pair = new EnginePair(both.client, both.server, { trace });
+  pair.connect();
+  assert(known.length > 5 && known.at(-1)! > known[0]!);
+  pair[Symbol.dispose]();
+
+  const before = own.allocated;
+  const dropped = new EnginePair(both.client, both.server, {
+    trace: ({ name }) => name === "server_hello" && dropped.client[Symbol.dispose](),
+  });
+  dropped.run();
+  assertEquals(dropped.errors.client?.kind, "closed");
+  const { handshake } = dropped.client.cost();
+  assert(handshake.operations!["X25519 multiply"]! > 0 && handshake.heap!.peak > 0);
+  assertEquals(handshake.network.complete, false);
+  dropped[Symbol.dispose]();
+  assertEquals(own.allocated, before);
+});
+
 Deno.test("cost: an estimate of a device takes the same operations from the device's core and from the usual one", async () => {
   const options = { sslVersion: VERSIONS[0][1], groups: ["secp256r1"], measure: true };
   const ciphers = ["TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"];

@@ -184,12 +184,14 @@ int EXPORT(connection_offer_session)(connection *conn, const unsigned char *save
     CHECK_CONNECTION(conn);
     mbedtls_ssl_session session;
     mbedtls_ssl_session_init(&session);
+    set_active(conn); /* what it keeps of the session is its own */
     int ret = mbedtls_ssl_session_load(&session, saved, len);
     if (ret == 0 && !offers_suite(conn->config, &session)) ret = MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
     if (ret == 0) round_ticket_time(&session);
     if (ret == 0) ret = mbedtls_ssl_set_session(&conn->ssl, &session);
     if (ret == 0) put_early_data_off(conn);
     mbedtls_ssl_session_free(&session);
+    set_active(NULL);
     return ret;
 }
 

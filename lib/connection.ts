@@ -181,7 +181,7 @@ export class Connection {
    * @throws {TypeError} If the config has no `measure`.
    */
   cost(): ConnectionCost {
-    this.#measure();
+    this.core.whenIdle(() => this.#measure());
     if (this.#meter !== undefined) return this.#meter.cost();
     throw new TypeError("Cannot tell what the connection costs: measure was not asked for");
   }
@@ -194,7 +194,7 @@ export class Connection {
 
   /** Reads what the core has counted, while it can be read. */
   #measure(handle = this.#handle): void {
-    if (this.#meter === undefined || handle === 0 || this.core.retired || this.core.running) return;
+    if (this.#meter === undefined || handle === 0 || this.core.retired) return;
     this.#meter.update(readWork(this.core, handle));
   }
 

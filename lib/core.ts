@@ -329,11 +329,6 @@ export class Core {
     this.#connections.set(handle, io);
   }
 
-  /** Whether it runs, and has called back: nothing of it can be called or read now. */
-  get running(): boolean {
-    return this.#running;
-  }
-
   /** Runs `free` now, or, for a callback, when the call of the core that made it has ended: C still uses what it has. */
   whenIdle(free: () => void): void {
     if (this.#running) this.#later.push(free);

@@ -22,6 +22,9 @@ import {
 } from "./pair.ts";
 import { MESSAGE, message, Sealer, SEALER_CIPHERS, TYPE } from "./records.ts";
 import { assertKind, pair as socketPair, test } from "./sockets.ts";
+import { pair as seedPair } from "./ussl_helpers.ts";
+import { socket } from "../socket.ts";
+import { CERT_REQUIRED, OSError, wrap_socket } from "../ussl.ts";
 
 const core = fixedCore();
 
@@ -249,4 +252,19 @@ test("cost: assertHandshakeCost names what it cannot check", async () => {
     );
   }
   await Promise.all([client.close(), server.close()]);
+});
+
+test("cost: of a socket of tlsio/ussl that is a device's, and of no other", async () => {
+  const [mine, theirs, close] = await seedPair({ profile: "esp32" });
+  await using _ = close;
+  await Promise.all([mine.write("x\n"), theirs.readline()]);
+  const { handshake: { operations, network } } = mine.cost();
+  assertEquals(operations, { "P-256 multiply": 2, "P-256 verify": 2 });
+  assertHandshakeCost(mine, { maxRoundTrips: 2, maxBytesUp: network.up.bytes, maxDeviceMs: 1500 });
+  assertThrows(() => theirs.cost(), TypeError, "measure was not asked for");
+  await mine.close();
+  assertEquals(mine.cost().handshake.operations, operations);
+  const apart = await wrap_socket(socket(), { profile: "esp32", cert_reqs: CERT_REQUIRED });
+  assertThrows(() => apart.cost(), OSError, "Cannot tell cost()");
+  await apart.close();
 });

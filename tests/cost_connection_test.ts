@@ -24,7 +24,7 @@ import { MESSAGE, message, Sealer, SEALER_CIPHERS, TYPE } from "./records.ts";
 import { assertKind, pair as socketPair, test } from "./sockets.ts";
 import { pair as seedPair } from "./ussl_helpers.ts";
 import { socket } from "../socket.ts";
-import { CERT_REQUIRED, OSError, wrap_socket } from "../ussl.ts";
+import { CERT_NONE, OSError, wrap_socket } from "../ussl.ts";
 
 const core = fixedCore();
 
@@ -153,6 +153,28 @@ Deno.test("cost: when the core has trapped, what was read last is what there is"
   assertEquals(pair.client.cost(), before);
 });
 
+for (const [version, sslVersion] of VERSIONS) {
+  Deno.test(`cost: alerts without end in a handshake are counted, not kept (${version})`, () => {
+    using both = configs(core, { sslVersion, measure: true });
+    using pair = new EnginePair(both.client, both.server);
+    pair.client.handshake();
+    const hello = pair.client.takeRecords();
+    pair.server.receive(hello);
+    pair.server.handshake();
+    const warning = Uint8Array.of(21, 3, 3, 0, 2, 1, 90); // user_canceled
+    for (let i = 0; i < 5000; i++) {
+      pair.server.receive(warning);
+      pair.server.handshake();
+    }
+    const { up, flights } = pair.server.cost().handshake.network;
+    assertEquals([up.records, up.bytes], [5001, hello.length + 5000 * warning.length]);
+    const last = flights.at(-1)!;
+    assertEquals([last.way, last.records, last.bytes], ["up", 5000, 5000 * warning.length]);
+    assert(last.messages.length < 1100);
+    pair.server.takeRecords();
+  });
+}
+
 Deno.test("cost: a callback of the core learns what was known before; what it disposes of is freed, and its cost stays known", () => {
   const own = fixedCore();
   using both = configs(own, { measure: true });
@@ -264,7 +286,7 @@ test("cost: of a socket of tlsio/ussl that is a device's, and of no other", asyn
   assertThrows(() => theirs.cost(), TypeError, "measure was not asked for");
   await mine.close();
   assertEquals(mine.cost().handshake.operations, operations);
-  const apart = await wrap_socket(socket(), { profile: "esp32", cert_reqs: CERT_REQUIRED });
+  const apart = await wrap_socket(socket(), { profile: "esp32", cert_reqs: CERT_NONE });
   assertThrows(() => apart.cost(), OSError, "Cannot tell cost()");
   await apart.close();
 });

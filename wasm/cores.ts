@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Compiler } from "./compiler.ts";
+import type { Compiler, Result } from "./compiler.ts";
 import { Includes } from "./includes.ts";
 import { KERNEL_FLAGS, KERNELS, renamed } from "./kernels.ts";
 import type { ObjectCache } from "./object_cache.ts";
@@ -174,6 +174,8 @@ export interface Built {
   module: Uint8Array;
   /** The objects of its kernels, by source. */
   kernels: Map<string, Uint8Array>;
+  /** What came from the compiler's libraries: names of objects, by archive. Only of cores for users. */
+  libraries: Record<string, string[]>;
 }
 
 /**
@@ -199,7 +201,22 @@ export async function buildCore(name: string, workshop: Workshop): Promise<Built
     throw new Error(`Cannot link ${name}: it would import ${names}`);
   }
   const kernels = new Map([...objects].filter(([path]) => path.startsWith("wasm/crypto/")));
-  return { module: output, kernels };
+  const libraries = core.shipped
+    ? librariesOf(await workshop.compiler.run({ args: [...args, MAP], files, output: "map" }))
+    : {};
+  return { module: output, kernels, libraries };
+}
+
+const MAP = "--Map=map";
+
+/** What a linker's map has of archives. */
+function librariesOf({ text, output }: Result): Record<string, string[]> {
+  if (output === undefined) throw new Error(`Cannot read the linker's map: it says\n${text}`);
+  const found = new Map<string, Set<string>>();
+  for (const [, archive, object] of new TextDecoder().decode(output).matchAll(/([^/\s]+\.a)\(([^)]+)\):/g)) {
+    found.set(archive!, (found.get(archive!) ?? new Set()).add(object!));
+  }
+  return Object.fromEntries([...found].sort().map(([archive, objects]) => [archive, [...objects].sort()]));
 }
 
 /** One source on its way to an object. */

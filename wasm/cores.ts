@@ -161,6 +161,12 @@ const LINK = [
   "-lc-printscan-no-floating-point",
 ];
 
+/** What of {@linkcode LINK} and of the fuzzer's core goes for a native build, too: which functions the glue stands before. */
+export const WRAPS: readonly string[] = [
+  ...LINK.filter((flag) => flag.startsWith("-Wl,--wrap=")),
+  ...FUZZ.wraps.map((name) => `-Wl,--wrap=${name}`),
+];
+
 /** What {@linkcode buildCore} works with. */
 export interface Workshop {
   compiler: Compiler;

@@ -1,0 +1,5 @@
+/*
+ * mbedTLS for this machine under sanitizers: the configuration of our cores. Arithmetic is mbedTLS's own, in C: the kernels are
+ * wasm's, and tests/crypto compares them with it.
+ */
+#include "wasm/config/default.h"

@@ -283,11 +283,22 @@ async function plan(core: Core, { compiler, files, tools, version }: Workshop): 
     if (flags === undefined) continue;
     const text = renamed(path, core.kernels);
     const covered = flags.includes(COVERAGE);
-    const words = await compiler.plan(...flags, covered ? "-S" : "-c", "in.c", "-o", covered ? "out.s" : "out.o");
+    const words = await compiler.plan(
+      ...flags,
+      covered ? "-S" : "-c",
+      "in.c",
+      "-o",
+      covered ? "out.s" : "out.o",
+    );
     const args = words.map((word) => word === "in.c" ? text === undefined ? path : "renamed.c" : word);
     // Of mbedTLS's own files, `tools` has the hash.
     const ours = includes.closure(path, core.config).filter((path) => path.startsWith("wasm/"));
-    const inputs: unknown[] = [tools, args, text, ours.map((path) => [path, decoder.decode(files.get(path))])];
+    const inputs: unknown[] = [
+      tools,
+      args,
+      text,
+      ours.map((path) => [path, decoder.decode(files.get(path))]),
+    ];
     if (covered) inputs.push(assemble.toString());
     units.push({ path, args, text, inputs, size, covered });
   }

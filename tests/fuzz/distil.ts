@@ -20,7 +20,9 @@ export async function distil(targets: readonly string[]): Promise<void> {
     const fuzzer = await Fuzzer.open(target, 1);
     await fuzzer.add(fuzzer.seeds()); // those are made again each time
     const start = fuzzer.edges;
-    const inputs = [...await readSeeds(target), ...await readKept(target)].filter(({ length }) => length <= INPUT_MAX);
+    const inputs = [...await readSeeds(target), ...await readKept(target)].filter(({ length }) =>
+      length <= INPUT_MAX
+    );
     inputs.sort((a, b) => a.length - b.length);
     const chosen: Bytes[] = [];
     let room = BYTES_MAX;
@@ -37,6 +39,10 @@ export async function distil(targets: readonly string[]): Promise<void> {
       chosen.push(input);
     }
     await writeSeeds(target, chosen);
-    console.log(`${target}: ${chosen.length} of ${inputs.length} inputs, ${BYTES_MAX - room} bytes, ${start} to ${fuzzer.edges} edges`);
+    console.log(
+      `${target}: ${chosen.length} of ${inputs.length} inputs, ${
+        BYTES_MAX - room
+      } bytes, ${start} to ${fuzzer.edges} edges`,
+    );
   }
 }

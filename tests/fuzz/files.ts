@@ -60,7 +60,17 @@ function noLeak(fuzz: FuzzCore, before: number): void {
 export function certificateTarget(fuzz: FuzzCore): Target {
   return {
     name: "certificate",
-    seeds: () => files("ec.der", "rsa.der", "book.der", "chain.pem", "wildcard-partial.pem", "ip-in-dns.pem", "sha1.pem", "ed25519.pem"),
+    seeds: () =>
+      files(
+        "ec.der",
+        "rsa.der",
+        "book.der",
+        "chain.pem",
+        "wildcard-partial.pem",
+        "ip-in-dns.pem",
+        "sha1.pem",
+        "ed25519.pem",
+      ),
     run(bytes) {
       const before = fuzz.core.allocated;
       const outcomes = [
@@ -84,7 +94,16 @@ export function certificateTarget(fuzz: FuzzCore): Target {
 /** Private keys, plain and encrypted. */
 export function keyTarget(fuzz: FuzzCore): Target {
   const seeds = () =>
-    files("ec.key.der", "ec.sec1.der", "rsa.pkcs1.der", "rsa.key.der", "ec.key", "ec.pbes2.key", "ec.proctype.key", "rsa.pbes2.key");
+    files(
+      "ec.key.der",
+      "ec.sec1.der",
+      "rsa.pkcs1.der",
+      "rsa.key.der",
+      "ec.key",
+      "ec.pbes2.key",
+      "ec.proctype.key",
+      "rsa.pbes2.key",
+    );
   const target = configTarget("key", seeds, fuzz, (bytes) => ({
     serverSide: true,
     tickets: false,
@@ -140,7 +159,12 @@ export function sessionTarget(fuzz: FuzzCore): Target {
         const version = facts.version === "TLSv1.3" ? "TLSv1.3" : "TLSv1.2";
         const config = configs[version].client;
         // Under the trust and for the host that the engine wants, whatever the bytes say.
-        const fitting = new SSLSession({ ...facts, trust: config.trustId, serverHostname: "localhost", version }, SSLSession.state(session));
+        const fitting = new SSLSession({
+          ...facts,
+          trust: config.trustId,
+          serverHostname: "localhost",
+          version,
+        }, SSLSession.state(session));
         using engine = new TLSEngine(config, { serverHostname: "localhost", savedSession: fitting });
         outcome = engine.handshake().state;
         engine.takeRecords();
@@ -173,7 +197,10 @@ export function ticketTarget(fuzz: FuzzCore): Target {
       sessions.flatMap((session, i) => {
         const ticket = ticketOf(session);
         const context = Uint8Array.fromHex(configs[versions[i]!].server.trustId);
-        return [concat([Uint8Array.of(2 * i), ticket]), concat([Uint8Array.of(2 * i + 1), opened(ticket, key, context)])];
+        return [
+          concat([Uint8Array.of(2 * i), ticket]),
+          concat([Uint8Array.of(2 * i + 1), opened(ticket, key, context)]),
+        ];
       }),
     run(bytes) {
       const kind = (bytes[0] ?? 0) & 3;
@@ -185,9 +212,12 @@ export function ticketTarget(fuzz: FuzzCore): Target {
       fuzz.rewind(1);
       let outcome: string;
       {
-        using pair = new EnginePair(client, server, { savedSession: withTicket(sessions[kind >> 1]!, ticket) }).run();
+        using pair = new EnginePair(client, server, {
+          savedSession: withTicket(sessions[kind >> 1]!, ticket),
+        }).run();
         const errors = [pair.errors.client, pair.errors.server].filter((error) => error !== undefined);
-        outcome = errors.map((error) => expected(error).message).join("; ") || `reused ${pair.client.sessionReused}`;
+        outcome = errors.map((error) => expected(error).message).join("; ") ||
+          `reused ${pair.client.sessionReused}`;
       }
       noLeak(fuzz, before);
       return outcome;
@@ -219,7 +249,10 @@ function sessionsOf(fuzz: FuzzCore) {
   const ring = fixedRing();
   const make = (sslVersion: TLSVersion) => ({
     client: new TLSConfig(clientOptions({ sslVersion }), fuzz.core),
-    server: new TLSConfig(serverOptions({ sslVersion, tickets: ring, sessionCacheSize: 0, credential: credential("ec") }), fuzz.core),
+    server: new TLSConfig(
+      serverOptions({ sslVersion, tickets: ring, sessionCacheSize: 0, credential: credential("ec") }),
+      fuzz.core,
+    ),
   });
   const configs = { "TLSv1.2": make(TLSVersion.TLSv1_2), "TLSv1.3": make(TLSVersion.TLSv1_3) };
   const sessions = Object.values(configs).map(({ client, server }) => {
@@ -268,8 +301,16 @@ function crl(entries: number): Bytes {
   const time = (text: string) => der(0x17, encodeText(text));
   const algorithm = der(0x30, oid("2a8648ce3d040302"));
   const issuer = der(0x30, der(0x31, der(0x30, oid("550403"), der(0x0c, encodeText("tlsio test root")))));
-  const revoked = Array.from({ length: entries }, (_, i) =>
-    der(0x30, der(2, Uint8Array.of(i + 1)), time("240101000000Z"), der(0x30, der(0x30, oid("551d15"), der(4, der(10, Uint8Array.of(1)))))));
+  const revoked = Array.from(
+    { length: entries },
+    (_, i) =>
+      der(
+        0x30,
+        der(2, Uint8Array.of(i + 1)),
+        time("240101000000Z"),
+        der(0x30, der(0x30, oid("551d15"), der(4, der(10, Uint8Array.of(1))))),
+      ),
+  );
   const number = der(0xa0, der(0x30, der(0x30, oid("551d14"), der(4, der(2, Uint8Array.of(1))))));
   const list = der(
     0x30,
@@ -281,7 +322,12 @@ function crl(entries: number): Bytes {
     ...(entries > 0 ? [der(0x30, ...revoked)] : []),
     number,
   );
-  return der(0x30, list, algorithm, der(3, Uint8Array.of(0), der(0x30, der(2, Uint8Array.of(1)), der(2, Uint8Array.of(1)))));
+  return der(
+    0x30,
+    list,
+    algorithm,
+    der(3, Uint8Array.of(0), der(0x30, der(2, Uint8Array.of(1)), der(2, Uint8Array.of(1)))),
+  );
 }
 
 function derToPem(bytes: Bytes): Bytes {

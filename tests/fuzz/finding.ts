@@ -4,7 +4,15 @@ import { SSLError } from "../../lib/errors.ts";
 import { SECRETS } from "./scenarios.ts";
 
 /** What was found. */
-export type FindingKind = "trap" | "exception" | "hang" | "leak" | "authentication" | "agreement" | "data" | "secret";
+export type FindingKind =
+  | "trap"
+  | "exception"
+  | "hang"
+  | "leak"
+  | "authentication"
+  | "agreement"
+  | "data"
+  | "secret";
 
 /** Something that must not be. */
 export class Finding extends Error {

@@ -17,7 +17,10 @@ const MINIMISE_MAX = 2000;
 /** Milliseconds that one run may take: 100 times what the slowest takes. */
 const SLOW = 5000;
 /** Counts that are taken for the same: AFL's. */
-const BUCKET = Uint8Array.from({ length: 256 }, (_, n) => n < 3 ? n : n < 4 ? 3 : n < 8 ? 4 : n < 16 ? 5 : n < 32 ? 6 : n < 128 ? 7 : 8);
+const BUCKET = Uint8Array.from(
+  { length: 256 },
+  (_, n) => n < 3 ? n : n < 4 ? 3 : n < 8 ? 4 : n < 16 ? 5 : n < 32 ? 6 : n < 128 ? 7 : 8,
+);
 
 /** A finding with the input that makes it. */
 export interface Crash {
@@ -77,7 +80,11 @@ export class Fuzzer {
       if (outcome instanceof Promise) outcome = await outcome;
     } catch (error) {
       if (error instanceof Finding) throw error;
-      throw new Finding("exception", error instanceof Error ? `${error.name}: ${error.message}` : String(error), error);
+      throw new Finding(
+        "exception",
+        error instanceof Error ? `${error.name}: ${error.message}` : String(error),
+        error,
+      );
     }
     const took = performance.now() - start;
     if (took > SLOW) throw new Finding("hang", `it took ${Math.round(took)} ms`);
@@ -115,7 +122,10 @@ export class Fuzzer {
   async step(): Promise<Crash | undefined> {
     const pick = () => {
       const last = this.corpus.length - 1; // what is new is promising
-      return this.corpus[this.#choose(3) === 0 ? last - this.#choose(Math.min(20, last + 1)) : this.#choose(last + 1)]!;
+      return this
+        .corpus[
+          this.#choose(3) === 0 ? last - this.#choose(Math.min(20, last + 1)) : this.#choose(last + 1)
+        ]!;
     };
     const [input, other] = [pick(), pick()];
     const mutant = this.#target.name === "handshake"

@@ -15,7 +15,7 @@ import { greet } from "../../lib/dtls_greeting.ts";
 import { TLSEngine } from "../../lib/engine.ts";
 import { CODE, SSLError } from "../../lib/errors.ts";
 import { readCertificate } from "../../lib/peer_certificate.ts";
-import { SSLSession } from "../../lib/session.ts";
+import type { SSLSession } from "../../lib/session.ts";
 import { bytesFrom, type End, ENDS, peerOf } from "../pair.ts";
 import type { FuzzCore } from "./core.ts";
 import { expected, Finding } from "./finding.ts";
@@ -90,7 +90,9 @@ class Meddled {
 
   /** DTLS: lets time pass until an end sends again. */
   #wait(): boolean {
-    const times = ENDS.map((end) => this.errors[end] ? undefined : (this.engines[end] as DTLSEngine)?.nextTimeout());
+    const times = ENDS.map((end) =>
+      this.errors[end] ? undefined : (this.engines[end] as DTLSEngine)?.nextTimeout()
+    );
     const next = times.filter((time) => time !== undefined);
     if (next.length === 0) return false;
     this.#fuzz.clock.time += Math.min(...next);
@@ -110,7 +112,11 @@ class Meddled {
     } catch (error) {
       this.errors[end] = expected(error);
       if ((error as SSLError).code === CODE.INTERNAL_ERROR && !this.#liars.has(end)) {
-        throw new Finding("exception", `mbedTLS says that this should never happen: ${(error as Error).message}`, error);
+        throw new Finding(
+          "exception",
+          `mbedTLS says that this should never happen: ${(error as Error).message}`,
+          error,
+        );
       }
     }
   }
@@ -145,7 +151,9 @@ class Meddled {
     if (this.#written[end] < half) {
       this.#written[end] += this.#put(engine, text.subarray(this.#written[end], half));
     } else if (this.#written[end] < text.length) {
-      if (engine.version === "TLSv1.3" && this.#written[end] === half) (engine as TLSEngine).updateKey(end === "client");
+      if (engine.version === "TLSv1.3" && this.#written[end] === half) {
+        (engine as TLSEngine).updateKey(end === "client");
+      }
       this.#written[end] += this.#put(engine, text.subarray(this.#written[end]));
     } else if (!this.#closed[end] && this.read(end).length === TEXT[peerOf(end)].length) {
       this.#closed[end] = true;
@@ -211,7 +219,13 @@ class Meddled {
   view(end: End): string {
     const engine = this.engines[end]!;
     const { version, cipher, alpnProtocol, sessionReused, extendedMasterSecret } = engine;
-    return JSON.stringify({ version, cipher: cipher?.name, alpnProtocol, sessionReused, extendedMasterSecret });
+    return JSON.stringify({
+      version,
+      cipher: cipher?.name,
+      alpnProtocol,
+      sessionReused,
+      extendedMasterSecret,
+    });
   }
 
   [Symbol.dispose](): void {
@@ -248,7 +262,7 @@ export class Handshakes {
     const before = keeps ? this.fuzz.core.allocated : start;
     this.fuzz.clearEdges();
     const outcome = this.#run(script, bytes, scenario, { ...stage, session });
-    if (!keeps) for (const end of ENDS) stage.configs[end][Symbol.dispose]();
+    if (!keeps) { for (const end of ENDS) stage.configs[end][Symbol.dispose](); }
     const after = this.fuzz.core.allocated;
     if (after !== before) throw new Finding("leak", `${after - before} bytes of the core's heap`);
     return outcome;
@@ -261,7 +275,9 @@ export class Handshakes {
     this.#judge(pair, script, scenario, stage);
     const ends = ENDS.map((end) => {
       const error = pair.errors[end];
-      const reason = error instanceof SSLError ? `${error.reason} ${error.alert?.name ?? ""}` : error?.message ?? "";
+      const reason = error instanceof SSLError
+        ? `${error.reason} ${error.alert?.name ?? ""}`
+        : error?.message ?? "";
       return `${end} ${pair.engines[end]?.state ?? "none"} ${pair.read(end).length} ${reason}`;
     });
     return ends.join("; ");
@@ -271,7 +287,10 @@ export class Handshakes {
     for (const end of ENDS) {
       if (!pair.isDone(end)) continue;
       if (scenario.impostors?.includes(peerOf(end))) {
-        throw new Finding("authentication", `the ${end} completed a handshake with an impostor (${scenario.name})`);
+        throw new Finding(
+          "authentication",
+          `the ${end} completed a handshake with an impostor (${scenario.name})`,
+        );
       }
       if (!this.#isWritten(pair, end)) {
         throw new Finding("data", `the ${end} read what was not written (${scenario.name})`);
@@ -288,14 +307,21 @@ export class Handshakes {
       throw new Finding("data", `the server read early data that was not written (${scenario.name})`);
     }
     const isOnTheWay = script.edits.every(({ layer }) => layer === "wire");
-    if (!isOnTheWay || ENDS.some((end) => !pair.isDone(end) || pair.engines[end]!.error !== undefined)) return;
+    if (!isOnTheWay || ENDS.some((end) => !pair.isDone(end) || pair.engines[end]!.error !== undefined)) {
+      return;
+    }
     for (const end of ENDS) {
       if (stage.view !== undefined && pair.view(end) !== stage.view) {
-        throw new Finding("agreement", `the ${end} has ${pair.view(end)}, not ${stage.view} (${scenario.name})`);
+        throw new Finding(
+          "agreement",
+          `the ${end} has ${pair.view(end)}, not ${stage.view} (${scenario.name})`,
+        );
       }
     }
     const [mine, yours] = ENDS.map((end) => pair.engines[end]!.exportKeyingMaterial(32, "EXPERIMENTAL fuzz"));
-    if (!equalBytes(mine!, yours!)) throw new Finding("agreement", `the ends have other keys (${scenario.name})`);
+    if (!equalBytes(mine!, yours!)) {
+      throw new Finding("agreement", `the ends have other keys (${scenario.name})`);
+    }
   }
 
   /** Whether an end has read what the other wrote: a stream from its start, of datagrams any in any order. */

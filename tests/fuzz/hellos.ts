@@ -43,9 +43,26 @@ export function helloTarget(fuzz: FuzzCore): Target {
           return "need-bytes";
         }
         const { hello } = outcome;
-        const lists = [hello.versions, hello.cipherSuites, hello.groups, hello.keyShareGroups, hello.signatureSchemes, hello.pskModes];
-        JSON.stringify([lists, hello.extensions, hello.ja3, hello.ja3Hash, hello.ja4, hello.serverName, hello.alpnProtocols]);
-        return `${hello.resumption} ${hello.serverName !== undefined} ${lists.map((list) => Math.min(list.length, 3))}`;
+        const lists = [
+          hello.versions,
+          hello.cipherSuites,
+          hello.groups,
+          hello.keyShareGroups,
+          hello.signatureSchemes,
+          hello.pskModes,
+        ];
+        JSON.stringify([
+          lists,
+          hello.extensions,
+          hello.ja3,
+          hello.ja3Hash,
+          hello.ja4,
+          hello.serverName,
+          hello.alpnProtocols,
+        ]);
+        return `${hello.resumption} ${hello.serverName !== undefined} ${
+          lists.map((list) => Math.min(list.length, 3))
+        }`;
       } catch (error) {
         return expected(error).message.replaceAll(/\d+/g, "N");
       }
@@ -76,7 +93,9 @@ export function greetTarget(fuzz: FuzzCore): Target {
       try {
         const { reply, engine } = greet(server, bytes, { clientId });
         if (reply !== undefined) {
-          if (reply.length > bytes.length) throw new Finding("exception", "the answer is longer than the question");
+          if (reply.length > bytes.length) {
+            throw new Finding("exception", "the answer is longer than the question");
+          }
           outcome = "a cookie";
         }
         if (engine !== undefined) {
@@ -111,11 +130,16 @@ export function httpTarget(): Target {
   const faults: unknown[] = [];
   const host = new HttpHost(async (request) => {
     const body = await request.bytes();
-    return new Response(`${request.method} ${new URL(request.url).pathname} ${[...request.headers].length} ${body.length}`);
-  }, { ...HTTP_LIMITS, onError: (error) => {
-    faults.push(error);
-    return new Response(null, { status: 500 });
-  } });
+    return new Response(
+      `${request.method} ${new URL(request.url).pathname} ${[...request.headers].length} ${body.length}`,
+    );
+  }, {
+    ...HTTP_LIMITS,
+    onError: (error) => {
+      faults.push(error);
+      return new Response(null, { status: 500 });
+    },
+  });
   const get = "GET /a?b=c HTTP/1.1\r\nHost: localhost\r\n";
   return {
     name: "http",
@@ -142,7 +166,9 @@ export function httpTarget(): Target {
         await client.closeWrite().catch(() => {});
         const answer = await Promise.race([late, readAll(client)]);
         await Promise.race([late, served]);
-        const codes = [...new TextDecoder("latin1").decode(answer).matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, code]) => code);
+        const codes = [...new TextDecoder("latin1").decode(answer).matchAll(/HTTP\/1\.1 (\d+)/g)].map((
+          [, code],
+        ) => code);
         // A body that ends early is the client's fault, and an AbortError or a TypeError to the handler.
         const fault = faults.splice(0).map((error) => error instanceof Error ? error.name : typeof error);
         return `${codes.slice(0, 4)} ${fault.slice(0, 2)}`;

@@ -53,7 +53,11 @@ async function runJob(job: Omit<Job, "current">, result: Result): Promise<void> 
   const crash = async (kind: string, text: string, input: Bytes) => {
     result.crashes++;
     const path = await keepCrash(job.target, kind, input, text);
-    console.log(`\nFOUND in ${job.target}: ${text.slice(0, 2000)}\n  again: deno task fuzz --target ${job.target} --replay ${path}\n`);
+    console.log(
+      `\nFOUND in ${job.target}: ${
+        text.slice(0, 2000)
+      }\n  again: deno task fuzz --target ${job.target} --replay ${path}\n`,
+    );
   };
   worker.onmessage = ({ data }: MessageEvent<Report>) => {
     if (data.type === "crash") {
@@ -104,12 +108,17 @@ interface Plan {
 async function fuzz({ targets, seconds, runs, seed, jobs }: Plan): Promise<number> {
   await fuzzModule();
   const all = targets.reduce((sum, name) => sum + (SHARES[name] ?? 1), 0);
-  const results = new Map(targets.map((name) => [name, { runs: 0, edges: 0, kept: 0, milliseconds: 0, crashes: 0 }]));
+  const results = new Map(
+    targets.map((name) => [name, { runs: 0, edges: 0, kept: 0, milliseconds: 0, crashes: 0 }]),
+  );
   // What takes longest is split over the threads; the others come one after the other.
   const queue = targets.flatMap((target) => {
     const ms = 1000 * seconds * jobs * (SHARES[target] ?? 1) / all;
     const parts = ms > 1000 * seconds / 2 ? jobs : 1;
-    return Array.from({ length: parts }, (_, thread) => ({ target, ms: ms / parts, runs, seed: seedOf(seed, target, thread) }));
+    return Array.from(
+      { length: parts },
+      (_, thread) => ({ target, ms: ms / parts, runs, seed: seedOf(seed, target, thread) }),
+    );
   }).sort((a, b) => b.ms - a.ms);
   const thread = async () => {
     for (let job = queue.shift(); job !== undefined; job = queue.shift()) {
@@ -121,14 +130,20 @@ async function fuzz({ targets, seconds, runs, seed, jobs }: Plan): Promise<numbe
   await Promise.all(Array.from({ length: jobs }, thread));
   const found = [...results.values()].reduce((sum, { crashes }) => sum + crashes, 0);
   const total = [...results.values()].reduce((sum, { runs }) => sum + runs, 0);
-  console.log(`${total} inputs with seed ${seed}: ${found === 0 ? "nothing found" : `${found} FOUND, see tests/.fuzz/crashes`}`);
+  console.log(
+    `${total} inputs with seed ${seed}: ${
+      found === 0 ? "nothing found" : `${found} FOUND, see tests/.fuzz/crashes`
+    }`,
+  );
   return found;
 }
 
 function report(target: string, { runs, edges, kept, milliseconds }: Result): void {
   const rate = Math.round(runs / milliseconds * 1000);
   console.log(
-    `${target.padEnd(12)} ${String(runs).padStart(9)} inputs ${String(rate).padStart(6)} /s ${String(edges).padStart(5)} edges ${String(kept).padStart(5)} kept`,
+    `${target.padEnd(12)} ${String(runs).padStart(9)} inputs ${String(rate).padStart(6)} /s ${
+      String(edges).padStart(5)
+    } edges ${String(kept).padStart(5)} kept`,
   );
 }
 
@@ -144,7 +159,13 @@ async function fuzzNative({ targets, seconds, seed }: Plan): Promise<number> {
     const share = Math.ceil(seconds * (SHARES[target] ?? 1) / all);
     const result = await runNative(target, inputs, { seconds: share, seed });
     const { runs, edges, finding, crash } = result;
-    report(`${target}`, { runs, edges, kept: inputs.length, milliseconds: result.seconds * 1000, crashes: 0 });
+    report(`${target}`, {
+      runs,
+      edges,
+      kept: inputs.length,
+      milliseconds: result.seconds * 1000,
+      crashes: 0,
+    });
     if (finding === undefined) continue;
     found++;
     const path = crash && await keepCrash(target, "native", crash, finding);
@@ -157,7 +178,11 @@ async function fuzzNative({ targets, seconds, seed }: Plan): Promise<number> {
 async function replay(target: string, path: string): Promise<number> {
   const fuzzer = await Fuzzer.open(target, 1);
   const [crash] = await fuzzer.add([await Deno.readFile(path)]);
-  console.log(crash === undefined ? "nothing found" : `${crash.finding.message}\n  ${crash.text}\n${(crash.finding.cause as Error)?.stack ?? ""}`);
+  console.log(
+    crash === undefined
+      ? "nothing found"
+      : `${crash.finding.message}\n  ${crash.text}\n${(crash.finding.cause as Error)?.stack ?? ""}`,
+  );
   return crash === undefined ? 0 : 1;
 }
 

@@ -7,31 +7,148 @@
 import { type Bytes, concat, encodeText } from "../../lib/bytes.ts";
 import type { FuzzCore } from "./core.ts";
 import { SCENARIOS } from "./scenarios.ts";
-import { BYTE_OPS, decode, type Edit, EDITS_MAX, encode, encodeEdit, MESSAGE_OPS, OPS, type Script } from "./script.ts";
+import {
+  BYTE_OPS,
+  decode,
+  type Edit,
+  EDITS_MAX,
+  encode,
+  encodeEdit,
+  MESSAGE_OPS,
+  OPS,
+  type Script,
+} from "./script.ts";
 
 /** A whole number from 0 to below a bound. */
 export type Choose = (below: number) => number;
 
 /** No input grows beyond it: longer ones find little more, and slowly. */
 const LENGTH_MAX = 20_000;
-const NUMBERS = [0, 1, 2, 3, 4, 0x7f, 0x80, 0xff, 0x100, 0x3fff, 0x4000, 0x4001, 0x4100, 0x7fff, 0x8000, 0xfffe, 0xffff];
+const NUMBERS = [
+  0,
+  1,
+  2,
+  3,
+  4,
+  0x7f,
+  0x80,
+  0xff,
+  0x100,
+  0x3fff,
+  0x4000,
+  0x4001,
+  0x4100,
+  0x7fff,
+  0x8000,
+  0xfffe,
+  0xffff,
+];
 /** Bytes that mean something to a parser of ours. */
 const WORDS: readonly Bytes[] = [
-  "00", "0000", "000000", "ffffff", "ffffffff", "01", "0100", "0228", "020a", "0303", "0304", "0301", "fefd", "feff",
-  "00000000", "0e000000", "14000000", "180000010a", "1800000100", "1800000101", "1400000c000000000000000000000000",
-  "0b000003000000", "0b00000400000000", "10000000", "0f000000", "160303000400000000", "1403030001" + "01", "150303000201" + "00",
-  "3006020100020100", "3006020101020101", "30080202000002020000", "000b", "0010", "001d", "0017", "0018", "0029", "002a", "002b",
-  "002c", "002d", "0033", "ff01", "ff0100", "0a0a", "56001300", "5600", "00ff",
-  "444f574e47524400", "444f574e47524401", // the sentinel of a downgrade
+  "00",
+  "0000",
+  "000000",
+  "ffffff",
+  "ffffffff",
+  "01",
+  "0100",
+  "0228",
+  "020a",
+  "0303",
+  "0304",
+  "0301",
+  "fefd",
+  "feff",
+  "00000000",
+  "0e000000",
+  "14000000",
+  "180000010a",
+  "1800000100",
+  "1800000101",
+  "1400000c000000000000000000000000",
+  "0b000003000000",
+  "0b00000400000000",
+  "10000000",
+  "0f000000",
+  "160303000400000000",
+  "1403030001" + "01",
+  "150303000201" + "00",
+  "3006020100020100",
+  "3006020101020101",
+  "30080202000002020000",
+  "000b",
+  "0010",
+  "001d",
+  "0017",
+  "0018",
+  "0029",
+  "002a",
+  "002b",
+  "002c",
+  "002d",
+  "0033",
+  "ff01",
+  "ff0100",
+  "0a0a",
+  "56001300",
+  "5600",
+  "00ff",
+  "444f574e47524400",
+  "444f574e47524401", // the sentinel of a downgrade
   "cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c", // a HelloRetryRequest
-  "2a8648ce3d030107", "2b81040022", "2a864886f70d01010b", "2a8648ce3d040302", "550403", "551d11", "551d13", "551d0f", "551d25",
-  "0101ff", "020100", "0500", "3000", "3080", "30840fffffff", "a003020102", "a0030201ff", "170d3234303130313030303030305a",
+  "2a8648ce3d030107",
+  "2b81040022",
+  "2a864886f70d01010b",
+  "2a8648ce3d040302",
+  "550403",
+  "551d11",
+  "551d13",
+  "551d0f",
+  "551d25",
+  "0101ff",
+  "020100",
+  "0500",
+  "3000",
+  "3080",
+  "30840fffffff",
+  "a003020102",
+  "a0030201ff",
+  "170d3234303130313030303030305a",
 ].map((hex) => Uint8Array.fromHex(hex));
 const TEXTS: readonly Bytes[] = [
-  "\r\n", "\n", "\r\n\r\n", "0\r\n\r\n", "Content-Length: 3\r\n", "Content-Length: -1\r\n", "Transfer-Encoding: chunked\r\n",
-  "Transfer-Encoding: gzip, chunked\r\n", "Host: a\r\n", "Host:\r\n", "Connection: close\r\n", " ", "\t", ":", "HTTP/1.1", "HTTP/1.0",
-  "HTTP/2.0", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "*", "http://a/", "//", "%00", "ffffffffffffffff\r\n", "-----BEGIN ", "-----END ",
-  "-----\n", "CERTIFICATE-----\n", "Proc-Type: 4,ENCRYPTED\n", "DEK-Info: AES-256-CBC,", "=", "localhost", "*.localhost", "\0",
+  "\r\n",
+  "\n",
+  "\r\n\r\n",
+  "0\r\n\r\n",
+  "Content-Length: 3\r\n",
+  "Content-Length: -1\r\n",
+  "Transfer-Encoding: chunked\r\n",
+  "Transfer-Encoding: gzip, chunked\r\n",
+  "Host: a\r\n",
+  "Host:\r\n",
+  "Connection: close\r\n",
+  " ",
+  "\t",
+  ":",
+  "HTTP/1.1",
+  "HTTP/1.0",
+  "HTTP/2.0",
+  "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+  "*",
+  "http://a/",
+  "//",
+  "%00",
+  "ffffffffffffffff\r\n",
+  "-----BEGIN ",
+  "-----END ",
+  "-----\n",
+  "CERTIFICATE-----\n",
+  "Proc-Type: 4,ENCRYPTED\n",
+  "DEK-Info: AES-256-CBC,",
+  "=",
+  "localhost",
+  "*.localhost",
+  "\0",
 ].map(encodeText);
 
 function pick<T>(list: readonly T[], choose: Choose): T {
@@ -77,7 +194,12 @@ function mutateOnce(bytes: Bytes, other: Bytes, fuzz: FuzzCore, choose: Choose):
     case 3: // twice
       return concat([before, middle, middle, after]);
     case 4:
-      return concat([before, pick(choose(2) ? WORDS : TEXTS, choose), choose(2) ? middle : new Uint8Array(0), after]);
+      return concat([
+        before,
+        pick(choose(2) ? WORDS : TEXTS, choose),
+        choose(2) ? middle : new Uint8Array(0),
+        after,
+      ]);
     case 5: { // a part of another input
       const from = choose(other.length + 1);
       return concat([before, other.slice(from, from + 1 + choose(256)), choose(2) ? after : bytes.slice(at)]);
@@ -85,7 +207,10 @@ function mutateOnce(bytes: Bytes, other: Bytes, fuzz: FuzzCore, choose: Choose):
     case 6:
       return concat([before, randomBytes(1 + choose(16), choose), after]);
     default: // DER
-      return fuzz.edit(encodeEdit({ ...randomEdit(choose), op: OPS[OPS.indexOf("DER_TAG") + choose(6)]! }), bytes.slice(0, LENGTH_MAX));
+      return fuzz.edit(
+        encodeEdit({ ...randomEdit(choose), op: OPS[OPS.indexOf("DER_TAG") + choose(6)]! }),
+        bytes.slice(0, LENGTH_MAX),
+      );
   }
 }
 
@@ -183,6 +308,8 @@ export function* shorterScripts(bytes: Bytes): Generator<Bytes> {
 /** Bytes with a part cut out, long parts first. */
 export function* shorterBytes(bytes: Bytes): Generator<Bytes> {
   for (let size = bytes.length >> 1; size > 0; size >>= 1) {
-    for (let at = 0; at < bytes.length; at += size) yield concat([bytes.slice(0, at), bytes.slice(at + size)]);
+    for (let at = 0; at < bytes.length; at += size) {
+      yield concat([bytes.slice(0, at), bytes.slice(at + size)]);
+    }
   }
 }

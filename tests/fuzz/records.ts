@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type Bytes, concat } from "../../lib/bytes.ts";
+import { concat } from "../../lib/bytes.ts";
 import type { TLSConfig } from "../../lib/config.ts";
 import { TLSEngine } from "../../lib/engine.ts";
 import { type End, ENDS, EnginePair, peerOf } from "../pair.ts";

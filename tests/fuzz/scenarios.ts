@@ -38,7 +38,17 @@ const MINE = { credential: credential("client"), trust: [source("root.pem")] } a
 
 /** A certificate of ours with somebody else's signature: bytes that are one by their form alone. */
 function forged(name: string): NonNullable<TLSConfigOptions["credential"]> {
-  const sign = () => Uint8Array.of(0x30, 0x44, 0x02, 0x20, ...new Uint8Array(32).fill(17), 0x02, 0x20, ...new Uint8Array(32).fill(18));
+  const sign = () =>
+    Uint8Array.of(
+      0x30,
+      0x44,
+      0x02,
+      0x20,
+      ...new Uint8Array(32).fill(17),
+      0x02,
+      0x20,
+      ...new Uint8Array(32).fill(18),
+    );
   return { chain: source(`${name}.pem`), sign };
 }
 
@@ -53,7 +63,12 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   { name: "tls12-mutual", both: TLS12, client: MINE, server: MUTUAL },
   { name: "tls12-ticket", both: TLS12, resumes: true },
-  { name: "tls12-session-id", both: { ...TLS12, tickets: false }, server: { sessionCacheSize: 2 }, resumes: true },
+  {
+    name: "tls12-session-id",
+    both: { ...TLS12, tickets: false },
+    server: { sessionCacheSize: 2 },
+    resumes: true,
+  },
   { name: "tls12-psk", both: { ...TLS12, ...PSK } },
   { name: "tls12-renegotiation", both: { ...TLS12, renegotiation: true } },
   { name: "tls13", both: TLS13 },
@@ -61,7 +76,12 @@ export const SCENARIOS: readonly Scenario[] = [
   { name: "tls13-ticket", both: TLS13, resumes: true },
   { name: "tls13-early", both: TLS13, resumes: true, early: 100, server: { maxEarlyData: 1000 } },
   { name: "tls13-psk", both: { ...TLS13, ...PSK } },
-  { name: "tls13-retry", both: TLS13, client: { groups: ["x25519", "secp384r1"] }, server: { groups: ["secp384r1"] } },
+  {
+    name: "tls13-retry",
+    both: TLS13,
+    client: { groups: ["x25519", "secp384r1"] },
+    server: { groups: ["secp384r1"] },
+  },
   {
     name: "either",
     both: { alpnProtocols: ["h2", "http/1.1"] },
@@ -70,8 +90,18 @@ export const SCENARIOS: readonly Scenario[] = [
   { name: "either-downgrade", client: {}, server: TLS12 },
   { name: "tls12-impostor-server", both: TLS12, server: { credential: forged("ec") }, impostors: ["server"] },
   { name: "tls13-impostor-server", both: TLS13, server: { credential: forged("ec") }, impostors: ["server"] },
-  { name: "tls12-untrusted-server", both: TLS12, server: { credential: credential("self") }, impostors: ["server"] },
-  { name: "tls13-untrusted-server", both: TLS13, server: { credential: credential("self") }, impostors: ["server"] },
+  {
+    name: "tls12-untrusted-server",
+    both: TLS12,
+    server: { credential: credential("self") },
+    impostors: ["server"],
+  },
+  {
+    name: "tls13-untrusted-server",
+    both: TLS13,
+    server: { credential: credential("self") },
+    impostors: ["server"],
+  },
   { name: "tls13-wrong-host", both: TLS13, host: "example.org", impostors: ["server"] },
   { name: "tls12-wrong-host", both: TLS12, host: "example.org", impostors: ["server"] },
   {
@@ -97,7 +127,13 @@ export const SCENARIOS: readonly Scenario[] = [
   { name: "dtls12-ticket", both: DTLS, resumes: true },
   { name: "dtls12-psk", both: { ...DTLS, ...PSK } },
   { name: "dtls12-impostor-server", both: DTLS, server: { credential: forged("ec") }, impostors: ["server"] },
-  { name: "dtls12-impostor-client", both: DTLS, client: { ...MINE, credential: forged("client") }, server: MUTUAL, impostors: ["client"] },
+  {
+    name: "dtls12-impostor-client",
+    both: DTLS,
+    client: { ...MINE, credential: forged("client") },
+    server: MUTUAL,
+    impostors: ["client"],
+  },
 ];
 
 /** Their names. */
@@ -122,6 +158,9 @@ export function configsOf({ both, client, server }: Scenario, core: Core): Recor
   const clientBase = isPsk ? {} : clientOptions();
   return {
     client: new TLSConfig({ ...clientBase, ...both, ...client }, core),
-    server: new TLSConfig({ ...serverBase, tickets: fixedRing(), sessionCacheSize: 0, ...both, ...server }, core),
+    server: new TLSConfig(
+      { ...serverBase, tickets: fixedRing(), sessionCacheSize: 0, ...both, ...server },
+      core,
+    ),
   };
 }

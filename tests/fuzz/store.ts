@@ -22,7 +22,9 @@ export async function readSeeds(target: string): Promise<Bytes[]> {
 /** Writes a target's inputs for the repository. */
 export async function writeSeeds(target: string, inputs: readonly Bytes[]): Promise<void> {
   await Deno.mkdir(SEEDS, { recursive: true });
-  const lines = inputs.map((input) => `${input.toBase64()}\n`).sort((a, b) => a.length - b.length || (a < b ? -1 : 1));
+  const lines = inputs.map((input) => `${input.toBase64()}\n`).sort((a, b) =>
+    a.length - b.length || (a < b ? -1 : 1)
+  );
   await Deno.writeTextFile(new URL(`${target}.txt`, SEEDS), lines.join(""));
 }
 

@@ -17,7 +17,15 @@ import type { Target } from "./target.ts";
 /** Connections that a script meddles with, of TLS and DTLS. */
 function handshakeTarget(fuzz: FuzzCore): Target {
   const handshakes = new Handshakes(fuzz);
-  const edit = { end: "server", layer: "message", index: 1, op: OPS[0], a: 9, b: 1, payload: new Uint8Array(0) } as const;
+  const edit = {
+    end: "server",
+    layer: "message",
+    index: 1,
+    op: OPS[0],
+    a: 9,
+    b: 1,
+    payload: new Uint8Array(0),
+  } as const;
   return {
     name: "handshake",
     seeds: () =>
@@ -49,7 +57,12 @@ const TARGETS: Readonly<Record<string, (fuzz: FuzzCore, module: WebAssembly.Modu
 export const TARGET_NAMES: readonly string[] = Object.keys(TARGETS);
 
 /** The share of the time that a target gets: handshakes are slow, and hold the most. */
-export const SHARES: Readonly<Record<string, number>> = { handshake: 10, records: 2, certificate: 2, ring: 0.2 };
+export const SHARES: Readonly<Record<string, number>> = {
+  handshake: 10,
+  records: 2,
+  certificate: 2,
+  ring: 0.2,
+};
 
 /** A target, in a core of its own. */
 export async function openTarget(name: string): Promise<{ target: Target; fuzz: FuzzCore }> {

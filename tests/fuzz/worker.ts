@@ -23,8 +23,21 @@ export interface Job {
 
 /** What a thread says. */
 export type Report =
-  | { readonly type: "crash"; readonly kind: string; readonly message: string; readonly stack: string; readonly input: Bytes; readonly text: string }
-  | { readonly type: "progress" | "done"; readonly runs: number; readonly edges: number; readonly kept: number; readonly corpus: Bytes[] };
+  | {
+    readonly type: "crash";
+    readonly kind: string;
+    readonly message: string;
+    readonly stack: string;
+    readonly input: Bytes;
+    readonly text: string;
+  }
+  | {
+    readonly type: "progress" | "done";
+    readonly runs: number;
+    readonly edges: number;
+    readonly kept: number;
+    readonly corpus: Bytes[];
+  };
 
 const PROGRESS = 1000; // milliseconds
 /** The same finding more often than that is no news. */
@@ -41,7 +54,14 @@ self.onmessage = async ({ data }: MessageEvent<Job>) => {
   const say = (report: Report) => self.postMessage(report);
   const tell = ({ finding, input, text }: Crash) => {
     const cause = finding.cause instanceof Error ? finding.cause : finding;
-    say({ type: "crash", kind: finding.kind, message: finding.message, stack: cause.stack ?? "", input, text });
+    say({
+      type: "crash",
+      kind: finding.kind,
+      message: finding.message,
+      stack: cause.stack ?? "",
+      input,
+      text,
+    });
   };
   let crashes = 0;
   for (const crash of await fuzzer.add([...fuzzer.seeds(), ...corpus])) {
@@ -50,7 +70,13 @@ self.onmessage = async ({ data }: MessageEvent<Job>) => {
   }
   let sent = 0;
   const progress = (type: "progress" | "done") => {
-    say({ type, runs: fuzzer.runs, edges: fuzzer.edges, kept: fuzzer.corpus.length, corpus: fuzzer.corpus.slice(sent) });
+    say({
+      type,
+      runs: fuzzer.runs,
+      edges: fuzzer.edges,
+      kept: fuzzer.corpus.length,
+      corpus: fuzzer.corpus.slice(sent),
+    });
     sent = fuzzer.corpus.length;
   };
   const start = performance.now();

@@ -19,7 +19,16 @@ const RECORDED: Readonly<Partial<Record<keyof CoreExports, readonly Kind[]>>> = 
   trust_new: [],
   trust_add: ["handle", "bytes * 1", "number"],
   config_new: ["number"],
-  config_add_credential: ["handle", "bytes * 1", "number", "bytes * 1", "number", "bytes * 1", "number", "room"],
+  config_add_credential: [
+    "handle",
+    "bytes * 1",
+    "number",
+    "bytes * 1",
+    "number",
+    "bytes * 1",
+    "number",
+    "room",
+  ],
   config_add_signer: ["handle", "bytes * 1", "number", "number", "room"],
   config_add_crl: ["handle", "bytes * 1", "number"],
   config_ask_psk: ["handle"],
@@ -85,14 +94,20 @@ export async function makeWorld(): Promise<Bytes> {
   const module = await fuzzModule();
   const ec = concat([source("ec.pem").bytes, Uint8Array.of(0)]);
   const files = [["ec.pem", ec] as const];
-  const parts = [number(files.length), ...files.map(([name, bytes]) => concat([sized(encodeText(name)), sized(bytes)]))];
+  const parts = [
+    number(files.length),
+    ...files.map(([name, bytes]) => concat([sized(encodeText(name)), sized(bytes)])),
+  ];
   parts.push(number(SCENARIOS.length));
   for (const scenario of SCENARIOS) {
     const fuzz = new FuzzCore(module);
     const recorder = new Recorder(fuzz);
     const { configs, session } = new Handshakes(fuzz).stage(scenario);
     const slots = ENDS.map((end) => recorder.slots.indexOf(configs[end].acquire().handle));
-    const impostors = ENDS.reduce((bits, end, i) => bits | (scenario.impostors?.includes(end) ? 1 << i : 0), 0);
+    const impostors = ENDS.reduce(
+      (bits, end, i) => bits | (scenario.impostors?.includes(end) ? 1 << i : 0),
+      0,
+    );
     parts.push(
       ...[scenario.both?.datagrams ? 1 : 0, scenario.early ?? 0, impostors].map(number),
       sized(encodeText(`${scenario.host ?? "localhost"}\0`)),

@@ -7,6 +7,7 @@
 
 import type { Bytes } from "../../lib/bytes.ts";
 import { WRAPS } from "../../wasm/cores.ts";
+import { KERNELS, renamed } from "../../wasm/kernels.ts";
 import { CACHE, fetchMbedtls, sha256, unpack } from "../../wasm/fetch.ts";
 import { makeWorld } from "./world.ts";
 
@@ -25,22 +26,25 @@ const FLAGS = [
   '-DMBEDTLS_USER_CONFIG_FILE="tests/fuzz/native/config.h"',
   '-DTLSIO_CORE_VERSION="native"',
   `-I${ROOT.pathname}`,
-  `-I${ROOT.pathname}wasm/glue`,
+  ...["wasm/glue", "wasm/crypto"].map((folder) => `-I${ROOT.pathname}${folder}`),
+  ...Object.values(KERNELS).flatMap(({ defines = [] }) => defines.map((define) => `-D${define}`)),
 ];
 const STRICT = ["-Wall", "-Wextra", "-Werror"];
 /** mbedTLS copies and compares nothing at NULL, in several places: C2y allows it, and every library does what is meant. */
 const THEIRS = ["-fno-sanitize=nonnull-attribute"];
 /** Numbers alone: fifty times slower under sanitizers, and no input decides what they read or write. */
 const ARITHMETIC =
-  /^library\/(bignum|bignum_core|bignum_mod|bignum_mod_raw|ecp|ecp_curves|ecp_curves_new|sha256|sha512)\.c$/;
-const PLAIN = [
-  "-O2",
-  "-fno-sanitize=all",
-  "-fno-sanitize-coverage=trace-cmp,indirect-calls,inline-8bit-counters,pc-table,trace-pc-guard",
-];
+  /^mbedtls\/library\/(bignum|bignum_core|bignum_mod|bignum_mod_raw|ecp|ecp_curves|ecp_curves_new)\.c$/;
+/** Which way they go is no news to who looks for edges. */
+const UNCOVERED =
+  "-fno-sanitize-coverage=trace-cmp,indirect-calls,inline-8bit-counters,pc-table,trace-pc-guard";
+const PLAIN = ["-O2", "-fno-sanitize=all", UNCOVERED];
+/** Our kernels, as on an engine with relaxed SIMD: tests/fuzz/native/wasm_simd128.h has the vectors. */
+const KERNEL = ["-O2", UNCOVERED, "-D__wasm_relaxed_simd__", `-I${ROOT.pathname}tests/fuzz/native`];
 const OURS = ["wasm/glue", "tests/fuzz/native"];
 const HOSTILE = ["wasm/fuzz/edits.c", "wasm/fuzz/script.c"]; // coverage is libFuzzer's
-const HEADERS = ["wasm/fuzz", "wasm/config"];
+const HEADERS = ["wasm/fuzz", "wasm/config", "wasm/crypto"];
+const KERNEL_NAMES = Object.keys(KERNELS);
 
 /** The targets that are C from their first byte on: tests/fuzz/native/main.c has them. */
 export const NATIVE_TARGETS = [
@@ -109,24 +113,32 @@ async function build(): Promise<string> {
   await Deno.mkdir(FOLDER, { recursive: true });
   const folder = await Deno.makeTempDir({ prefix: "tlsio_fuzz_" });
   try {
-    const release = unpack(tarball);
+    const release = new Map([...unpack(tarball)].map(([name, bytes]) => [`mbedtls/${name}`, bytes]));
     for (const name of ["include/mbedtls", "include/psa", "library"]) {
-      await Deno.mkdir(`${folder}/${name}`, { recursive: true });
+      await Deno.mkdir(`${folder}/mbedtls/${name}`, { recursive: true });
     }
     for (const [name, bytes] of release) await Deno.writeFile(`${folder}/${name}`, bytes);
-    const own = [
-      ...files.filter((name) => OURS.some((start) => name.startsWith(start)) && name.endsWith(".c")),
-      ...HOSTILE,
-    ];
+    const ours = files.filter((name) => OURS.some((start) => name.startsWith(start)) && name.endsWith(".c"));
+    const kernels = new Set(Object.values(KERNELS).flatMap(({ sources }) => sources));
     const jobs = [
-      ...own.map((name) => ({ path: new URL(name, ROOT).pathname, flags: STRICT })),
-      ...[...release.keys()].filter((name) => name.endsWith(".c")).map((name) => ({
-        path: `${folder}/${name}`,
-        flags: ARITHMETIC.test(name) ? PLAIN : THEIRS,
+      ...[...ours, ...HOSTILE].map((name) => ({ path: new URL(name, ROOT).pathname, flags: STRICT })),
+      ...[...kernels].map((name) => ({
+        path: new URL(`wasm/crypto/${name}`, ROOT).pathname,
+        flags: [...STRICT, ...KERNEL],
       })),
     ];
+    for (const name of release.keys()) {
+      if (!name.endsWith(".c")) continue;
+      let path = `${folder}/${name}`;
+      const text = renamed(name, KERNEL_NAMES);
+      if (text !== undefined) {
+        path = `${folder}/renamed_${name.split("/").at(-1)}`;
+        await Deno.writeTextFile(path, text);
+      }
+      jobs.push({ path, flags: ARITHMETIC.test(name) ? PLAIN : THEIRS });
+    }
     const objects = jobs.map((_, i) => `${folder}/${i}.o`);
-    const includes = [`-I${folder}/include`, `-I${folder}/library`];
+    const includes = [`-I${folder}`, `-I${folder}/mbedtls/include`, `-I${folder}/mbedtls/library`];
     let next = 0;
     const thread = async () => {
       for (let i = next++; i < jobs.length; i = next++) {
@@ -136,7 +148,7 @@ async function build(): Promise<string> {
     };
     await Promise.all(Array.from({ length: navigator.hardwareConcurrency }, thread));
     const part = `${path}.${Deno.pid}`;
-    await run(CLANG, [SANITIZE, "-fsanitize=fuzzer", ...WRAPS, ...objects, "-o", part]);
+    await run(CLANG, [SANITIZE, "-fsanitize=fuzzer", ...WRAPS, ...objects, "-lm", "-o", part]);
     await Deno.rename(part, path);
     return path;
   } finally {

@@ -285,7 +285,9 @@ function opened(ticket: Bytes, key: Bytes, context: Bytes): Bytes {
   const iv = ticket.subarray(NAME, NAME + IV);
   const cipher = createCipheriv("aes-256-gcm", key.subarray(NAME), iv);
   cipher.setAAD(context);
-  return new Uint8Array(cipher.update(ticket.subarray(NAME + IV, -TAG)));
+  const state = new Uint8Array(cipher.update(ticket.subarray(NAME + IV, -TAG)));
+  cipher.final();
+  return state;
 }
 
 function der(tag: number, ...parts: Uint8Array[]): Bytes {

@@ -219,8 +219,9 @@ static long change_message(mbedtls_ssl_context *ssl, size_t len)
     for (int i = 0; i < change_count; i++) {
         const fuzz_change *change = &changes[i];
         if (change->layer != FUZZ_MESSAGE || change->end != end || change->index != index) continue;
-        if (change->op == OP_DROP) return -1;
-        if (change->op == OP_TYPE) ssl->out_msg[0] = (unsigned char) change->b;
+        /* DTLS: mbedTLS takes for granted that a flight has a message, and a HelloRequest is not put into one. */
+        if (change->op == OP_DROP && !has_datagrams) return -1;
+        if (change->op == OP_TYPE && !(has_datagrams && (change->b & 255) == 0)) ssl->out_msg[0] = (unsigned char) change->b;
         /* Room for the header, and for what DTLS puts behind it. */
         len = fuzz_apply(change, ssl->out_msg + 4, len, MBEDTLS_SSL_OUT_CONTENT_LEN - 12);
     }

@@ -159,6 +159,32 @@ Deno.test("fuzz: the same seed makes the same inputs", async () => {
   assert(JSON.stringify(await run(2)) !== JSON.stringify(first));
 });
 
+Deno.test("fuzz: what it finds is made small, and comes again", async () => {
+  const run = (bytes: Bytes) => {
+    if (bytes.includes(0x42)) throw new Finding("data", "it has a B");
+    if (bytes.length > 30) throw new RangeError("it is long");
+    return String(bytes.length);
+  };
+  const target = { name: "letters", seeds: () => [encodeText("aaaa")], run };
+  const fuzzer = await Fuzzer.open("letters", 1, undefined, () => Promise.resolve({ target, fuzz }));
+  const [found, other] = await fuzzer.add([
+    encodeText("aaaaaaaaaaaaaaBaaaaaaaaBa"),
+    encodeText("c".repeat(100)),
+    ...fuzzer.seeds(),
+  ]);
+  assertEquals([found!.finding.kind, found!.input.toHex(), found!.text], ["data", "42", "42"]);
+  assertEquals(
+    [other!.finding.kind, other!.input.length],
+    ["exception", 31],
+    "any exception that a target does not expect",
+  );
+  assertEquals(fuzzer.corpus.length, 1);
+  for (let i = 0; i < 20_000; i++) {
+    if (await fuzzer.step() !== undefined) return;
+  }
+  throw new Error("It did not find it by itself");
+});
+
 Deno.test("tickets: one that was authenticated in the future, or before time began, is not resumed (found by the fuzzer)", async () => {
   const { target } = await openTarget("ticket");
   const [, tls12, , tls13] = target.seeds(); // sealed with the server's key by the target

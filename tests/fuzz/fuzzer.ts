@@ -46,21 +46,29 @@ export class Fuzzer {
   #target!: Target;
   #fuzz!: FuzzCore;
 
-  private constructor(name: string, seed: number, before: (input: Bytes) => void) {
+  readonly #opener: typeof openTarget;
+
+  private constructor(name: string, seed: number, before: (input: Bytes) => void, opener: typeof openTarget) {
     this.#name = name;
+    this.#opener = opener;
     this.#choose = chooser(seed);
     this.#before = before;
   }
 
   /** Opens a target. `before` is told of each input. */
-  static async open(name: string, seed: number, before: (input: Bytes) => void = () => {}): Promise<Fuzzer> {
-    const fuzzer = new Fuzzer(name, seed, before);
+  static async open(
+    name: string,
+    seed: number,
+    before: (input: Bytes) => void = () => {},
+    opener: typeof openTarget = openTarget,
+  ): Promise<Fuzzer> {
+    const fuzzer = new Fuzzer(name, seed, before, opener);
     await fuzzer.#open();
     return fuzzer;
   }
 
   async #open(): Promise<void> {
-    ({ target: this.#target, fuzz: this.#fuzz } = await openTarget(this.#name));
+    ({ target: this.#target, fuzz: this.#fuzz } = await this.#opener(this.#name));
   }
 
   /** What the target begins with. */

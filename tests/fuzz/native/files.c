@@ -54,9 +54,18 @@ void run_crl(const unsigned char *bytes, size_t len)
     mbedtls_free(copy);
 }
 
-/* mbedTLS's form of a session, as a client offers it. What is around it is JavaScript's. */
+/*
+ * mbedTLS's form of a session, as a client offers it. What SSLSession.toBytes() puts around it is JavaScript's to read: "TLSIO"
+ * with a version, the length of some JSON, that, and behind the session a checksum.
+ */
 void run_session(const unsigned char *bytes, size_t len)
 {
+    enum { MAGIC = 6, CHECKSUM = 8 };
+    if (len < MAGIC + 4 + CHECKSUM) return;
+    size_t json = (size_t) bytes[MAGIC] << 24 | (size_t) bytes[MAGIC + 1] << 16 | (size_t) bytes[MAGIC + 2] << 8 | bytes[MAGIC + 3];
+    if (json > len - MAGIC - 4 - CHECKSUM) return;
+    len -= MAGIC + 4 + json + CHECKSUM;
+    bytes += MAGIC + 4 + json;
     for (size_t i = 0; i < 2; i++) {
         const scenario *one = get_scenario(i == 0 ? 0 : 8); /* of TLS 1.2 and of TLS 1.3 */
         rewind_host(1);

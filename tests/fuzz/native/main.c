@@ -13,15 +13,17 @@ typedef void target(const unsigned char *bytes, size_t len);
 static const struct {
     const char *name;
     target *run;
-    int keeps; /* what the configs allocate stays: no test of leaks but that at the end */
+    int keeps; /* some of it stays: keys keep what blinds them, a server its sessions, mbedTLS what it makes once for all */
 } TARGETS[] = {
     { "handshake", run_handshake, 1 }, { "records", run_records, 1 }, { "certificate", run_certificate, 0 },
-    { "key", run_key, 0 }, { "crl", run_crl, 0 }, { "session", run_session, 0 }, { "ticket", run_ticket, 0 },
+    { "key", run_key, 0 }, { "crl", run_crl, 0 }, { "session", run_session, 1 }, { "ticket", run_ticket, 1 },
 };
+
+#define GROWTH_MAX (1 << 20) /* bytes that may stay; LeakSanitizer sees what nothing points to */
 
 static target *run;
 static int keeps;
-static size_t runs;
+static size_t start; /* what is allocated after the first input */
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -46,8 +48,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t len)
 {
-    size_t before = core_allocated();
     run(bytes, len);
-    if (!keeps && runs++ > 0 && core_allocated() != before) give_up("the heap has grown");
+    if (start == 0) start = core_allocated();
+    if (core_allocated() > start + (keeps ? GROWTH_MAX : 0)) give_up("the heap has grown");
     return 0;
 }

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import type { BenchResult } from "../lib/cli/bench/result.ts";
 import { type ContextOptions, SSLContext, TLSVersion } from "../mod.ts";
 import { cli, cliServe, cliStart } from "./cli_helpers.ts";
-import { certFile, identity, tempDir } from "./peers.ts";
+import { certFile, identity, run, tempDir } from "./peers.ts";
 
 const QUICK = ["--runs", "2", "--scenario", "1.3/P-256/full"];
 
@@ -233,6 +233,33 @@ Deno.test("tlsio bench handshake: Ctrl-C shows what was measured so far, exit co
   assertEquals(run.interrupted, true);
   assert(run.scenarios[0]!.wallMs.runs >= 5, `${run.scenarios[0]!.wallMs.runs} runs`);
 });
+
+Deno.test("tlsio bench handshake --peers: no peer outlives a program that is ended", async () => {
+  await using dir = await tempDir();
+  await using program = await cliStart(
+    ["bench", "handshake", "--peers=openssl", "--seconds", "3000", "--version", "1.3", "--kind", "full"],
+    { TMPDIR: dir.path },
+  );
+  let servers: string[] = [];
+  const ends = Date.now() + 60_000;
+  while (servers.length === 0 && Date.now() < ends) servers = await processesOf(program.pid, "s_server");
+  assertEquals(servers.length, 1);
+  program.kill("SIGTERM");
+  assertEquals(await program.exit(), 143);
+  let command = "?";
+  // Of a process that has ended there is none, also while nobody has asked for its status.
+  while (command !== "" && Date.now() < ends) {
+    command = await Deno.readTextFile(`/proc/${servers[0]}/cmdline`).catch(() => "");
+  }
+  assertEquals(command, "");
+  assertEquals(await Array.fromAsync(Deno.readDir(dir.path)), [], "the keys are gone, too");
+});
+
+/** The processes that `parent` has started with a word among their arguments. */
+async function processesOf(parent: number, word: string): Promise<string[]> {
+  const { stdout } = await run("ps", ["-o", "pid=,args=", "--ppid", `${parent}`]);
+  return stdout.split("\n").filter((line) => line.includes(word)).map((line) => line.trim().split(" ")[0]!);
+}
 
 Deno.test("tlsio bench handshake --peers: each as server and as client, full and resumed", async () => {
   const { code, run, stderr } = await benchJson("--peers", "--kind", "full,ticket", "--runs", "1");

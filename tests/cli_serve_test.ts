@@ -342,6 +342,10 @@ Deno.test("tlsio serve --profile: a flag that the profile has no use for is refu
       ["--profile", "esp32-idf", "--one-at-a-time"],
       /--one-at-a-time is not for --profile esp32-idf: its server /,
     ],
+    [
+      ["--profile", "esp32-idf", "--clock", "1970"],
+      /--clock is not for --profile esp32-idf: its mbedTLS does not/,
+    ],
     [["--profile", "esp8266"], /Cannot use --profile: unknown name "esp8266"; known are default, esp32/],
   ];
   for (const [args, message] of cases) {

@@ -68,7 +68,7 @@ export const bench = defineCommand({
     "peers": {
       value: "<peers>",
       optional: true,
-      help: `with other programs, as servers and clients: ${peerNames().join(", ")}`,
+      help: `with others, as servers and as clients: ${peerNames().join(", ")}`,
     },
     "servername": { value: "<name>", help: "of host: the name to ask for and to check (default the host)" },
     "ca": { value: "<file>", help: "of host: trust these certificates instead of the Mozilla roots" },
@@ -119,15 +119,16 @@ Ctrl-C, which shows what was measured so far.`,
       const { signal } = interrupt;
       return await benchHandshakes({ target, effort, models, links: facts, reconnect, progress, signal });
     })();
-    const asJson = `${JSON.stringify(run, null, 2)}\n`;
+    const [asJson, asCsv] = [`${JSON.stringify(run, null, 2)}\n`, renderCsv(run)];
+    const data = json === STDOUT ? asJson : csv === STDOUT ? asCsv : undefined;
+    print(run, data, values.wide ?? false);
     await jsonFile?.write(asJson);
-    await csvFile?.write(renderCsv(run));
+    await csvFile?.write(asCsv);
     // Plot takes a while to load: who asks for no report does without.
     if (htmlFile !== undefined) {
       const { handshakeReport } = await import("./report/handshake_report.ts");
       await htmlFile.write(await handshakeReport(run));
     }
-    print(run, json === STDOUT ? asJson : csv === STDOUT ? renderCsv(run) : undefined, values.wide ?? false);
     if (run.interrupted) return Interrupt.exitCode;
     return run.scenarios.length === 0 || run.skipped.some(({ failed }) => failed) ? 1 : 0;
   },

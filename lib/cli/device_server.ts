@@ -39,7 +39,7 @@ export interface DeviceReport {
 export interface DeviceServerOptions {
   readonly board: Board;
   readonly handler: HttpHandler;
-  readonly listener: Deno.Listener;
+  readonly listener: Deno.TcpListener;
   /** The book's loop: the next client is accepted when the one before has been served. */
   readonly oneAtATime: boolean;
   readonly report: DeviceReport;
@@ -97,7 +97,7 @@ export class DeviceServer implements AsyncDisposable {
         await Promise.race(this.#tasks); // the next client waits in the backlog
         continue;
       }
-      let conn: Deno.Conn;
+      let conn: Deno.TcpConn;
       try {
         conn = await listener.accept();
       } catch (error) {

@@ -16,7 +16,7 @@ import { networkSection } from "./network_section.ts";
 import { type Content, facts, page, safe, tiles } from "./page.ts";
 import { resumedSection } from "./resumed_section.ts";
 import { overview, scenarioSection } from "./scenario_section.ts";
-import { count, listed, ms, number, whole } from "./words.ts";
+import { count, listed, ms, whole } from "./words.ts";
 
 const TITLE = "What a TLS handshake costs";
 

@@ -124,6 +124,7 @@ console.log("a device");`,
     run: `import { Purpose } from "http://127.0.0.1:$web/mod.ts";
 console.log(Purpose.SERVER_AUTH);`,
     says: new RegExp(`^${Purpose.SERVER_AUTH}`),
+    env: { DENO_DIR: "$folder/deno" }, // what comes by URL is fetched anew
   },
   "`tlsio cert --out certs`": { run: ["cert", "--out", "certs"], says: /SHA-256/ },
   "`tlsio connect <host>`": { run: ["connect", "127.0.0.1:$port"], says: /TLSv1\.3|not trusted|self-signed/ },
@@ -176,6 +177,11 @@ function* lacking(flags: readonly string[]): Generator<string[]> {
   }
 }
 
+/** Where Deno keeps what it has fetched: it would follow XDG_CACHE_HOME. */
+const denoDir: Promise<{ denoDir: string; npmCache: string }> = new Deno.Command(Deno.execPath(), {
+  args: ["info", "--json"],
+}).output().then(({ stdout }) => JSON.parse(new TextDecoder().decode(stdout)));
+
 /** Runs a program until it has said what it should, or is over. */
 async function attempt(
   folder: string,
@@ -190,7 +196,7 @@ async function attempt(
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "--quiet", "--no-prompt", "--no-check", "--no-config", "--no-lock", ...flags, ...program],
     cwd: folder,
-    env: { NO_COLOR: "1", NO_PROXY: "*", ...env },
+    env: { NO_COLOR: "1", NO_PROXY: "*", DENO_DIR: (await denoDir).denoDir, ...env },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
@@ -255,6 +261,8 @@ async function check(use: Use, row: readonly string[]): Promise<void> {
   const flags = row.map((flag) => flag.replaceAll(/<([a-z]+)>/g, (_, word) => words[word]!));
   try {
     await Deno.mkdir(`${folder}/site`);
+    await Deno.mkdir(`${folder}/deno`);
+    await Deno.symlink((await denoDir).npmCache, `${folder}/deno/npm`);
     await Deno.writeTextFile(`${folder}/server.pem`, certificate);
     await Deno.writeTextFile(`${folder}/server.key`, key);
     await Deno.writeTextFile(`${folder}/handler.ts`, "export default () => {};");

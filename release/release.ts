@@ -13,6 +13,7 @@
 
 import config from "../deno.json" with { type: "json" };
 import { build, DIST, ensureBuilt, type Manifest, SHIPPED } from "../wasm/build.ts";
+import { CORES } from "../wasm/cores.ts";
 import { CACHE, fetchMbedtls, sha256, SOURCES } from "../wasm/fetch.ts";
 import { audit, readAdvisories } from "./audit.ts";
 import { licenseOf, notices } from "./notices.ts";
@@ -55,6 +56,7 @@ export async function release(
     throw new Error(`Cannot release into ${folder}: it is there already`);
   }
   const clean = await isClean(ROOT);
+  const from = await commit(ROOT);
   if (!clean && !allowDirty) {
     throw new Error(
       "Cannot release: the tree has changes that are not committed (git status); --allow-dirty takes them",
@@ -63,6 +65,10 @@ export async function release(
   const date = await sourceDate(ROOT);
   audit([SOURCES[0]!.version], await readAdvisories(), log);
 
+  const named = SHIPPED.find((core) => CORES[core]!.names);
+  if (named !== undefined) {
+    throw new Error(`Cannot release: ${named} would name its functions; unset TLSIO_KEEP_NAMES`);
+  }
   const [manifest] = await ensureBuilt();
   await checkCores(manifest!, DIST);
   if (!quick) await rebuild(manifest!);
@@ -71,8 +77,11 @@ export async function release(
   const part = `${folder}.part-${Deno.pid}`;
   try {
     await copy(await published(ROOT, true), ROOT, part);
+    if (await commit(ROOT) !== from || (clean && !await isClean(ROOT))) {
+      throw new Error("Cannot release: the tree has changed since the release was begun");
+    }
     for (
-      const [name, text] of await documents(part, manifest!, date, clean ? await commit(ROOT) : undefined)
+      const [name, text] of await documents(part, manifest!, date, clean ? from : undefined)
     ) {
       await Deno.writeTextFile(`${part}/${name}`, text);
     }

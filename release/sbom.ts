@@ -74,7 +74,7 @@ export function librariesIn(
 export async function bill(materials: Materials): Promise<string> {
   const { name, version, date, commit, build, packages, roots, compiler } = materials;
   const [group, short] = name.split("/");
-  const main = `pkg:jsr/${name}@${version}`;
+  const main = `pkg:jsr/${name.replace("@", "%40")}@${version}`;
   const mbedtls = `pkg:github/mbed-tls/mbedtls@mbedtls-${build.mbedtls.version}`;
   const libraries = [...librariesIn(build)].map(([library, { license, url, objects }]): Component => ({
     type: "library",
@@ -104,7 +104,11 @@ export async function bill(materials: Materials): Promise<string> {
       externalReferences: [{ type: "source-distribution", url: build.mbedtls.url }],
     },
     ...libraries,
-    { ...fromNpm(compiler), scope: "excluded", description: "The compiler of the cores: no part of them" },
+    {
+      ...fromNpm(compiler),
+      scope: "excluded",
+      description: "The compiler of the cores, LLVM (Apache-2.0 WITH LLVM-exception) inside: no part of them",
+    },
     ...[...packages.values()].map(fromNpm),
     ...cores,
   ];

@@ -164,7 +164,7 @@ function checkBill(bill: Record<string, unknown>): void {
     const licenses = part.licenses as { expression?: string; license?: { id: string } }[];
     assertEquals(licenses.length, 1, part.name);
     if (licenses[0]!.expression === undefined) assertMatch(licenses[0]!.license!.id, SPDX, part.name);
-    if (part.purl !== undefined) assertMatch(part.purl as string, /^pkg:[a-z]+\/\S+@[^@]+$/);
+    if (part.purl !== undefined) assertMatch(part.purl as string, /^pkg:[a-z]+\/[^@\s]+@[^@\s]+$/);
     assert(part.purl !== undefined || part.externalReferences !== undefined, `${part.name} cannot be found`);
   }
   const dependencies = bill.dependencies as { ref: string; dependsOn: string[] }[];

@@ -159,4 +159,3 @@ export function setTrust(core: Core, handle: number, sources: TLSConfigOptions["
   core.check("set caCerts", core.call.config_set_trust(handle, trust));
   return sources === undefined ? 0 : trust;
 }
-

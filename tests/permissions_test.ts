@@ -210,7 +210,7 @@ async function attempt(
   };
   const late = setTimeout(() => child.kill("SIGKILL"), 120_000);
   let said = "";
-  const listen = async (stream: ReadableStream<Uint8Array>) => {
+  const listen = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>) => {
     for await (const text of stream.pipeThrough(new TextDecoderStream())) {
       said += text;
       if (says.test(said) && typeof run !== "string") end(); // a server goes on

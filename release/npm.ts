@@ -84,7 +84,7 @@ export async function findPackages(
   return { packages: new Map([...found].sort(([a], [b]) => a < b ? -1 : 1)), roots: roots.map(idOf) };
 }
 
-/** Reads packages in Deno's cache, where `deno install` puts what deno.lock pins. */
+/** Reads packages in Deno's cache, where `deno task check` puts what deno.lock pins. */
 export async function cachedPackages(): Promise<Parameters<typeof findPackages>[2]> {
   const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["info", "--json"] }).output();
   const cache: string = JSON.parse(new TextDecoder().decode(stdout)).npmCache;
@@ -101,6 +101,6 @@ export async function cachedPackages(): Promise<Parameters<typeof findPackages>[
         if (!(error instanceof Deno.errors.NotFound)) throw error;
       }
     }
-    throw new Error(`Cannot read ${name}@${version}: Deno's cache has no copy; run deno install`);
+    throw new Error(`Cannot read ${name}@${version}: Deno's cache has no copy; run deno task check`);
   };
 }

@@ -40,7 +40,7 @@ export function setPolicy(core: Core, handle: number, certReqs: CertReqs, option
   const { call } = core;
   const suites = suitesFor(core, options);
   const { minimum, maximum } = versionRange(options);
-  const sigalgs = options.sigalgs === undefined ? [...SIGALGS.values()] : sigalgIds(options.sigalgs);
+  const sigalgs = options.sigalgs === undefined ? defaultSigalgs(core) : sigalgIds(options.sigalgs);
   const bits = (options.allowCommonName ? OPTION.ALLOW_COMMON_NAME : 0) |
     (options.renegotiation ? OPTION.RENEGOTIATION : 0) |
     (usesSha1(sigalgs) ? OPTION.SHA1 : 0) |
@@ -158,4 +158,11 @@ export function setTrust(core: Core, handle: number, sources: TLSConfigOptions["
   const trust = sources === undefined ? core.defaultTrust(() => loadRoots(core)) : loadTrust(core, sources);
   core.check("set caCerts", core.call.config_set_trust(handle, trust));
   return sources === undefined ? 0 : trust;
+}
+
+/** mbedTLS 3.6.6 fails with TLS-1.2-only servers that sign with RSA unless PKCS#1 comes first (Mbed-TLS#10668). */
+function defaultSigalgs(core: Core): number[] {
+  const ids = [...SIGALGS.values()];
+  const isPss = (id: number) => id >> 8 === 8;
+  return core.version.startsWith("3.6.6") ? ids.sort((a, b) => Number(isPss(a)) - Number(isPss(b))) : ids;
 }

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { parseTar } from "nanotar";
 import Bunzip from "seek-bzip";
-import { audit, compare, judge, parseAdvisories, readAdvisories } from "../release/audit.ts";
+import { audit, compare, judge, parseAdvisories, readAdvisories } from "../wasm/release/audit.ts";
 import { CORES } from "../wasm/cores.ts";
 import { fetchMbedtls, SOURCES } from "../wasm/fetch.ts";
 
@@ -87,17 +87,17 @@ Deno.test("audit: what the list says of the configuration is true of every core 
   }
 });
 
-Deno.test("audit: the releases that a core may be built from have nothing undecided", async () => {
-  audit(SOURCES.map(({ version }) => version), await readAdvisories(), () => {});
+Deno.test("audit: the release that cores are built from has nothing undecided", async () => {
+  audit(SOURCES[0]!.version, await readAdvisories(), () => {});
 });
 
 Deno.test("audit() refuses a release with an advisory that concerns us, and says where to decide", () => {
   const lines: string[] = [];
   const refuse = (version: string, advisory: unknown) =>
     assertThrows(
-      () => audit([version], parseAdvisories(list(advisory)), (line) => lines.push(line)),
+      () => audit(version, parseAdvisories(list(advisory)), (line) => lines.push(line)),
       Error,
-      "Cannot accept: CVE-2026-0001 (mbedTLS " + version + ")",
+      `Cannot accept mbedTLS ${version}: CVE-2026-0001`,
     );
   refuse("3.6.1", VALID);
   refuse("3.6.4", VALID);
@@ -105,10 +105,10 @@ Deno.test("audit() refuses a release with an advisory that concerns us, and says
   refuse("3.6.4", { ...VALID, effect: "open" });
   assert(lines.some((line) => line.includes("upstream: It is used")));
   for (const version of ["3.6.0", "3.6.5", "3.10.0"]) {
-    audit([version], parseAdvisories(list(VALID)), () => {});
+    audit(version, parseAdvisories(list(VALID)), () => {});
   }
   for (const effect of ["configured-out", "not-used", "patched", "accepted"]) {
-    audit(["3.6.4"], parseAdvisories(list({ ...VALID, effect, requires: ["A"] })), () => {});
+    audit("3.6.4", parseAdvisories(list({ ...VALID, effect, requires: ["A"] })), () => {});
   }
   assertEquals(judge("3.6.4", parseAdvisories(list(VALID)).advisories)[0]!.present, true);
 });

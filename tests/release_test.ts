@@ -1,9 +1,9 @@
 // deno task release: the same bytes each time, all that a bill of materials must say, and clear refusals.
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { createCertificate } from "../mod.ts";
-import { findPackages, specifiersOf } from "../release/npm.ts";
-import { checkCores, isClean, release, sourceDate } from "../release/release.ts";
-import { librariesIn } from "../release/sbom.ts";
+import { findPackages, specifiersOf } from "../wasm/release/npm.ts";
+import { checkCores, isClean, release, sourceDate } from "../wasm/release/release.ts";
+import { librariesIn } from "../wasm/release/sbom.ts";
 import { DIST, ensureBuilt, type Manifest, SHIPPED } from "../wasm/build.ts";
 import { sha256 } from "../wasm/fetch.ts";
 

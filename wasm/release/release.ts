@@ -11,16 +11,16 @@
  * @module
  */
 
-import config from "../deno.json" with { type: "json" };
-import { build, DIST, ensureBuilt, type Manifest, SHIPPED } from "../wasm/build.ts";
-import { CORES } from "../wasm/cores.ts";
-import { CACHE, fetchMbedtls, sha256, SOURCES } from "../wasm/fetch.ts";
+import config from "../../deno.json" with { type: "json" };
+import { build, DIST, ensureBuilt, type Manifest, SHIPPED } from "../build.ts";
+import { CORES } from "../cores.ts";
+import { CACHE, fetchMbedtls, sha256, SOURCES } from "../fetch.ts";
 import { audit, readAdvisories } from "./audit.ts";
 import { licenseOf, notices } from "./notices.ts";
 import { cachedPackages, findPackages, specifiersOf } from "./npm.ts";
 import { bill } from "./sbom.ts";
 
-const ROOT = new URL("../", import.meta.url);
+const ROOT = new URL("../../", import.meta.url);
 
 /** What to release, and how. */
 export interface ReleaseOptions {
@@ -63,7 +63,7 @@ export async function release(
     );
   }
   const date = await sourceDate(ROOT);
-  audit([SOURCES[0]!.version], await readAdvisories(), log);
+  audit(SOURCES[0]!.version, await readAdvisories(), log);
 
   const named = SHIPPED.find((core) => CORES[core]!.names);
   if (named !== undefined) {

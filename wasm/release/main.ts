@@ -5,8 +5,8 @@
  * @module
  */
 
-import config from "../deno.json" with { type: "json" };
-import { command } from "../wasm/build.ts";
+import config from "../../deno.json" with { type: "json" };
+import { command } from "../build.ts";
 import { release } from "./release.ts";
 
 await command(async () => {

@@ -8,8 +8,8 @@
  * @module
  */
 
-import { command } from "../wasm/build.ts";
-import { SOURCES } from "../wasm/fetch.ts";
+import { command } from "../build.ts";
+import { SOURCES } from "../fetch.ts";
 
 /** How an advisory concerns us. Only with the last two does the release of mbedTLS matter. */
 export const EFFECTS = {
@@ -138,33 +138,38 @@ export function compare(a: string, b: string): number {
 
 /** Reads `wasm/advisories.json`. */
 export async function readAdvisories(): Promise<Advisories> {
-  const text = await Deno.readTextFile(new URL("../wasm/advisories.json", import.meta.url));
+  const text = await Deno.readTextFile(new URL("../advisories.json", import.meta.url));
   return parseAdvisories(JSON.parse(text));
 }
 
 /**
- * Says how each release of `versions` stands.
+ * Says how the release `version` stands.
  *
  * @param log Told line by line.
  * @throws {Error} Naming what concerns us and has no decision.
  */
-export function audit(versions: readonly string[], list: Advisories, log: (line: string) => void): void {
-  const concerns: string[] = [];
-  for (const version of versions) {
-    const present = judge(version, list.advisories).filter(({ present }) => present);
-    const count = list.advisories.length;
-    log(`mbedTLS ${version}: has ${present.length} of ${count} advisories (checked ${list.checked})`);
-    for (const { advisory: { id, title, effect, why }, concerns: bad } of present) {
-      log(`  ${id}  ${title}\n    ${effect}: ${why}`);
-      if (bad) concerns.push(`${id} (mbedTLS ${version})`);
-    }
+export function audit(version: string, list: Advisories, log: (line: string) => void): void {
+  const present = judge(version, list.advisories).filter(({ present }) => present);
+  log(
+    `mbedTLS ${version}: has ${present.length} of ${list.advisories.length} advisories (checked ${list.checked})`,
+  );
+  for (const { advisory: { id, title, effect, why } } of present) {
+    log(`  ${id}  ${title}\n    ${effect}: ${why}`);
   }
   log("npm packages: not checked, this list has none of their advisories");
+  const concerns = present.filter(({ concerns }) => concerns).map(({ advisory: { id } }) => id);
   if (concerns.length > 0) {
     throw new Error(
-      `Cannot accept: ${concerns.join(", ")}. Take a later release, or decide in wasm/advisories.json`,
+      `Cannot accept mbedTLS ${version}: ${concerns.join(", ")}. ` +
+        "Take a later release, or decide in wasm/advisories.json",
     );
   }
+}
+
+/** What is to be said of a release that a machine builds from when it has no better one. It is never released. */
+export function standIn(version: string, { advisories }: Advisories): string {
+  const concerns = judge(version, advisories).filter(({ concerns }) => concerns).length;
+  return `mbedTLS ${version}, which stands in where a later one is not to be had, has ${concerns} that concern us`;
 }
 
 if (import.meta.main) {
@@ -172,6 +177,9 @@ if (import.meta.main) {
     if (Deno.args.length > 0) {
       throw new Error(`Cannot audit: no argument is known, but not "${Deno.args[0]}"`);
     }
-    audit(SOURCES.map(({ version }) => version), await readAdvisories(), console.log);
+    const [preferred, ...others] = SOURCES.map(({ version }) => version);
+    const list = await readAdvisories();
+    for (const version of others) console.log(standIn(version, list));
+    audit(preferred!, list, console.log);
   });
 }

@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { Manifest } from "../wasm/build.ts";
-import { sha256 } from "../wasm/fetch.ts";
+import type { Manifest } from "../build.ts";
+import { sha256 } from "../fetch.ts";
 import type { Package } from "./npm.ts";
 
 /** What a bill is made from. */

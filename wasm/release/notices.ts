@@ -7,7 +7,7 @@
 import { Buffer } from "node:buffer";
 import { parseTar } from "nanotar";
 import Bunzip from "seek-bzip";
-import type { Manifest } from "../wasm/build.ts";
+import type { Manifest } from "../build.ts";
 import type { Package } from "./npm.ts";
 import { librariesIn } from "./sbom.ts";
 

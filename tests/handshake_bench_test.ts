@@ -269,6 +269,7 @@ Deno.test("bench handshake: the table fits its width, and says what it leaves ou
   assertMatch(wide, /^1\.2\/RSA-2048\/full\/esp32 .*TLS_ECDHE_RSA/m);
   assertMatch(wide, /~\d+ (derived|guess|reported|measured|ceiling)/, "an estimate with its reliability");
   assert(!wide.includes("Without room"));
+  assertMatch(wide, /^No estimate for rp2040: /m, "what was asked for is not silently left out");
 });
 
 Deno.test("bench handshake: CSV has a line for each scenario, and as many values as names", async () => {

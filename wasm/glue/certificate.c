@@ -71,12 +71,6 @@ static void put_time(writer *w, int kind, const mbedtls_x509_time *t)
     put_field(w, kind, 0, "", parts, sizeof(parts));
 }
 
-int read_certificate(mbedtls_x509_crt *crt, const unsigned char *bytes, size_t len)
-{
-    int is_der = len > 1 && bytes[0] == (MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SEQUENCE) && bytes[1] > 0x7f;
-    return is_der ? mbedtls_x509_crt_parse_der(crt, bytes, len) : mbedtls_x509_crt_parse(crt, bytes, len);
-}
-
 /* Writes the fields of a certificate: DER, or the first of PEM. Returns how many bytes, or a negative code. */
 int EXPORT(certificate_fields)(const unsigned char *chain, size_t len, unsigned char *out, size_t size)
 {

@@ -101,6 +101,7 @@ static int on_verify(void *p_conn, mbedtls_x509_crt *crt, int depth, uint32_t *f
         *flags &= ~(uint32_t) MBEDTLS_X509_BADCERT_CN_MISMATCH;
         if (conn->check_name && !name_matches(conn, crt)) *flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
     }
+    check_authority(conn, crt, depth, flags);
     return judge_certificate(conn, crt, depth, flags);
 }
 
@@ -275,6 +276,14 @@ int EXPORT(connection_handshake)(connection *conn)
 }
 
 #define EMPTY_RECORDS_MAX 32 /* in a row: each costs us a decryption and gives nothing; OpenSSL's */
+
+/* RFC 8446 section 5: a ChangeCipherSpec means nothing, until the peer's Finished. mbedTLS drops any number at any time. */
+int drop_ccs(connection *conn)
+{
+    int is_late = mbedtls_ssl_is_handshake_over(&conn->ssl);
+    return is_late || ++conn->empty_records > EMPTY_RECORDS_MAX ? MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE
+                                                                : MBEDTLS_ERR_SSL_CONTINUE_PROCESSING;
+}
 
 /*
  * What to do about the result of mbedtls_ssl_read(): returns 1 to read again. mbedTLS says 0 for the end of the

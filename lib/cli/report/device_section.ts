@@ -91,7 +91,7 @@ function intervals(known: readonly Known[]): SafeHtml {
     description: known.map(({ name, estimates }) =>
       `${name}: ${
         estimates.map(({ scenario, end, result: { likely, low, high, reliability } }) =>
-          `${scenario} as the ${end} likely ${ms(likely)}, ${number(low)} to ${number(high)}, ${reliability}`
+          `${scenario} as the ${end} likely ${ms(likely)}, ${ms(low)} to ${ms(high)}, ${reliability}`
         ).join(", ")
       }`
     ).join("; "),

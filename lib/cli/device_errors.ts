@@ -5,6 +5,9 @@ import { OSError } from "../os_error.ts";
 import { SSLError as SeedError, toSeedError } from "../ussl_errors.ts";
 import { oneLine } from "./terminal.ts";
 
+/** What each signature comes to once one had no memory: see docs/profiles.md. */
+const SPOILT = "MBEDTLS_ERR_RSA_PRIVATE_FAILED";
+
 /**
  * What MicroPython prints: `"OSError: (-28160, 'MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE')"`, or where it has a number of its own
  * `"OSError: [Errno 12] ENOMEM"`, with mbedTLS's name behind it. A certificate that is refused is a `ValueError` with mbedTLS's
@@ -38,6 +41,3 @@ function besides(error: unknown): string {
   }
   return error.alert === undefined ? "" : `, the client says ${error.alert.name}`;
 }
-
-/** What each signature comes to once one had no memory: see docs/profiles.md. */
-const SPOILT = "MBEDTLS_ERR_RSA_PRIVATE_FAILED";

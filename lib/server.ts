@@ -4,7 +4,7 @@
  * @module
  */
 
-import { delay } from "./_std/async.js";
+import { accept, tryClose } from "./accept.ts";
 import type { Behaviour } from "./behaviour.ts";
 import { assertSize } from "./byte_queue.ts";
 import { assertSeconds, typeName } from "./bytes.ts";
@@ -23,7 +23,6 @@ export const SHUTDOWN_TIMEOUT = 30;
 const MAX_CONNECTIONS = 10_000; // at some 20 KiB each when idle, 200 MiB
 const MAX_HANDSHAKES = 1_000; // half-open: below the connections, so that a flood of them leaves room for the rest
 const ABORT_GRACE = 1; // seconds that a handler has to notice that its connection was dropped
-const ACCEPT_BACKOFF = 0.1; // seconds to wait when no connection can be accepted (out of file descriptors)
 
 /** What a server counts. */
 export interface ServerStats {
@@ -169,6 +168,7 @@ export class Server implements AsyncDisposable {
       this.#context = next;
       this.#ssl = ssl;
       this.#ownsContext = isOwn;
+      this.#freed?.(); // the other profile may have sockets left
     })();
   }
 
@@ -205,21 +205,12 @@ export class Server implements AsyncDisposable {
   }
 
   async #acceptAll(): Promise<void> {
-    while (this.#serving) {
+    const isServing = () => this.#serving;
+    const onError = (error: unknown) => this.#report(error, { phase: "accept" });
+    for (;;) {
       if (this.#behaviour !== undefined) await this.#untilRoom();
-      let conn: Deno.Conn;
-      try {
-        conn = await this.#listener.accept();
-      } catch (error) {
-        if (!this.#serving) break;
-        this.#report(error, { phase: "accept" });
-        await delay(ACCEPT_BACKOFF * 1000);
-        continue;
-      }
-      if (!this.#serving) {
-        tryClose(conn);
-        break;
-      }
+      const conn = await accept(this.#listener, isServing, onError);
+      if (conn === undefined) return;
       this.#stats.accepted++;
       this.#purge();
       const { maxConnections = MAX_CONNECTIONS, maxHandshakes = MAX_HANDSHAKES } = this.#options;
@@ -282,7 +273,7 @@ export class Server implements AsyncDisposable {
         shutdownTimeout: sslShutdownTimeout ?? SHUTDOWN_TIMEOUT,
       });
     } catch (error) {
-      this.#countFailure(error, remoteAddr);
+      if (!this.#dropped.has(conn)) this.#countFailure(error, remoteAddr);
       tryClose(conn);
       return undefined;
     } finally {
@@ -347,7 +338,11 @@ export class Server implements AsyncDisposable {
   /** Drops the connections whose handshake is under way. */
   abortHandshakes(): void {
     if (this.#context === undefined) return;
-    for (const client of this.#clients) if (!(client instanceof SSLSocket)) tryClose(client);
+    for (const client of this.#clients) {
+      if (isOpen(client)) continue;
+      this.#dropped.add(client);
+      drop(client);
+    }
   }
 
   /** Drops the open connections. */
@@ -413,16 +408,12 @@ function wrapIn(context: SSLContext, conn: Deno.Conn, options: SocketOptions): P
   return context.wrapSocket(conn, options);
 }
 
+/** Whether its handshake is done: a profile may leave that to the handler. */
+function isOpen(client: Duplex): boolean {
+  return client instanceof SSLSocket && client.version() !== undefined;
+}
+
 function drop(client: Duplex): void {
   if (client instanceof SSLSocket) client.abort();
   else tryClose(client);
-}
-
-/** Closes a connection without TLS, whatever its state. */
-export function tryClose(conn: Duplex): void {
-  try {
-    conn.close();
-  } catch {
-    // closed already
-  }
 }

@@ -23,6 +23,11 @@ Deno.test("serve --profile: failures have the names that MicroPython and ESP-IDF
     "OSError: (-28160, 'MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE')",
     "-0x6E00 MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE",
   ]);
+  assertEquals(
+    names(-0x4300)[0],
+    "OSError: (-17152, 'MBEDTLS_ERR_RSA_PRIVATE_FAILED'), " +
+      "the key has lost its blinding for want of memory: restart, as the board must",
+  );
   assertEquals(names(-0x10)[0], "OSError: [Errno 16] EBUSY (MBEDTLS_ERR_MPI_ALLOC_FAILED)");
   assertEquals(micropythonError(new Deno.errors.ConnectionReset("gone")), "OSError: [Errno 104] ECONNRESET");
   const alert = { description: 48, name: "unknown_ca" };

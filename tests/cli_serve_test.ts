@@ -333,6 +333,7 @@ Deno.test("tlsio serve --profile: a flag that the profile has no use for is refu
     [[...device, "--heap", "lots"], /--heap takes a whole number from 40 to 110, not "lots"/],
     [[...device, "--clock", "yesterday"], /--clock takes a date from 1970 on, .* not "yesterday"/],
     [[...device, "--clock", "1969"], /--clock takes a date from 1970 on, .* not "1969"/],
+    [[...device, "--clock", "1970-02-31"], /--clock takes a date from 1970 on, .* not "1970-02-31"/],
     [[...device, "--clock", "2026-13-01"], /--clock takes a date from 1970 on, .* not "2026-13-01"/],
     [
       ["--profile", "rp2", "--slow"],

@@ -78,6 +78,7 @@ const LAYERS: readonly string[][] = [
   ["default_context"],
   ["ussl_errors", "tls_endpoint"],
   [
+    "accept",
     "server",
     "worker_messages",
     "worker_context",
@@ -108,6 +109,7 @@ const MAY_SAY_DENO = [
   "net",
   "addresses",
   "tcp_endpoint",
+  "accept",
   "server",
   "workers",
   "worker_messages",

@@ -18,7 +18,7 @@ import { parseOperand } from "./target.ts";
 import { renderTable } from "./bench/table.ts";
 import type { Target } from "./bench/target.ts";
 import { defineCommand, items, UsageError, wholeNumber } from "./flags.ts";
-import { oneLine, outputStyle } from "./terminal.ts";
+import { oneLine, outputStyle, terminalWidth } from "./terminal.ts";
 
 const BENCHES = ["handshake"] as const;
 const RUNS = 100;
@@ -136,7 +136,7 @@ Ctrl-C, which shows what was measured so far.`,
 
 function print(run: BenchResult, data: string | undefined, wide: boolean): void {
   if (data === undefined) {
-    console.log(renderTable(run, { width: wide ? Infinity : terminalWidth(), style: outputStyle() }));
+    console.log(renderTable(run, { width: wide ? Infinity : terminalWidth(WIDTH), style: outputStyle() }));
   } else {
     console.log(data.trimEnd());
     for (const { name, reason, failed } of run.skipped) {
@@ -148,14 +148,6 @@ function print(run: BenchResult, data: string | undefined, wide: boolean): void 
     ? "nothing had been measured"
     : "this is what was measured until then";
   console.error(`tlsio bench: interrupted: ${state}`);
-}
-
-function terminalWidth(): number {
-  try {
-    return Deno.stdout.isTerminal() ? Deno.consoleSize().columns : WIDTH;
-  } catch {
-    return WIDTH;
-  }
 }
 
 /** What `host` and the flags of TCP come to. */

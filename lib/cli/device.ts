@@ -87,7 +87,7 @@ export function deviceOptions(values: DeviceValues): DeviceOptions | undefined {
 function date(text: string): number {
   const known = /^\d{4}(-\d\d(-\d\d(T\d\d:\d\d(:\d\d)?Z?)?)?)?$/.test(text);
   const time = known ? Date.parse(text.includes("T") && !text.endsWith("Z") ? `${text}Z` : text) : NaN;
-  if (time >= 0) return time;
+  if (time >= 0 && new Date(time).toISOString().startsWith(text.slice(0, 10))) return time; // no 31st of February
   throw new UsageError(
     `--clock takes a date from 1970 on, such as 1970, 2000-01-01 or 2026-11-21T12:00, not "${text}"`,
   );

@@ -1,14 +1,25 @@
-/** What a stranger's chain may cost, as `cost()` counts it, and how a refusal reads. */
+/** What a stranger's chain may cost, how a refusal reads, and what a device's core does not check. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { encodeText } from "../lib/bytes.ts";
 import { TLSConfig } from "../lib/config.ts";
+import type { Core } from "../lib/core.ts";
+import { newEsp32Core } from "../lib/esp32.ts";
 import { SSLCertVerificationError, type SSLError } from "../lib/errors.ts";
 import { derToPem } from "../lib/pem.ts";
 import { CERT_OPTIONAL, type TLSConfigOptions } from "../lib/policy.ts";
 import { TLSVersion } from "../lib/suites.ts";
-import { EnginePair, fixedCore } from "./pair.ts";
+import { EnginePair, FixedClock, fixedCore, randomFrom } from "./pair.ts";
 import { ask } from "./x509/verdict.ts";
-import { intermediate, key, leaf, type Made, nameConstraints, privatePem, root } from "./x509/maker.ts";
+import {
+  intermediate,
+  key,
+  leaf,
+  type Made,
+  nameConstraints,
+  privatePem,
+  purposes,
+  root,
+} from "./x509/maker.ts";
 
 const PAST = { from: "20200101000000Z", until: "20210101000000Z" };
 const file = (made: readonly Made[]) => ({
@@ -16,20 +27,17 @@ const file = (made: readonly Made[]) => ({
   bytes: encodeText(made.map(({ der }) => derToPem(der)).join("")),
 });
 
-/** A handshake with a server that shows this chain: what became of it, and how many signatures the client checked. */
-function shown(sent: Made[], trust: Made, options: TLSConfigOptions = {}) {
+/** A handshake of a client with a server that shows this chain. */
+function shown(sent: Made[], trust: Made, options: TLSConfigOptions = {}, core = fixedCore(1)) {
   const own = { chain: file(sent), key: { name: "key", bytes: encodeText(privatePem(sent[0]!.key)) } };
   const sslVersion = TLSVersion.TLSv1_2;
-  using client = new TLSConfig(
-    { sslVersion, trust: [file([trust])], measure: true, ...options },
-    fixedCore(1),
-  );
+  using client = new TLSConfig({ sslVersion, trust: [file([trust])], measure: true, ...options }, core);
   using server = new TLSConfig({ sslVersion, serverSide: true, credential: own }, fixedCore(2));
   using pair = new EnginePair(client, server, { serverHostname: "a.test" }).run();
   const { verifyFlags, verifyMessage } = pair.client;
-  const checked = pair.client.cost().total.operations!["P-256 verify"]!;
+  const operations = pair.client.cost().total.operations ?? {};
   const told: SSLError | undefined = pair.errors.server;
-  return { error: pair.errors.client, alert: told?.alert?.name, verifyFlags, verifyMessage, checked };
+  return { error: pair.errors.client, alert: told?.alert?.name, verifyFlags, verifyMessage, operations };
 }
 
 Deno.test("x509: forty expired authorities of one name cost no more than 32 signatures", () => {
@@ -37,9 +45,19 @@ Deno.test("x509: forty expired authorities of one name cost no more than 32 sign
     { length: 40 },
     () => root({ subject: "CN=twin", key: key("p256", "twin"), ...PAST }),
   );
-  const { error, checked } = shown([leaf(twins[0]!), ...twins], root());
+  const { error, operations } = shown([leaf(twins[0]!), ...twins], root());
   assert(error !== undefined, "no more than eight intermediates");
+  const checked = operations["P-256 verify"]!;
   assert(checked >= 30 && checked <= 32, `${checked} signatures`); // 324 without a bound
+});
+
+Deno.test("x509: of a longer curve, half as many", () => {
+  const twins = Array.from(
+    { length: 40 },
+    () => root({ subject: "CN=twin", key: key("p384", "twin"), ...PAST }),
+  );
+  const checked = shown([leaf(twins[0]!), ...twins.slice(0, 30)], root()).operations["P-384 verify"]!;
+  assert(checked >= 14 && checked <= 16, `${checked} signatures`);
 });
 
 Deno.test("x509: a chain of eight intermediates is within the bounds", () => {
@@ -50,9 +68,9 @@ Deno.test("x509: a chain of eight intermediates is within the bounds", () => {
     by = intermediate(by, [], { subject: `CN=${i}`, key: key("p256", `${i}`) });
     sent.unshift(by);
   }
-  const { error, checked } = shown([leaf(by), ...sent], top);
+  const { error, operations } = shown([leaf(by), ...sent], top);
   assertEquals(error, undefined);
-  assertEquals(checked, 9 + 1, "the chain, and the server's own signature");
+  assertEquals(operations["P-256 verify"], 9 + 1, "the chain, and the server's own signature");
 });
 
 Deno.test("x509: a name that an authority must not certify has a flag, words and an alert of its own", () => {
@@ -87,5 +105,27 @@ Deno.test("x509: any byte changed of an authority with constraints: never accept
     const changed = { ...middle, der: middle.der.with(at, middle.der[at]! ^ 1 << at % 8) };
     const chain = { sent: [last, changed], trust: [top] };
     assertEquals(ask({ ...one, byHand: true, build }, chain).verdict, "reject", `byte ${at}`);
+  }
+});
+
+Deno.test("x509: a device's core checks of an authority what the device does", async () => {
+  const top = root();
+  const UNREAD = "MBEDTLS_ERR_X509_INVALID_EXTENSIONS"; // what is critical and that it does not know
+  const outside = { permitted: ["dns:b.test"] };
+  for (
+    const [extra, here, there] of [
+      [nameConstraints(outside, false), 0x1000000, undefined],
+      [nameConstraints(outside), 0x1000000, UNREAD],
+      [nameConstraints({ permitted: ["dns:a.test"] }), undefined, UNREAD],
+      [purposes("client"), 0x1000, undefined],
+    ] as const
+  ) {
+    const middle = intermediate(top, [extra]);
+    const flags = (core: Core) => {
+      const { error } = shown([leaf(middle), middle], top, {}, core);
+      return error instanceof SSLCertVerificationError ? error.verifyFlags : error?.reason;
+    };
+    const device = await newEsp32Core({ now: new FixedClock().now, random: randomFrom(1) });
+    assertEquals([flags(fixedCore(1)), flags(device)], [here, there]);
   }
 });

@@ -100,7 +100,9 @@ const DEVICE: Core = {
   ...SHIPPED,
   config: "wasm/config/device.h",
   folders: [...SHIPPED.folders, "wasm/device/"],
-  without: ["early", "idle", "measure", "memory", "tls13", "traffic"].map((name) => `wasm/glue/${name}.c`),
+  without: ["constraints", "early", "idle", "measure", "memory", "tls13", "traffic"].map((name) =>
+    `wasm/glue/${name}.c`
+  ),
   wraps: [
     ...COUNTED,
     "mbedtls_aria_crypt_cbc",

@@ -57,12 +57,14 @@ for (
     ["an address of five bytes", "hex:c000020018", ["dns:a.test", "ip:192.0.2.9"], false],
     ["a mailbox, another one", "email:x@a.test", ["dns:a.test", "email:y@a.test"], false],
     ["a mailbox, itself", "email:x@a.test", ["dns:a.test", "email:x@A.test"], true],
+    ["a mail host, empty, which RFC 5280 does not define", "email:", ["dns:a.test", "email:x@a.test"], false],
     ["a mail host, a mailbox there", "email:a.test", ["dns:a.test", "email:y@a.test"], true],
     ["a mail host, a mailbox below", "email:a.test", ["dns:a.test", "email:y@b.a.test"], false],
     ["a mail domain, a mailbox below", "email:.a.test", ["dns:a.test", "email:y@b.a.test"], true],
     ["a URI's host, itself", "uri:a.test", ["dns:a.test", "uri:https://u@a.test:8443/x"], true],
     ["a URI's host, another", "uri:a.test", ["dns:a.test", "uri:https://b.test/a.test"], false],
     ["a URI's host, a URI without one", "uri:a.test", ["dns:a.test", "uri:urn:a.test"], false],
+    ["a URI's host, which stands behind it", "uri:a.test", ["dns:a.test", "uri:urn:x?y=z://a.test/"], false],
     ["a URI's host, one that ends with a digit", "uri:a1", ["dns:a.test", "uri:https://a1"], true],
     ["a URI's host, an address", "uri:a.test", ["dns:a.test", "uri:https://192.0.2.1/"], false],
     [
@@ -96,6 +98,11 @@ for (
     ["an address outside", "net:192.0.2.0/255.255.255.0", ["dns:a.test", "ip:192.0.3.9"], false],
     ["all of IPv4 and an IPv6 address", "net:0.0.0.0/0.0.0.0", ["dns:a.test", "ip:2001:db8::1"], false],
     ["an IPv6 address", "net:2001:db8::/ffff:ffff::", ["dns:a.test", "ip:2001:db8::1"], true],
+    ["a mail host, empty: none may pass", "email:", ["dns:a.test", "email:x@a.test"], true],
+    ["a mailbox without a name", "email:@a.test", ["dns:a.test", "email:x@a.test"], true],
+    ["a mail host, with the root's dot", "email:b.test.", ["dns:a.test", "email:x@b.test"], true],
+    ["a mail host elsewhere", "email:b.test", ["dns:a.test", "email:x@a.test"], false],
+    ["a URI's host, escaped", "uri:b.test", ["dns:a.test", "uri:https://%62.test/"], true],
     ["a directory name, in other case and spaces", "dir:O=Evil Corp", [
       "dns:a.test",
       "dir:O= evil  CORP,CN=x",
@@ -216,6 +223,10 @@ reject("a client's mail address outside", () => chain({ permitted: ["email:a.tes
 accept("a client's mail address inside", () => chain({ permitted: ["email:a.test"] }, ["email:x@a.test"]), {
   role: "server",
 });
+reject("more constraints of other kinds of names than anyone should read", () => {
+  const others = nameConstraints({ permitted: Array.from({ length: 1600 }, () => "email:") });
+  return chain(others, ["dns:a.test", ...Array.from({ length: 1200 }, (_, i) => `dns:${i}`)]);
+}, { unasked: "a bound on work is no rule" });
 reject("more comparisons than anyone should make", () => {
   const top = root({
     extensions: [

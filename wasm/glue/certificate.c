@@ -104,7 +104,7 @@ int EXPORT(certificate_subject)(const unsigned char *pem, size_t len, char *out,
 {
     mbedtls_x509_crt crt;
     mbedtls_x509_crt_init(&crt);
-    int ret = mbedtls_x509_crt_parse(&crt, pem, len);
+    int ret = read_certificate(&crt, pem, len);
     if (ret > 0) ret = MBEDTLS_ERR_X509_INVALID_FORMAT; /* some of several certificates did not parse */
     else if (ret == 0) ret = mbedtls_x509_dn_gets(out, size, &crt.subject);
     mbedtls_x509_crt_free(&crt);

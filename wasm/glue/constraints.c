@@ -1,7 +1,7 @@
 /*
- * Name constraints: for which names an authority may certify (RFC 5280 section 4.2.1.10).
+ * What an authority may certify: names, by its name constraints (RFC 5280 section 4.2.1.10), and purposes.
  *
- * mbedTLS 3.6 does not know them: it refuses a certificate in which they are critical, and passes over them in others.
+ * mbedTLS 3.6 does not know name constraints: it refuses a certificate in which they are critical, and passes over them in others.
  * Ours are enforced in both, those of a trust anchor too, and what cannot be told is refused.
  */
 #include "tlsio.h"
@@ -14,7 +14,9 @@
 #define SEQUENCE (MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SEQUENCE)
 #define SET (MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SET)
 
-#define COMPARISONS 250000 /* in one chain; a peer's message has room for millions; rustls-webpki stops there, too */
+/* What one chain may cost, in bytes that are read: some 10 ms. A peer's message has room for hundreds of times that. */
+#define WORK 8000000
+#define SUBTREE_WORK 16 /* one without its name */
 
 typedef struct {
     const unsigned char *p;
@@ -81,10 +83,12 @@ static span without_root(span name)
     return name;
 }
 
-/* A host of `base`'s own; where that begins with a dot, one below it. */
+/* A host of `base`'s own; where that begins with a dot, one below it. RFC 5280 does not say what an empty one is. */
 static int host_within(span host, span base)
 {
     host = without_root(host);
+    base = without_root(base);
+    if (base.len == 0) return UNTOLD;
     if (base.len != 0 && base.p[0] == '.') return host.len > base.len && ends_with(host, base);
     return host.len == base.len && ends_with(host, base);
 }
@@ -113,26 +117,43 @@ static int email_within(span name, span base)
     const span host = { name.p + at, name.len - at };
     size_t base_at = base.len;
     while (base_at != 0 && base.p[base_at - 1] != '@') base_at--;
-    if (base_at == 0) return host_within(host, base);
     const span base_host = { base.p + base_at, base.len - base_at };
-    return at == base_at && memcmp(name.p, base.p, at) == 0 && host.len == base_host.len && ends_with(host, base_host);
+    if (base_at == 1) return UNTOLD; /* "@example.com" */
+    if (base_at != 0 && (at != base_at || memcmp(name.p, base.p, at) != 0)) return NO;
+    return host_within(host, base_host);
+}
+
+/* Whether it is one by its letters, and no IPv4 address. "%62.test" is b.test to some, and "b.test\@a.test" is, too. */
+static int is_host(span host)
+{
+    int is_number = 1; /* the last label */
+    for (size_t i = 0; i < host.len; i++) {
+        int c = host.p[i], is_digit = c >= '0' && c <= '9', is_letter = (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
+        if (!is_digit && !is_letter && c != '-' && c != '_' && c != '.') return 0;
+        is_number = c == '.' || (is_number && is_digit);
+    }
+    return !is_number;
+}
+
+static int ends_authority(int c)
+{
+    return c == '/' || c == '?' || c == '#';
 }
 
 static int uri_within(span name, span base)
 {
     const unsigned char *p = name.p, *end = name.p + name.len;
-    while (end - p >= 3 && memcmp(p, "://", 3) != 0) p++;
-    if (end - p <= 3) return UNTOLD; /* no authority */
+    while (p < end && *p != ':' && !ends_authority(*p)) p++;
+    if (end - p <= 3 || memcmp(p, "://", 3) != 0) return UNTOLD; /* no authority */
     span host = { p + 3, 0 };
-    for (p = host.p; p < end && strchr("/?#", *p) == NULL; p++) {
+    for (p = host.p; p < end && !ends_authority(*p); p++) {
         if (*p == '@') host.p = p + 1;
     }
     const unsigned char *authority_end = p;
     for (end = host.p; end < authority_end && *end != ':'; end++) {}
     host.len = (size_t) (end - host.p);
-    if (host.len == 0 || host.p[0] == '[') return UNTOLD;
-    for (p = end - 1; p > host.p && *p >= '0' && *p <= '9'; p--) {}
-    if (*p == '.' || (*p >= '0' && *p <= '9')) return UNTOLD; /* an address is no host name */
+    host = without_root(host);
+    if (!is_host(host)) return UNTOLD;
     return host_within(host, base);
 }
 
@@ -187,14 +208,18 @@ static int directory_within(span name, span base)
         span name_set, base_set, a, b, part_a, part_b;
         int a_tag, b_tag;
         if (!take_as(&base, SET, &base_set)) return UNTOLD;
-        if (!take_as(&name, SET, &name_set)) return NO;
+        if (name.len == 0) return NO;
+        if (!take_as(&name, SET, &name_set)) return UNTOLD;
+        int otherwise = NO;
         while (base_set.len != 0) {
+            if (name_set.len == 0) return NO;
             if (!take_as(&base_set, SEQUENCE, &b) || !take_as(&b, MBEDTLS_ASN1_OID, &part_b)) return UNTOLD;
-            if (!take_as(&name_set, SEQUENCE, &a) || !take_as(&a, MBEDTLS_ASN1_OID, &part_a)) return NO;
-            if (part_a.len != part_b.len || memcmp(part_a.p, part_b.p, part_a.len) != 0) return NO;
+            if (!take_as(&name_set, SEQUENCE, &a) || !take_as(&a, MBEDTLS_ASN1_OID, &part_a)) return UNTOLD;
+            if (base_set.len != 0 && name_set.len != 0) otherwise = UNTOLD; /* several: they may stand in no order */
+            if (part_a.len != part_b.len || memcmp(part_a.p, part_b.p, part_a.len) != 0) return otherwise;
             if (!take(&a, &a_tag, &part_a) || !take(&b, &b_tag, &part_b)) return UNTOLD;
             int same = same_value(a_tag, part_a, b_tag, part_b);
-            if (same == NO) return NO;
+            if (same == NO) return otherwise;
             if (same == UNTOLD) result = UNTOLD;
         }
         if (name_set.len != 0) return NO;
@@ -224,13 +249,22 @@ static int is_within(int type, span name, span base)
 static int is_network(span base)
 {
     if (base.len != 8 && base.len != 32) return 0;
-    const unsigned char *mask = base.p + base.len / 2;
-    size_t bits = base.len * 4, ones = 0;
-    while (ones < bits && (mask[ones / 8] >> (7 - ones % 8) & 1) != 0) ones++;
-    for (size_t i = ones; i < bits; i++) {
-        if ((mask[i / 8] >> (7 - i % 8) & 1) != 0) return 0;
+    const unsigned char *mask = base.p + base.len / 2, *end = base.p + base.len;
+    while (mask < end && *mask == 0xff) mask++;
+    if (mask == end) return 1;
+    unsigned zeros = 0xffu & ~(unsigned) *mask;
+    if ((zeros & (zeros + 1)) != 0) return 0;
+    while (++mask < end) {
+        if (*mask != 0) return 0;
     }
     return 1;
+}
+
+/* Returns 0 once the chain has cost too much. */
+static int spend(int *left, size_t bytes)
+{
+    *left -= (int) bytes;
+    return *left >= 0;
 }
 
 /* Whether the constraints allow a name of the GeneralName type `type`. */
@@ -240,14 +274,16 @@ static int allows(span constraints, int type, span name, int *left)
         int tag, is_constrained = 0, is_inside = 0;
         span subtrees, subtree, base;
         if (!take(&constraints, &tag, &subtrees) || (tag != PERMITTED && tag != EXCLUDED)) return 0;
+        if (!spend(left, SUBTREE_WORK)) return 0;
         while (subtrees.len != 0) {
             int base_tag;
             /* What lies behind the base, `minimum` and `maximum`, has no place in RFC 5280. */
             if (!take_as(&subtrees, SEQUENCE, &subtree) || !take(&subtree, &base_tag, &base) || subtree.len != 0) return 0;
+            if (!spend(left, SUBTREE_WORK + base.len)) return 0;
             int base_type = base_tag & MBEDTLS_ASN1_TAG_VALUE_MASK;
             if (base_type == MBEDTLS_X509_SAN_IP_ADDRESS && !is_network(base)) return 0;
             if (base_type != type) continue;
-            if (--*left < 0) return 0;
+            if (!spend(left, type == MBEDTLS_X509_SAN_UNIFORM_RESOURCE_IDENTIFIER ? 4 * name.len : name.len)) return 0;
             int within = is_within(type, name, base);
             if (tag == EXCLUDED && within != NO) return 0;
             is_constrained = 1;
@@ -292,9 +328,10 @@ static int is_self_issued(const mbedtls_x509_crt *crt)
            memcmp(crt->issuer_raw.p, crt->subject_raw.p, crt->issuer_raw.len) == 0;
 }
 
-int names_are_allowed(const connection *conn)
+/* Whether each certificate of the chain that verified has names that those above it may certify. */
+static int names_are_allowed(const connection *conn)
 {
-    int takes_common_name = (conn->config->options & OPTION_ALLOW_COMMON_NAME) != 0, left = COMPARISONS;
+    int takes_common_name = (conn->config->options & OPTION_ALLOW_COMMON_NAME) != 0, left = WORK;
     for (size_t above = 1; above < conn->chain_len; above++) {
         span constraints;
         int found = constraints_of(conn->chain[above], &constraints);
@@ -305,4 +342,24 @@ int names_are_allowed(const connection *conn)
         }
     }
     return 1;
+}
+
+/* ---- All of it -------------------------------------------------------------------------------------- */
+
+/* Who an authority's extended key usage lets it certify: not in RFC 5280, but all of the web's verifiers see it so. */
+static int serves_purpose(const connection *conn, const mbedtls_x509_crt *crt)
+{
+    return (conn->config->ssl.endpoint == MBEDTLS_SSL_IS_CLIENT
+                ? mbedtls_x509_crt_check_extended_key_usage(crt, MBEDTLS_OID_SERVER_AUTH,
+                                                            MBEDTLS_OID_SIZE(MBEDTLS_OID_SERVER_AUTH))
+                : mbedtls_x509_crt_check_extended_key_usage(crt, MBEDTLS_OID_CLIENT_AUTH,
+                                                            MBEDTLS_OID_SIZE(MBEDTLS_OID_CLIENT_AUTH))) == 0;
+}
+
+void check_authority(connection *conn, const mbedtls_x509_crt *crt, int depth, uint32_t *flags)
+{
+    if (depth > 0 && !serves_purpose(conn, crt)) *flags |= MBEDTLS_X509_BADCERT_EXT_KEY_USAGE;
+    if (depth != 0) return;
+    conn->signatures = 0;
+    if (!names_are_allowed(conn)) *flags |= BADCERT_NAMES;
 }

@@ -56,7 +56,7 @@ static int has_double(reader *r, findings *found)
     unsigned types[EXTENSIONS_MAX];
     size_t count = 0;
     reader all = vector(r, 2);
-    memset(found, 0, sizeof(*found));
+    *found = (findings) { .versions = { all.end, all.end, 0 } };
     while (all.p < all.end && !all.bad) {
         unsigned type = take(&all, 2);
         reader content = vector(&all, 2);

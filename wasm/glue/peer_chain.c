@@ -1,6 +1,6 @@
 /*
- * What RFC 5280 and the rules of the web ask of a chain, and mbedTLS does not; and what bounds the work that a stranger's
- * certificates make. The linker sends mbedTLS's calls of two functions here (--wrap).
+ * Certificates of strangers: their form, where mbedTLS lets pass what RFC 5280 does not, and what bounds the work that they
+ * make. What their authorities may certify is in constraints.c. The linker sends mbedTLS's calls of two functions here (--wrap).
  */
 #include "tlsio.h"
 
@@ -12,6 +12,7 @@
 #define RSA_BITS_MAX 8192    /* Go's limit, and the largest signature that mbedTLS checks */
 #define RSA_EXPONENT_MAX 33  /* bits; *ring*'s limit, 65537 has 17: a long one makes a check take seconds */
 #define SIGNATURES_MAX 32    /* checked in one chain; mbedTLS tries each pair of certificates whose names fit */
+#define LONG_CURVE 257       /* bits; a check takes some ten times as long, and counts as two */
 
 int __wrap_mbedtls_x509_crt_parse_der(mbedtls_x509_crt *chain, const unsigned char *bytes, size_t len);
 int __real_mbedtls_pk_verify_ext(mbedtls_pk_type_t type, const void *options, mbedtls_pk_context *key,
@@ -71,10 +72,11 @@ int read_certificate(mbedtls_x509_crt *crt, const unsigned char *bytes, size_t l
 static int has_double(const mbedtls_x509_crt *crt)
 {
     unsigned char *p = crt->v3_ext.p;
-    const unsigned char *end = p + crt->v3_ext.len;
+    const unsigned char *end;
     mbedtls_asn1_buf oids[EXTENSIONS_MAX];
     size_t count = 0, len;
     if (crt->v3_ext.len == 0) return 0;
+    end = p + crt->v3_ext.len;
     if (mbedtls_asn1_get_tag(&p, end, &len, MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SEQUENCE) != 0) return 1;
     while (p < end) {
         if (count == EXTENSIONS_MAX) return 1;
@@ -113,30 +115,22 @@ int __wrap_mbedtls_x509_crt_parse_der(mbedtls_x509_crt *chain, const unsigned ch
 
 /* ---- Verifying -------------------------------------------------------------------------------------- */
 
+/* Whether a signature is one of our CRLs': we chose how many there are, and mbedTLS stops at one that is wrong. */
+static int is_of_list(const config *c, const unsigned char *sig)
+{
+    const mbedtls_x509_crl *crl = &c->crls;
+    while (crl != NULL && crl->sig.p != sig) crl = crl->next;
+    return crl != NULL;
+}
+
 int __wrap_mbedtls_pk_verify_ext(mbedtls_pk_type_t type, const void *options, mbedtls_pk_context *key,
                                  mbedtls_md_type_t md, const unsigned char *hash, size_t hash_len,
                                  const unsigned char *sig, size_t sig_len)
 {
-    if (active != NULL && ++active->signatures > SIGNATURES_MAX + active->config->crl_count * CHAIN_MAX) {
-        return MBEDTLS_ERR_PK_BAD_INPUT_DATA;
+    if (active != NULL && !is_of_list(active->config, sig)) {
+        int is_long = mbedtls_pk_can_do(key, MBEDTLS_PK_ECKEY) && mbedtls_pk_get_bitlen(key) >= LONG_CURVE;
+        active->signatures += is_long ? 2 : 1;
+        if (active->signatures > SIGNATURES_MAX) return MBEDTLS_ERR_PK_BAD_INPUT_DATA;
     }
     return __real_mbedtls_pk_verify_ext(type, options, key, md, hash, hash_len, sig, sig_len);
-}
-
-/* Who an authority's extended key usage lets it certify: not in RFC 5280, but all of the web's verifiers see it so. */
-static int serves_purpose(const connection *conn, const mbedtls_x509_crt *crt)
-{
-    return (conn->config->ssl.endpoint == MBEDTLS_SSL_IS_CLIENT
-                ? mbedtls_x509_crt_check_extended_key_usage(crt, MBEDTLS_OID_SERVER_AUTH,
-                                                            MBEDTLS_OID_SIZE(MBEDTLS_OID_SERVER_AUTH))
-                : mbedtls_x509_crt_check_extended_key_usage(crt, MBEDTLS_OID_CLIENT_AUTH,
-                                                            MBEDTLS_OID_SIZE(MBEDTLS_OID_CLIENT_AUTH))) == 0;
-}
-
-void check_authority(connection *conn, const mbedtls_x509_crt *crt, int depth, uint32_t *flags)
-{
-    if (depth > 0 && !serves_purpose(conn, crt)) *flags |= MBEDTLS_X509_BADCERT_EXT_KEY_USAGE;
-    if (depth != 0) return;
-    conn->signatures = 0;
-    if (!names_are_allowed(conn)) *flags |= BADCERT_NAMES;
 }

@@ -28,8 +28,6 @@ int EXPORT(config_add_crl)(config *c, const unsigned char *crl, size_t len)
     CHECK_CONFIG(c);
     int ret = mbedtls_x509_crl_parse(&c->crls, crl, len);
     if (ret == 0) mbedtls_ssl_conf_ca_chain(&c->ssl, c->ssl.ca_chain, &c->crls);
-    c->crl_count = 0;
-    for (const mbedtls_x509_crl *one = &c->crls; one != NULL; one = one->next) c->crl_count++;
     return ret;
 }
 

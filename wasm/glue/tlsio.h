@@ -131,7 +131,6 @@ struct config {
     mbedtls_x509_crt_profile profile;
     credential *credentials;
     mbedtls_x509_crl crls;
-    size_t crl_count;
     mbedtls_ssl_cache_context cache;
     mbedtls_ssl_cookie_ctx cookies; /* DTLS server */
     int cache_full; /* sessions that had to leave it for others */
@@ -269,9 +268,12 @@ int drop_ccs(connection *conn);
 
 /* ---- constraints.c --------------------------------------------------------------------------------- */
 
+/* A verify flag of our own, beside MBEDTLS_X509_BADCERT_*: a name that an authority must not certify. */
+#define BADCERT_NAMES 0x01000000u
+
 int is_name_constraints(const mbedtls_asn1_buf *oid);
-/* Whether each certificate of the chain that verified has names that those above it may certify. */
-int names_are_allowed(const connection *conn);
+/* Called with each certificate of a chain, the leaf last: adds to the flags what mbedTLS does not look at. */
+void check_authority(connection *conn, const mbedtls_x509_crt *crt, int depth, uint32_t *flags);
 
 /* ---- datagram.c ------------------------------------------------------------------------------------ */
 
@@ -354,16 +356,11 @@ int name_matches(const connection *conn, const mbedtls_x509_crt *crt);
 
 /* ---- peer_chain.c ---------------------------------------------------------------------------------- */
 
-/* A verify flag of our own, beside MBEDTLS_X509_BADCERT_*: a name that an authority must not certify. */
-#define BADCERT_NAMES 0x01000000u
-
 /*
  * Parses certificates, DER or PEM, as mbedtls_x509_crt_parse() does: but what begins as DER is DER. A peer's certificate
  * can hold the PEM of another one in a name, and mbedTLS looks for PEM first.
  */
 int read_certificate(mbedtls_x509_crt *crt, const unsigned char *bytes, size_t len);
-/* Called with each certificate of a chain, the leaf last: adds to the flags what mbedTLS does not look at. */
-void check_authority(connection *conn, const mbedtls_x509_crt *crt, int depth, uint32_t *flags);
 
 /* ---- traffic.c ------------------------------------------------------------------------------------- */
 

@@ -38,12 +38,14 @@ for (
     [["handshake", "--kbps", "200"], "--kbps needs --rtt"],
     [["handshake", "--reconnect", "soon"], '--reconnect takes seconds, above 0, not "soon"'],
     [["handshake", "--ticket-lifetime", "60"], "--ticket-lifetime needs --reconnect"],
-    [["handshake", "--insecure"], "--insecure needs a host"],
+    [["handshake", "--no-check"], "--no-check needs a host"],
+    [["handshake", "--key", "x"], "--key needs a host"],
+    [["handshake", "--json=x", "--html", "./x"], "--json and --html name the same file"],
     [["handshake", "--json", "--csv"], "--json and --csv cannot both be printed"],
     [["handshake", "localhost:0"], 'cannot connect to "localhost:0"'],
-    [["handshake", "localhost", "--key", "P-256"], "--key is the server's"],
+    [["handshake", "localhost", "--key-type", "P-256"], "--key-type is the server's"],
     [["handshake", "localhost", "--kind", "psk"], "psk is between our ends or with --peers"],
-    [["handshake", "localhost", "--kind", "mutual"], "mutual needs --client-cert and --client-key"],
+    [["handshake", "localhost", "--kind", "mutual"], "mutual needs --cert and --key"],
     [["handshake", "localhost", "--peers"], "--peers are on this machine"],
   ] as [string[], string][]
 ) {
@@ -60,7 +62,7 @@ Deno.test("tlsio bench handshake: a report that cannot be written fails before t
     // 100000 handshakes of RSA-4096 would take an hour.
     const { code, stdout, stderr } = await bench(
       `${flag}=/nowhere/x`,
-      "--key",
+      "--key-type",
       "RSA-4096",
       "--runs",
       "100000",
@@ -126,7 +128,7 @@ Deno.test("tlsio bench handshake host:port measures our own tlsio serve, full an
     assertEquals(failed, true);
     assertStringIncludes(reason, "not correctly signed by the trusted CA");
   }
-  const insecure = await benchJson(...target, "--insecure", "--version", "1.3", "--kind", "full");
+  const insecure = await benchJson(...target, "--no-check", "--tls", "1.3", "--kind", "full");
   assertEquals([insecure.code, insecure.run.scenarios.length], [0, 1]);
 });
 
@@ -219,7 +221,7 @@ Deno.test("tlsio bench handshake: Ctrl-C shows what was measured so far, exit co
     `localhost:${server.port}`,
     "--ca",
     certFile("root.pem"),
-    "--version",
+    "--tls",
     "1.3",
     "--kind",
     "full",
@@ -234,10 +236,36 @@ Deno.test("tlsio bench handshake: Ctrl-C shows what was measured so far, exit co
   assert(run.scenarios[0]!.wallMs.runs >= 5, `${run.scenarios[0]!.wallMs.runs} runs`);
 });
 
+for (const [signal, expected] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+  Deno.test(`tlsio bench handshake: ${signal} before there is a figure leaves all files as they were`, async () => {
+    await using dir = await tempDir();
+    const [old, made] = [`${dir.path}/old.html`, `${dir.path}/new.json`];
+    await Deno.writeTextFile(old, "of yesterday");
+    const silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const args = [`127.0.0.1:${silent.addr.port}`, "--html", old, `--json=${made}`, "--seconds", "60"];
+    await using program = await cliStart(["bench", "handshake", ...args, "--timeout", "60"]);
+    const held = [await silent.accept(), await silent.accept()]; // the look whether there is one, and a handshake
+    program.kill(signal);
+    assertEquals(await program.exit(), expected);
+    assertEquals(await Deno.readTextFile(old), "of yesterday");
+    assertEquals((await Array.fromAsync(Deno.readDir(dir.path))).map(({ name }) => name), ["old.html"]);
+    silent.close();
+    for (const conn of held) conn.close();
+  });
+}
+
+Deno.test("tlsio bench handshake: a full disk is said, and the other files are written", async () => {
+  await using dir = await tempDir();
+  const csv = `${dir.path}/x.csv`;
+  const { code, stderr } = await bench(...QUICK, "--json=/dev/full", `--csv=${csv}`);
+  assertEquals([code, stderr], [1, 'tlsio bench: Cannot write "/dev/full": no space left on device\n']);
+  assertMatch(await Deno.readTextFile(csv), /^name,version,/);
+});
+
 Deno.test("tlsio bench handshake --peers: no peer outlives a program that is ended", async () => {
   await using dir = await tempDir();
   await using program = await cliStart(
-    ["bench", "handshake", "--peers=openssl", "--seconds", "3000", "--version", "1.3", "--kind", "full"],
+    ["bench", "handshake", "--peers=openssl", "--seconds", "3000", "--tls", "1.3", "--kind", "full"],
     { TMPDIR: dir.path },
   );
   let servers: string[] = [];
@@ -299,7 +327,7 @@ Deno.test("tlsio bench handshake --peers: a program that is missing is said and 
     "--peers=openssl,gnutls,deno",
     "--kind",
     "full",
-    "--version",
+    "--tls",
     "1.3",
     "--runs",
     "1",

@@ -8,7 +8,7 @@ import { benchHandshakes } from "../lib/cli/bench/handshake.ts";
 import { Identities } from "../lib/cli/bench/identities.ts";
 import { MemoryMeasurer, MemoryTarget } from "../lib/cli/bench/memory.ts";
 import { type Measurer, ScenarioError } from "../lib/cli/bench/measurer.ts";
-import { OutputFile } from "../lib/cli/bench/output.ts";
+import { OutputFile } from "../lib/cli/output_file.ts";
 import { EndConfigs } from "../lib/cli/bench/policies.ts";
 import type { BenchResult } from "../lib/cli/bench/result.ts";
 import { runRounds } from "../lib/cli/bench/runner.ts";
@@ -90,7 +90,7 @@ Deno.test("scenarios: flags choose, and what was asked for and does not exist is
       [{ profile: ["z80"] }, 'unknown profile "z80"; known are default, esp32'],
       [{ scenario: ["1.3/P-256/half"] }, 'unknown scenario "1.3/P-256/half"; known are 1.2/P-256/full, '],
       [{ version: ["1.3"], kind: ["session-id"] }, "no such handshake: TLS 1.3 resumes by tickets"],
-      [{ scenario: ["1.2/psk"], kind: ["psk"] }, "it goes without --version"],
+      [{ scenario: ["1.2/psk"], kind: ["psk"] }, "it goes without --tls"],
     ] as const
   ) assertThrows(() => chooseScenarios(choice), UsageError, words);
 });

@@ -5,7 +5,7 @@ import type { ServeOptions } from "../server.ts";
 import type { SSLSocket } from "../socket.ts";
 import type { TraceEvent } from "../trace.ts";
 import { CommandError, type Flags, type Values } from "./flags.ts";
-import { openOutput } from "./output_file.ts";
+import { openToAppend } from "./output_file.ts";
 import { oneLine, systemReason } from "./terminal.ts";
 import { renderPage, type Traced } from "./trace_page.ts";
 import { TraceRecorder } from "./trace_recorder.ts";
@@ -60,7 +60,7 @@ export class ServeTrace implements AsyncDisposable {
     const { trace = false, "trace-json": json, "trace-html": folder } = values;
     if (!trace && json === undefined && folder === undefined) return undefined;
     if (folder !== undefined) await makeFolder(folder);
-    const file = json === undefined ? undefined : await openOutput(json, { append: true });
+    const file = json === undefined ? undefined : await openToAppend(json);
     await warmUp();
     return new ServeTrace(trace, file, folder);
   }

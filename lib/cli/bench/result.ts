@@ -95,7 +95,7 @@ export type End = "client" | "server";
 export interface Scenario {
   /** `"1.2/P-256/full"`; with the profile or the peer behind it, where they are not the usual: one in a run. */
   readonly name: string;
-  /** Against `host:port` without `--version`: what was agreed on. */
+  /** Against `host:port` without `--tls`: what was agreed on. */
   readonly version: Version;
   /** Of a pre-shared key, or a server whose certificate is none of these: none. */
   readonly key?: Key | undefined;

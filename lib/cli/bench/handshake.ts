@@ -52,7 +52,7 @@ export async function benchHandshakes(options: RunOptions): Promise<BenchResult>
     bench: "handshake",
     format: 1,
     interrupted: signal.aborted,
-    environment: { ...here, notes: notesOf(here, target.name) },
+    environment: { ...here, notes: notesOf(here, target.name, results) },
     plan: {
       target: target.name,
       runs: Math.max(0, ...measured.map(({ collected: { samples } }) => samples.length)),

@@ -1,7 +1,7 @@
 // `tlsio bench handshake` as its users run it: its arguments, its output, servers that are none, peers, Ctrl-C.
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { BenchResult } from "../lib/cli/bench/result.ts";
-import { type ContextOptions, SSLContext, TLSVersion } from "../mod.ts";
+import { type ContextOptions, SSLContext, type SSLSocket, TLSVersion } from "../mod.ts";
 import { cli, cliServe, cliStart } from "./cli_helpers.ts";
 import { certFile, identity, run, tempDir } from "./peers.ts";
 
@@ -149,8 +149,20 @@ Deno.test("tlsio bench handshake host:port: a server with one version, without t
   ]);
 });
 
+Deno.test("tlsio bench handshake host:port: the wait for a ticket ends, also of a server that sends data without end", async () => {
+  const flood = async (tls: SSLSocket) => {
+    while (true) await tls.write(new Uint8Array(16384)); // until the client hangs up
+  };
+  await using server = await cliTls({ sslVersion: TLSVersion.TLSv1_3, tickets: false }, flood);
+  const args = ["--ca", certFile("root.pem"), "--tls", "1.3", "--kind", "ticket"];
+  const { code, run } = await benchJson(`localhost:${server.port}`, ...args);
+  assertEquals([code, run.skipped], [1, [
+    { name: "1.3/ticket", reason: "the server gave no ticket", failed: false },
+  ]]);
+});
+
 /** A server of ours in this process. */
-async function cliTls(options: ContextOptions, onConnection = () => {}) {
+async function cliTls(options: ContextOptions, onConnection: (tls: SSLSocket) => unknown = () => {}) {
   const { cert: certfile, key: keyfile } = identity("ec");
   const context = await SSLContext.create({ serverSide: true, certfile, keyfile, ...options });
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -158,7 +170,7 @@ async function cliTls(options: ContextOptions, onConnection = () => {}) {
   const serve = async (conn: Deno.Conn) => {
     try {
       const tls = await context.wrapSocket(conn);
-      onConnection();
+      await onConnection(tls);
       await tls.read(new Uint8Array(1));
       await tls.close();
     } catch {
@@ -290,7 +302,13 @@ async function processesOf(parent: number, word: string): Promise<string[]> {
 }
 
 Deno.test("tlsio bench handshake --peers: each as server and as client, full and resumed", async () => {
-  const { code, run, stderr } = await benchJson("--peers", "--kind", "full,ticket", "--runs", "1");
+  const { code, run, stderr } = await benchJson(
+    "--peers=deno,node,openssl,gnutls",
+    "--kind",
+    "full,ticket",
+    "--runs",
+    "1",
+  );
   assertEquals([code, stderr], [0, ""]);
   const measured = run.scenarios.map(({ scenario: { name } }) => name);
   const gaps = run.skipped.map(({ name }) => name);
@@ -316,6 +334,17 @@ Deno.test("tlsio bench handshake --peers: each as server and as client, full and
     const lives = server !== "tlsio" || client === "deno" || client === "node";
     assertEquals(theirs.cpuMs !== undefined, lives, name);
   }
+});
+
+Deno.test("tlsio bench handshake --peers: gnutls-serv, which listens on all addresses, is started for who names it", async () => {
+  const { code, run } = await benchJson("--peers", "--kind", "full", "--tls", "1.3", "--runs", "1");
+  assertEquals([code, run.skipped], [0, [{
+    name: "1.3/P-256/full/gnutls-server",
+    reason: "gnutls-serv listens on all addresses of this machine: --peers=gnutls starts it",
+    failed: false,
+  }]]);
+  assertEquals(run.scenarios.length, 7);
+  assert(run.environment.notes.includes("Of fewer than 20 runs the p95 is the slowest."));
 });
 
 Deno.test("tlsio bench handshake --peers: a program that is missing is said and left out", async () => {

@@ -186,7 +186,7 @@ function terminalWidth(): number {
 
 /** What `host` and the flags of TCP come to. */
 type Remote = { readonly host: HostOptions } | {
-  readonly peers: readonly string[];
+  readonly peers: readonly string[] | undefined;
   readonly timeout: number;
 };
 
@@ -228,9 +228,11 @@ function remoteOf(values: RemoteFlags, operand: string | undefined): Remote | un
   return { host: { address, servername, ca, cert, key, check: !unchecked } };
 }
 
-function peersOf(text: string): string[] {
+/** `undefined`: all of them. */
+function peersOf(text: string): string[] | undefined {
+  if (text === STDOUT) return undefined;
   const known = peerNames();
-  const names = text === STDOUT ? known : items([text]);
+  const names = items([text]);
   const unknown = names.find((name) => !known.includes(name));
   if (unknown !== undefined) throw new UsageError(`unknown peer "${unknown}"; known are ${known.join(", ")}`);
   return names;

@@ -232,6 +232,26 @@ Deno.test("rounds: scenarios take turns, warm-up does not count, one that fails 
   assertEquals([results.get(b)!.failure, results.get(b)!.samples.length], ["broken", 1]);
 });
 
+Deno.test("rounds: the warm-up lasts its time, and so many rounds at least, in turning order", async () => {
+  const log: string[] = [];
+  const slow: Measurer = {
+    ...scripted("a", log),
+    async measure(options) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      return await scripted("a", log).measure(options);
+    },
+  };
+  const effort = { runs: 2, warmUp: 1, warmUpMs: 500 };
+  const { samples, warmUp } = (await runRounds([slow], effort, () => {}, NEVER)).get(slow)!;
+  assertEquals(samples.length, 2);
+  assert(warmUp > 1 && warmUp % 2 === 1, `${warmUp} rounds`); // one, and pairs
+  assertEquals(
+    log.filter((each) => each === "a*").length,
+    2,
+    "the first, and the first that counts, are observed",
+  );
+});
+
 Deno.test("rounds: a time ends them, though not before there is a median; a signal at once", async () => {
   const log: string[] = [];
   const measurer = scripted("a", log);

@@ -56,7 +56,7 @@ export async function benchHandshakes(options: RunOptions): Promise<BenchResult>
     plan: {
       target: target.name,
       runs: Math.max(0, ...measured.map(({ collected: { samples } }) => samples.length)),
-      warmUp: effort.warmUp,
+      warmUp: Math.max(0, ...measured.map(({ collected }) => collected.warmUp)),
       devices: models.devices,
       links,
       ...(reconnect && { reconnect }),

@@ -56,7 +56,7 @@ export interface Environment {
 export interface Plan {
   /** `"memory"`: both ends in this process without a network; `"peers"`: loopback; otherwise `host:port`. */
   readonly target: string;
-  /** Rounds that count, and those before that do not; of a run for a time, what they came to. */
+  /** Rounds that count, and those before that do not; what they came to. */
   readonly runs: number;
   readonly warmUp: number;
   readonly devices: readonly string[];

@@ -42,6 +42,7 @@ export function notesOf(
   const notes = [
     "CPU of our ends is the time in their engines' calls on this machine, the collection of garbage in it: the p95 may have " +
     "some. Keys are warm: the first handshakes are not counted." +
+    (target === "peers" ? " A peer's is all that its process takes, TCP and its runtime with it." : "") +
     (target === "memory" ? "" : " Wall, bytes and round trips are without TCP's own."),
   ];
   if (scenarios.some(({ wallMs: { runs } }) => runs < P95_RUNS)) {

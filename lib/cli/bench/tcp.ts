@@ -90,9 +90,9 @@ export async function awaitSession(
 ): Promise<SSLSession | undefined> {
   const ends = performance.now() + TICKET_WAIT * 1000;
   const [chunk, plaintext] = [new Uint8Array(CHUNK), new Uint8Array(CHUNK)];
-  while (session() === undefined) {
+  while (true) {
     const { state } = engine.read(plaintext);
-    if (state === "eof") break;
+    if (state === "eof" || session() !== undefined) break;
     if (state === "data") continue; // the engine has the chunk by reference until all of it is read
     const left = (ends - performance.now()) / 1000;
     if (left <= 0) break; // of a server that sends data without end

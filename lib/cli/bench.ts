@@ -13,6 +13,7 @@ import type { Reconnect } from "./bench/savings.ts";
 import { type HostOptions, HostTarget, withoutKeys } from "./bench/host.ts";
 import { peerNames, PeersTarget } from "./bench/peers/target.ts";
 import { CHOICES, chooseScenarios, type Chosen, OVER_TCP } from "./bench/scenarios.ts";
+import { later } from "./later.ts";
 import { assertDistinct, OutputFile } from "./output_file.ts";
 import { parseOperand } from "./target.ts";
 import { renderTable } from "./bench/table.ts";
@@ -139,9 +140,10 @@ const FORMS = {
   json: (run: BenchResult) => `${JSON.stringify(run, null, 2)}\n`,
   csv: renderCsv,
   async html(run: BenchResult) {
-    // Plot takes a while to load: who asks for no report does without.
-    const { handshakeReport } = await import("./report/handshake_report.ts");
-    return await handshakeReport(run);
+    const report = await later<typeof import("./report/handshake_report.ts")>(
+      new URL("./report/handshake_report.ts", import.meta.url),
+    );
+    return await report.handshakeReport(run);
   },
 };
 

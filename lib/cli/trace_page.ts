@@ -1,6 +1,7 @@
 /** Traced connections as a page of HTML. */
 
 import { inTime } from "../deadline.ts";
+import { later } from "./later.ts";
 import type { TracePageInput } from "./report/trace_page.ts";
 import { printable } from "./terminal.ts";
 import type { TraceRecorder } from "./trace_recorder.ts";
@@ -16,7 +17,9 @@ export interface Traced {
 
 /** The page: one file that needs nothing else. Its libraries are loaded now. */
 export async function renderPage(title: string, traced: readonly Traced[]): Promise<string> {
-  const { tracePage } = await import("./report/trace_page.ts");
+  const { tracePage } = await later<typeof import("./report/trace_page.ts")>(
+    new URL("./report/trace_page.ts", import.meta.url),
+  );
   return await tracePage(inputOf(title, traced));
 }
 

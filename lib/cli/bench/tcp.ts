@@ -119,6 +119,15 @@ export async function hangUp(conn: Deno.TcpConn, { engine }: TimedEngine, wait =
   conn.close();
 }
 
+/** Closes a connection that may be. */
+export function closeQuietly(conn: Deno.Conn): void {
+  try {
+    conn.close();
+  } catch {
+    // It was.
+  }
+}
+
 async function drain(conn: Deno.TcpConn): Promise<void> {
   await conn.closeWrite();
   const chunk = new Uint8Array(CHUNK);

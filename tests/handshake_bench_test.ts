@@ -242,7 +242,12 @@ Deno.test("rounds: the warm-up lasts its time, and so many rounds at least, in t
     },
   };
   const effort = { runs: 2, warmUp: 1, warmUpMs: 500 };
-  const { samples, warmUp } = (await runRounds([slow], effort, () => {}, NEVER)).get(slow)!;
+  const shares: number[] = [];
+  const { samples, warmUp } = (await runRounds([slow], effort, (share) => shares.push(share), NEVER)).get(
+    slow,
+  )!;
+  assertEquals(shares, shares.toSorted((a, b) => a - b), "the bar goes forward");
+  assert(shares.length > 1);
   assertEquals(samples.length, 2);
   assert(warmUp > 1 && warmUp % 2 === 1, `${warmUp} rounds`); // one, and pairs
   assertEquals(

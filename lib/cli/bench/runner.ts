@@ -78,8 +78,8 @@ export async function runRounds(
       }
       if (signal.aborted) break;
       if (performance.now() - turn < TURN) continue;
-      const share = (round + warmUp + place / left.length) / (runs + warmUp);
-      progress(Math.min(1, Math.max(share, elapsed / seconds)), measurer.scenario.name);
+      const share = (round + place / left.length) / runs; // below 0: it warms up
+      progress(Math.min(1, Math.max(0, share, elapsed / seconds)), measurer.scenario.name);
       await new Promise((resolve) => setTimeout(resolve, 0));
       turn = performance.now();
     }

@@ -311,7 +311,7 @@ Deno.test("bench handshake --html: one scenario has its own numbers in place of 
     await handshakeReport(sampleRun({ scenarios: [one], resumption: [], skipped: [] })),
   );
   assertEquals(textsOf(root, ".tiles .label"), [
-    "Time",
+    "Wall",
     "CPU of the client",
     "CPU of the server",
     "Bytes, both ways",

@@ -53,7 +53,7 @@ function cpuFigure(scenarios: readonly ScenarioResult[]): SafeHtml {
       split === "messages"
         ? "Where it goes is timed by message, for whose making or taking in it was, and scaled to the median. "
         : all.some(({ name }) => name === NOT_SPLIT)
-        ? "Where it goes is not told of all ends. "
+        ? "Where it goes is not told of all ends: a bar of another program has what its process takes, TCP and its runtime with it. "
         : "",
       "How often each operation was done is in the table. Each group has a scale of its own.",
     ],

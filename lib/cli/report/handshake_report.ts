@@ -21,7 +21,7 @@ import { count, listed, ms, whole } from "./words.ts";
 const TITLE = "What a TLS handshake costs";
 
 const OVERVIEW =
-  "Medians. Time is the wall clock's, from the first byte of the handshake to its last; CPU is that of one end; up is from the " +
+  "Medians. Wall is the time from the first byte of the handshake to its last; CPU is that of one end; up is from the " +
   "client to the server. A dash stands for what could not be told.";
 
 /** A part of the page. */

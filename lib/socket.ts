@@ -49,6 +49,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   readonly #turns = new Turns(); // of those who write
   readonly #goodbye: Goodbye;
   #closing: Promise<void> | undefined;
+  #closedLate = false;
   #lastUse = ++uses;
   #readable: ReadableStream<Bytes> | undefined;
   #writable: WritableStream<Uint8Array> | undefined;
@@ -138,6 +139,17 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   /** For `Server`: why the handshake failed; `undefined`: it has not. */
   static handshakeFailure(socket: SSLSocket): Error | undefined {
     return socket.#handshakeFailure;
+  }
+
+  /** For `Server`: drops the connection for a reason that calls under way, and later ones, throw. */
+  static drop(socket: SSLSocket, reason: Error): void {
+    socket.#pump.fail(reason);
+    socket.abort();
+  }
+
+  /** For `Server`: whether the peer said no close_notify before `shutdownTimeout`. */
+  static closedLate(socket: SSLSocket): boolean {
+    return socket.#closedLate;
   }
 
   /** For `Server`: the greater, the later it has given data. */
@@ -364,7 +376,11 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     if (this.#pump.failure === undefined && (this.#engine.handshakeDone || this.#engine.canAnswerEarly)) {
       const isSilent = this.#engine.config.options.behaviour?.closeNotify === false; // then nobody waits for an answer
       const said = isSilent ? this.#goodbye.say() : this.#goodbye.sayAndDrain();
-      await inTime(said, this.#shutdownTimeout).catch(() => {});
+      const late = () => {
+        this.#closedLate = true;
+        return new Error("Cannot wait for the peer to close: it takes too long");
+      };
+      await inTime(said, this.#shutdownTimeout, late).catch(() => {});
     }
     await this.#pump.linger();
     this.#pump.retire("is closed");

@@ -78,6 +78,9 @@ const LAYERS: readonly string[][] = [
   ["default_context"],
   ["ussl_errors", "tls_endpoint"],
   [
+    "metered",
+    "server_stats",
+    "gate",
     "server",
     "worker_messages",
     "worker_context",

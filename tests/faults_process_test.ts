@@ -1,10 +1,10 @@
-/** Faults that hit a process: no file descriptors left, its end amid writes. */
+/** Faults that hit a process: no file descriptors or memory left, its end amid writes, a clock that jumps. */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { encodeText } from "../lib/bytes.ts";
 import type { ServerStats } from "../lib/server_stats.ts";
-import { assertKind, dial, dialTls, readText, test } from "./sockets.ts";
+import { assertKind, dial, dialTls, eventually, readText, serving, test } from "./sockets.ts";
 import { Program } from "./peers.ts";
 
 const SERVER = fileURLToPath(new URL("faults/server.ts", import.meta.url));
@@ -62,3 +62,53 @@ test("Deno.exit() during writes: clients get an SSLEOFError, not a good end", as
   await Promise.all(ends);
   for (const client of clients) await client!.close();
 });
+
+test("wasm memory at its maximum: who is open goes on, new clients are refused by an alert, and all comes back", async () => {
+  await using server = await ServerProcess.start();
+  const open = await dialTls(server);
+  await open.write(encodeText("before"));
+  assertEquals(await readText(open), "before");
+  await server.write("fill\n");
+  await server.waitFor(/full\n/);
+  for (let i = 0; i < 3; i++) await assertKind(dialTls(server), "alert", "eof");
+  await server.write("free\n");
+  await server.waitFor(/free\n/);
+  const { failures, handshaking } = await server.stats();
+  assertEquals([failures, handshaking], [{ MBEDTLS_ERR_SSL_ALLOC_FAILED: 3 }, 0]);
+  await open.write(encodeText("still here"));
+  assertEquals(await readText(open), "still here");
+  const next = await dialTls(server);
+  await next.write(encodeText("hello"));
+  assertEquals(await readText(next), "hello");
+  await Promise.all([open.close(), next.close()]);
+});
+
+let jump = 0; // milliseconds
+const { now } = Date;
+Date.now = () => now() + jump; // from the start: a core keeps the clock that it finds
+const YEAR = 365 * 86_400_000;
+for (const [how, years] of [["forwards", 200], ["backwards", -30]] as const) {
+  test(`the clock jumps ${how}: connections go on and no wait ends; certificates are judged by the new time`, async () => {
+    await using server = await serving(async (reader, writer) => {
+      for (let bytes = await reader.read(100); bytes.length > 0; bytes = await reader.read(100)) {
+        writer.write(bytes);
+      }
+    }, { idleTimeout: 20, sslHandshakeTimeout: 20 });
+    const open = await dialTls(server);
+    using _silent = await dial(server);
+    await eventually(() => server.stats.handshaking === 1);
+    try {
+      jump = years * YEAR;
+      await open.write(encodeText("another day"));
+      assertEquals(await readText(open), "another day");
+      const { message } = await assertKind(dialTls(server), "verify");
+      assertMatch(message, years > 0 ? /expired/ : /not yet valid|future/);
+      await new Promise((resolve) => setTimeout(resolve, 1200)); // a look of the server
+      assertEquals([server.stats.handshaking, server.stats.open, server.stats.limits], [1, 1, {}]);
+    } finally {
+      jump = 0;
+    }
+    const next = await dialTls(server);
+    await Promise.all([open.close(), next.close()]);
+  });
+}

@@ -1,5 +1,6 @@
 /** docs/reliability.md: each row names a test that is there, and a limit's default is that of the option. */
 import { assert, assertEquals } from "@std/assert";
+import { FAULTS, PHASES } from "./fault_proxy.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const page = Deno.readTextFileSync(new URL("docs/reliability.md", ROOT));
@@ -25,6 +26,15 @@ Deno.test("reliability.md: each limit names a test by words that are in its file
   const rows = rowsOf("Limits");
   assert(rows.length > 20);
   assertEquals(rows.flatMap(wrongLinks), []);
+});
+
+Deno.test("reliability.md: each fault names a test by words that are in its file, and each fault of the proxy has a row", () => {
+  const rows = rowsOf("Faults");
+  assert(rows.length > 12);
+  assertEquals(rows.flatMap(wrongLinks), []);
+  const named = rows.map(([name]) => name).join();
+  assertEquals(FAULTS.filter((fault) => !named.includes(fault)), []);
+  assertEquals(Object.keys(PHASES).length, 7, "the text says how many there are");
 });
 
 Deno.test("reliability.md: the defaults are those that the options say", () => {

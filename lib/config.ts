@@ -226,7 +226,7 @@ export class TLSConfig {
   }
 
   #hashTrust(): string {
-    const { trust, checkHostname, allowCommonName, sigalgs, minRsaBits, datagrams } = this.options;
+    const { trust, checkHostname, allowCommonName, sigalgs, minRsaBits, datagrams, behaviour } = this.options;
     const core = this.#core();
     const checks: unknown[] = [
       this.serverSide,
@@ -237,6 +237,7 @@ export class TLSConfig {
       minRsaBits,
     ];
     if (datagrams !== undefined) checks.push(DTLS_VERSION);
+    if (behaviour !== undefined) checks.push(behaviour.profile); // a device's core checks less
     const parts = [encodeText(JSON.stringify(checks.concat(peerPolicyFacts(core, this.options) ?? [])))];
     if (this.certReqs !== CERT_NONE) {
       if (trust === undefined) parts.push(encodeText(ROOTS));

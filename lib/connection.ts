@@ -129,11 +129,14 @@ export class Connection {
 
   /** Frees the connection. */
   free(): void {
-    if (this.#handle === 0) return;
-    this.#measure();
+    const handle = this.#handle;
+    if (handle === 0) return;
     this.#handle = 0;
     LOST.unregister(this);
-    this.#release();
+    this.core.whenIdle(() => {
+      this.#measure(handle);
+      this.#release();
+    });
   }
 
   /** DTLS: datagrams have up to `mtu` bytes; a server's cookie is for the client `clientId`. Before the handshake. */
@@ -173,12 +176,12 @@ export class Connection {
   }
 
   /**
-   * What it has cost so far; once it is freed, what it had cost.
+   * What it has cost so far; once it is freed, what it had cost. A callback of the core learns what was known before the call.
    *
    * @throws {TypeError} If the config has no `measure`.
    */
   cost(): ConnectionCost {
-    this.#measure();
+    this.core.whenIdle(() => this.#measure());
     if (this.#meter !== undefined) return this.#meter.cost();
     throw new TypeError("Cannot tell what the connection costs: measure was not asked for");
   }
@@ -190,9 +193,9 @@ export class Connection {
   }
 
   /** Reads what the core has counted, while it can be read. */
-  #measure(): void {
-    if (this.#meter === undefined || this.#handle === 0 || this.core.retired) return;
-    this.#meter.update(readWork(this.core, this.#handle));
+  #measure(handle = this.#handle): void {
+    if (this.#meter === undefined || handle === 0 || this.core.retired) return;
+    this.#meter.update(readWork(this.core, handle));
   }
 
   /** Goes on with the handshake. 0: it is over; {@linkcode PAUSED}: the peer has proved who it is. */

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { tryClose } from "./accept.ts";
 import { assertSize } from "./byte_queue.ts";
 import { assertSeconds, typeName } from "./bytes.ts";
 import { inTime } from "./deadline.ts";
@@ -15,7 +16,6 @@ import {
   type ServeOptions,
   Server,
   SHUTDOWN_TIMEOUT,
-  tryClose,
 } from "./server.ts";
 import type { SSLSession } from "./session.ts";
 import { SSLSocket } from "./socket.ts";

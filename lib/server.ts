@@ -4,7 +4,7 @@
  * @module
  */
 
-import { delay } from "./_std/async.js";
+import { accept, tryClose } from "./accept.ts";
 import type { Behaviour } from "./behaviour.ts";
 import { assertSeconds, typeName } from "./bytes.ts";
 import { inTime } from "./deadline.ts";
@@ -23,7 +23,6 @@ export const HANDSHAKE_TIMEOUT = 60;
 /** Seconds to wait for a peer's close_notify; asyncio's SSL_SHUTDOWN_TIMEOUT. */
 export const SHUTDOWN_TIMEOUT = 30;
 const ABORT_GRACE = 1; // seconds that a handler has to notice that its connection was dropped
-const ACCEPT_BACKOFF = 0.1; // seconds to wait when no connection can be accepted (out of file descriptors)
 
 /** What went wrong with one connection of a server, or with one of its workers. */
 export interface ConnectionFailure {
@@ -150,6 +149,7 @@ export class Server implements AsyncDisposable {
       this.#context = next;
       this.#ssl = ssl;
       this.#ownsContext = isOwn;
+      this.#freed?.(); // the other profile may have sockets left
     })();
   }
 
@@ -186,24 +186,18 @@ export class Server implements AsyncDisposable {
   }
 
   async #acceptAll(): Promise<void> {
-    while (this.#serving) {
+    const isServing = () => this.#serving;
+    const onError = (error: unknown) => {
+      const isFull = isOutOfDescriptors(error);
+      if (isFull && this.#gate.makeRoom("descriptors")) return true;
+      if (isFull) this.#gate.reached("descriptors");
+      this.#report(error, { phase: "accept" });
+      return false;
+    };
+    for (;;) {
       if (this.#behaviour !== undefined) await this.#untilRoom();
-      let conn: Deno.Conn;
-      try {
-        conn = await this.#listener.accept();
-      } catch (error) {
-        if (!this.#serving) break;
-        const isFull = isOutOfDescriptors(error);
-        if (isFull && this.#gate.makeRoom("descriptors")) continue;
-        if (isFull) this.#gate.reached("descriptors");
-        this.#report(error, { phase: "accept" });
-        await delay(ACCEPT_BACKOFF * 1000);
-        continue;
-      }
-      if (!this.#serving) {
-        tryClose(conn);
-        break;
-      }
+      const conn = await accept(this.#listener, isServing, onError);
+      if (conn === undefined) return;
       this.#stats.accepted++;
       this.#purge();
       const admitted = this.#gate.admit(conn);
@@ -280,7 +274,7 @@ export class Server implements AsyncDisposable {
         shutdownTimeout: sslShutdownTimeout ?? SHUTDOWN_TIMEOUT,
       });
     } catch (error) {
-      this.#countFailure(error, conn);
+      if (!this.#dropped.has(conn)) this.#countFailure(error, conn);
       tryClose(conn);
       return undefined;
     } finally {
@@ -348,7 +342,11 @@ export class Server implements AsyncDisposable {
   /** Drops the connections whose handshake is under way. */
   abortHandshakes(): void {
     if (this.#context === undefined) return;
-    for (const client of this.#clients) if (!(client instanceof SSLSocket)) tryClose(client);
+    for (const client of this.#clients) {
+      if (isOpen(client)) continue;
+      this.#dropped.add(client);
+      drop(client);
+    }
   }
 
   /** Drops the open connections. */
@@ -418,16 +416,12 @@ function wrapIn(context: SSLContext, conn: Duplex, options: SocketOptions): Prom
   return context.wrapSocket(conn, options);
 }
 
+/** Whether its handshake is done: a profile may leave that to the handler. */
+function isOpen(client: Duplex): boolean {
+  return client instanceof SSLSocket && client.version() !== undefined;
+}
+
 function drop(client: Duplex): void {
   if (client instanceof SSLSocket) client.abort();
   else tryClose(client);
-}
-
-/** Closes a connection without TLS, whatever its state. */
-export function tryClose(conn: Duplex): void {
-  try {
-    conn.close();
-  } catch {
-    // closed already
-  }
 }

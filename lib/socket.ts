@@ -162,7 +162,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     return socket.#closedLate;
   }
 
-  /** For `Server`: the greater, the later it has given data. */
+  /** For `Server`: the greater, the later data has passed, one way or the other. */
   static lastUse(socket: SSLSocket): number {
     return socket.#lastUse;
   }
@@ -260,6 +260,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
       const rest = total === 0 ? p : p.subarray(total);
       const n = this.#pump.step(() => this.#engine.write(rest));
       total += n;
+      this.#lastUse = ++uses;
       if (n > 0 || this.#engine.hasRecords) await this.#pump.flush();
       else await this.#pump.fill(); // a renegotiation waits for the peer
     }

@@ -1,6 +1,7 @@
 /** The socket of `tlsio/ussl`: MicroPython's and Pycom's SSL socket, with all the methods of the socket that it wraps. */
 
 import { type Address, IPPROTO_TCP } from "./addresses.ts";
+import type { ConnectionCost } from "./cost/cost.ts";
 import { type Duplex, type DuplexLike, type HasDuplex, toDuplex } from "./duplex.ts";
 import { CODE, SSLError as TLSError } from "./errors.ts";
 import { OSError } from "./os_error.ts";
@@ -192,6 +193,19 @@ export class SSLSocket extends StreamSocket implements HasDuplex, AsyncDisposabl
     } catch (error) {
       throw toSeedError("getpeercert", error);
     }
+  }
+
+  /**
+   * What the connection has cost this end so far, as of `tlsio`'s sockets, where the socket is a device's: `profile` counts it. It
+   * stays known once the socket is closed.
+   *
+   * @throws {OSError} `ENOTCONN` before it is connected.
+   * @throws {TypeError} Without `profile`.
+   */
+  cost(): ConnectionCost {
+    const { tls } = this.#endpoint;
+    if (tls === undefined) throw new OSError("ENOTCONN", "Cannot tell cost()");
+    return tls.cost();
   }
 
   /** The decrypted bytes as a {@linkcode Duplex}, whose reads and writes wait whatever the mode: for TLS in TLS. */

@@ -32,8 +32,12 @@ const CALLERS: Record<string, (hook: () => void) => { ours: WrapSocketOptions; t
     },
   };
 
-for (const [name, caller] of Object.entries(CALLERS)) {
-  test(`${name}: one that drops its own connection ends that one alone, and leaves nothing`, async () => {
+for (
+  const [name, measure, caller] of Object.entries(CALLERS).flatMap(([name, caller]) =>
+    [[name, false, caller], [name, true, caller]] as const
+  )
+) {
+  test(`${name}: one that drops its own connection ends that one alone, and leaves nothing${measure ? " (measured)" : ""}`, async () => {
     const core = Core.shared();
     const other = await pair();
     await assertTalk(other.client, other.server);
@@ -45,7 +49,7 @@ for (const [name, caller] of Object.entries(CALLERS)) {
       calls++;
       sockets[0]?.abort();
     });
-    sockets.push(await wrapSocket(near, { ...ours, doHandshake: false }));
+    sockets.push(await wrapSocket(near, { ...ours, measure, doHandshake: false }));
     const peer = wrapSocket(far, theirs);
     const [error] = await Promise.all([
       assertRejects(() => sockets[0]!.handshake(), SSLError, "it was aborted"),
@@ -53,6 +57,7 @@ for (const [name, caller] of Object.entries(CALLERS)) {
     ]);
     assertEquals(error.kind, "closed");
     assert(calls > 0);
+    if (measure) assertEquals(sockets[0]!.cost().handshake.network.complete, false);
     assertEquals([core.retired, core.allocated], [false, before]);
     await assertTalk(other.client, other.server);
     await closeBoth(other.client, other.server);

@@ -1,9 +1,9 @@
 // `tlsio bench handshake` as its users run it: its arguments, its output, servers that are none, peers, Ctrl-C.
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { BenchResult } from "../lib/cli/bench/result.ts";
-import { type ContextOptions, SSLContext, TLSVersion } from "../mod.ts";
+import { type ContextOptions, SSLContext, type SSLSocket, TLSVersion } from "../mod.ts";
 import { cli, cliServe, cliStart } from "./cli_helpers.ts";
-import { certFile, identity, tempDir } from "./peers.ts";
+import { certFile, identity, run, tempDir } from "./peers.ts";
 
 const QUICK = ["--runs", "2", "--scenario", "1.3/P-256/full"];
 
@@ -38,12 +38,14 @@ for (
     [["handshake", "--kbps", "200"], "--kbps needs --rtt"],
     [["handshake", "--reconnect", "soon"], '--reconnect takes seconds, above 0, not "soon"'],
     [["handshake", "--ticket-lifetime", "60"], "--ticket-lifetime needs --reconnect"],
-    [["handshake", "--insecure"], "--insecure needs a host"],
+    [["handshake", "--no-check"], "--no-check needs a host"],
+    [["handshake", "--key", "x"], "--key needs a host"],
+    [["handshake", "--json=x", "--html", "./x"], "--json and --html name the same file"],
     [["handshake", "--json", "--csv"], "--json and --csv cannot both be printed"],
     [["handshake", "localhost:0"], 'cannot connect to "localhost:0"'],
-    [["handshake", "localhost", "--key", "P-256"], "--key is the server's"],
+    [["handshake", "localhost", "--key-type", "P-256"], "--key-type is the server's"],
     [["handshake", "localhost", "--kind", "psk"], "psk is between our ends or with --peers"],
-    [["handshake", "localhost", "--kind", "mutual"], "mutual needs --client-cert and --client-key"],
+    [["handshake", "localhost", "--kind", "mutual"], "mutual needs --cert and --key"],
     [["handshake", "localhost", "--peers"], "--peers are on this machine"],
   ] as [string[], string][]
 ) {
@@ -60,7 +62,7 @@ Deno.test("tlsio bench handshake: a report that cannot be written fails before t
     // 100000 handshakes of RSA-4096 would take an hour.
     const { code, stdout, stderr } = await bench(
       `${flag}=/nowhere/x`,
-      "--key",
+      "--key-type",
       "RSA-4096",
       "--runs",
       "100000",
@@ -126,7 +128,7 @@ Deno.test("tlsio bench handshake host:port measures our own tlsio serve, full an
     assertEquals(failed, true);
     assertStringIncludes(reason, "not correctly signed by the trusted CA");
   }
-  const insecure = await benchJson(...target, "--insecure", "--version", "1.3", "--kind", "full");
+  const insecure = await benchJson(...target, "--no-check", "--tls", "1.3", "--kind", "full");
   assertEquals([insecure.code, insecure.run.scenarios.length], [0, 1]);
 });
 
@@ -147,8 +149,20 @@ Deno.test("tlsio bench handshake host:port: a server with one version, without t
   ]);
 });
 
+Deno.test("tlsio bench handshake host:port: the wait for a ticket ends, also of a server that sends data without end", async () => {
+  const flood = async (tls: SSLSocket) => {
+    while (true) await tls.write(new Uint8Array(16384)); // until the client hangs up
+  };
+  await using server = await cliTls({ sslVersion: TLSVersion.TLSv1_3, tickets: false }, flood);
+  const args = ["--ca", certFile("root.pem"), "--tls", "1.3", "--kind", "ticket"];
+  const { code, run } = await benchJson(`localhost:${server.port}`, ...args);
+  assertEquals([code, run.skipped], [1, [
+    { name: "1.3/ticket", reason: "the server gave no ticket", failed: false },
+  ]]);
+});
+
 /** A server of ours in this process. */
-async function cliTls(options: ContextOptions, onConnection = () => {}) {
+async function cliTls(options: ContextOptions, onConnection: (tls: SSLSocket) => unknown = () => {}) {
   const { cert: certfile, key: keyfile } = identity("ec");
   const context = await SSLContext.create({ serverSide: true, certfile, keyfile, ...options });
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -156,7 +170,7 @@ async function cliTls(options: ContextOptions, onConnection = () => {}) {
   const serve = async (conn: Deno.Conn) => {
     try {
       const tls = await context.wrapSocket(conn);
-      onConnection();
+      await onConnection(tls);
       await tls.read(new Uint8Array(1));
       await tls.close();
     } catch {
@@ -219,7 +233,7 @@ Deno.test("tlsio bench handshake: Ctrl-C shows what was measured so far, exit co
     `localhost:${server.port}`,
     "--ca",
     certFile("root.pem"),
-    "--version",
+    "--tls",
     "1.3",
     "--kind",
     "full",
@@ -234,8 +248,67 @@ Deno.test("tlsio bench handshake: Ctrl-C shows what was measured so far, exit co
   assert(run.scenarios[0]!.wallMs.runs >= 5, `${run.scenarios[0]!.wallMs.runs} runs`);
 });
 
+for (const [signal, expected] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+  Deno.test(`tlsio bench handshake: ${signal} before there is a figure leaves all files as they were`, async () => {
+    await using dir = await tempDir();
+    const [old, made] = [`${dir.path}/old.html`, `${dir.path}/new.json`];
+    await Deno.writeTextFile(old, "of yesterday");
+    const silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const args = [`127.0.0.1:${silent.addr.port}`, "--html", old, `--json=${made}`, "--seconds", "60"];
+    await using program = await cliStart(["bench", "handshake", ...args, "--timeout", "60"]);
+    const held = [await silent.accept(), await silent.accept()]; // the look whether there is one, and a handshake
+    program.kill(signal);
+    assertEquals(await program.exit(), expected);
+    assertEquals(await Deno.readTextFile(old), "of yesterday");
+    assertEquals((await Array.fromAsync(Deno.readDir(dir.path))).map(({ name }) => name), ["old.html"]);
+    silent.close();
+    for (const conn of held) conn.close();
+  });
+}
+
+Deno.test("tlsio bench handshake: a full disk is said, and the other files are written", async () => {
+  await using dir = await tempDir();
+  const csv = `${dir.path}/x.csv`;
+  const { code, stderr } = await bench(...QUICK, "--json=/dev/full", `--csv=${csv}`);
+  assertEquals([code, stderr], [1, 'tlsio bench: Cannot write "/dev/full": no space left on device\n']);
+  assertMatch(await Deno.readTextFile(csv), /^name,version,/);
+});
+
+Deno.test("tlsio bench handshake --peers: no peer outlives a program that is ended", async () => {
+  await using dir = await tempDir();
+  await using program = await cliStart(
+    ["bench", "handshake", "--peers=openssl", "--seconds", "3000", "--tls", "1.3", "--kind", "full"],
+    { TMPDIR: dir.path },
+  );
+  let servers: string[] = [];
+  const ends = Date.now() + 60_000;
+  while (servers.length === 0 && Date.now() < ends) servers = await processesOf(program.pid, "s_server");
+  assertEquals(servers.length, 1);
+  program.kill("SIGTERM");
+  assertEquals(await program.exit(), 143);
+  let command = "?";
+  // Of a process that has ended there is none, also while nobody has asked for its status.
+  while (command !== "" && Date.now() < ends) {
+    command = await Deno.readTextFile(`/proc/${servers[0]}/cmdline`).catch(() => "");
+  }
+  assertEquals(command, "");
+  assertEquals(await Array.fromAsync(Deno.readDir(dir.path)), [], "the keys are gone, too");
+});
+
+/** The processes that `parent` has started with a word among their arguments. */
+async function processesOf(parent: number, word: string): Promise<string[]> {
+  const { stdout } = await run("ps", ["-o", "pid=,args=", "--ppid", `${parent}`]);
+  return stdout.split("\n").filter((line) => line.includes(word)).map((line) => line.trim().split(" ")[0]!);
+}
+
 Deno.test("tlsio bench handshake --peers: each as server and as client, full and resumed", async () => {
-  const { code, run, stderr } = await benchJson("--peers", "--kind", "full,ticket", "--runs", "1");
+  const { code, run, stderr } = await benchJson(
+    "--peers=deno,node,openssl,gnutls",
+    "--kind",
+    "full,ticket",
+    "--runs",
+    "1",
+  );
   assertEquals([code, stderr], [0, ""]);
   const measured = run.scenarios.map(({ scenario: { name } }) => name);
   const gaps = run.skipped.map(({ name }) => name);
@@ -263,6 +336,17 @@ Deno.test("tlsio bench handshake --peers: each as server and as client, full and
   }
 });
 
+Deno.test("tlsio bench handshake --peers: gnutls-serv, which listens on all addresses, is started for who names it", async () => {
+  const { code, run } = await benchJson("--peers", "--kind", "full", "--tls", "1.3", "--runs", "1");
+  assertEquals([code, run.skipped], [0, [{
+    name: "1.3/P-256/full/gnutls-server",
+    reason: "gnutls-serv listens on all addresses of this machine: --peers=gnutls starts it",
+    failed: false,
+  }]]);
+  assertEquals(run.scenarios.length, 7);
+  assert(run.environment.notes.includes("Of fewer than 20 runs the p95 is the slowest."));
+});
+
 Deno.test("tlsio bench handshake --peers: a program that is missing is said and left out", async () => {
   await using dir = await tempDir();
   const options = { env: { PATH: dir.path } };
@@ -272,7 +356,7 @@ Deno.test("tlsio bench handshake --peers: a program that is missing is said and 
     "--peers=openssl,gnutls,deno",
     "--kind",
     "full",
-    "--version",
+    "--tls",
     "1.3",
     "--runs",
     "1",

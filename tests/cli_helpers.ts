@@ -23,8 +23,8 @@ export async function cli(args: readonly string[], options: SpawnOptions = {}): 
 }
 
 /** Starts the program. */
-export async function cliStart(args: readonly string[]): Promise<Program> {
-  return new Program("env", command(args), { env: await environment() });
+export async function cliStart(args: readonly string[], env?: Record<string, string>): Promise<Program> {
+  return new Program("env", command(args), { env: await environment(env) });
 }
 
 /** A running `tlsio serve`. */

@@ -333,6 +333,7 @@ Deno.test("tlsio serve --profile: a flag that the profile has no use for is refu
     [[...device, "--heap", "lots"], /--heap takes a whole number from 40 to 110, not "lots"/],
     [[...device, "--clock", "yesterday"], /--clock takes a date from 1970 on, .* not "yesterday"/],
     [[...device, "--clock", "1969"], /--clock takes a date from 1970 on, .* not "1969"/],
+    [[...device, "--clock", "1970-02-31"], /--clock takes a date from 1970 on, .* not "1970-02-31"/],
     [[...device, "--clock", "2026-13-01"], /--clock takes a date from 1970 on, .* not "2026-13-01"/],
     [
       ["--profile", "rp2", "--slow"],
@@ -341,6 +342,10 @@ Deno.test("tlsio serve --profile: a flag that the profile has no use for is refu
     [
       ["--profile", "esp32-idf", "--one-at-a-time"],
       /--one-at-a-time is not for --profile esp32-idf: its server /,
+    ],
+    [
+      ["--profile", "esp32-idf", "--clock", "1970"],
+      /--clock is not for --profile esp32-idf: its mbedTLS does not/,
     ],
     [["--profile", "esp8266"], /Cannot use --profile: unknown name "esp8266"; known are default, esp32/],
   ];

@@ -1,8 +1,10 @@
 // `tlsio serve --trace`: the handshakes of others' clients, at our server.
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { TraceRecorder } from "../lib/cli/trace_recorder.ts";
 import type { TracedConnection } from "../lib/cli/trace_result.ts";
 import { cli, cliServe } from "./cli_helpers.ts";
 import { certFile, curl, opensslClient, tempDir } from "./peers.ts";
+import { handshakeEvents } from "./trace_samples.ts";
 
 async function lines(path: string): Promise<TracedConnection[]> {
   return (await Deno.readTextFile(path)).trimEnd().split("\n").map((line) => JSON.parse(line));
@@ -107,6 +109,28 @@ Deno.test("serve --trace: keeps the pages of the last hundred connections", asyn
     "connection-000004.html",
     "connection-000103.html",
   ]);
+});
+
+Deno.test("serve --trace: a page is drawn beside the server's own work, and by a new worker after one that failed", async () => {
+  const { PageDrawer } = await import("../lib/cli/trace_page.ts");
+  const recorder = new TraceRecorder("server");
+  for (const event of handshakeEvents()) recorder.trace(event);
+  const facts = { address: "192.0.2.1", port: 1, lookupMs: null, connectMs: null };
+  const traced = { connection: recorder.result(facts), recorder };
+  using drawer = new PageDrawer();
+  await drawer.draw("first", [traced]); // its libraries are loaded now
+  let turns = 0;
+  const turn = () => {
+    turns++;
+    timer = setTimeout(turn, 0);
+  };
+  let timer = setTimeout(turn, 0);
+  assertMatch(await drawer.draw("second", [traced]), /<h1>second<\/h1>/);
+  clearTimeout(timer);
+  assert(turns > 1, "the event loop stood still");
+  const broken = { connection: traced.connection, recorder: { events: [null], start: 0 } };
+  await assertRejects(() => drawer.draw("third", [broken as unknown as typeof traced]));
+  assertMatch(await drawer.draw("fourth", [traced]), /<h1>fourth<\/h1>/);
 });
 
 Deno.test("serve --trace: what cannot be written, and --workers, are refused before it serves", async () => {

@@ -1,6 +1,8 @@
 // The program's arguments, help and output, and `tlsio cert`.
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { X509Certificate } from "node:crypto";
+import { columns } from "../lib/cli/flags.ts";
+import { fold } from "../lib/cli/terminal.ts";
 import { cli } from "./cli_helpers.ts";
 import { opensslServer, run, tempDir } from "./peers.ts";
 
@@ -10,6 +12,18 @@ function assertRefused({ code, stdout, stderr }: Awaited<ReturnType<typeof cli>>
   assertStringIncludes(stderr, words);
   assertEquals(stderr.trimEnd().split("\n").length, 1, stderr);
 }
+
+Deno.test("tlsio: what is wider than the terminal is folded, but not what is to be copied", () => {
+  assertEquals(fold("one two three", 11, 4), "one two\n    three");
+  assertEquals(fold("one, a; two; three", 11, 2, "; "), "one, a;\n  two;\n  three");
+  assertEquals(fold("\x1b[31mone\x1b[0m two", 7, 0), "\x1b[31mone\x1b[0m two");
+  assertEquals(fold("onetwothree four", 5, 0), "onetwothree\nfour");
+  assertEquals(fold("one two", Infinity, 4), "one two");
+  assertEquals(
+    columns([["A", "one two"], ["Try", "curl it", "whole"]], 12),
+    "  A    one\n       two\n  Try  curl it",
+  );
+});
 
 Deno.test("tlsio --help names every command, and each command's --help its flags", async () => {
   const { code, stdout, stderr } = await cli(["--help"]);
@@ -118,6 +132,7 @@ const WRONG: readonly (readonly [args: string, words: string])[] = [
   ["serve --cert x.pem", "--cert and --key go together"],
   ["serve --password x", "--password goes with --key"],
   ["serve --demo .", "--demo and a folder exclude each other"],
+  ["serve --quiet=no", "--quiet takes no value"],
   ["serve --profile toaster", `unknown name "toaster"`],
   ["connect", "missing argument <host[:port]>"],
   ["connect localhost:99999", `"localhost:99999"`],

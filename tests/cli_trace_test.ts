@@ -334,6 +334,7 @@ Deno.test("tlsio trace: wrong arguments end with exit code 2 and name the flag; 
     [[here, "--cert", "x"], 2, /--cert and --key go together/],
     [[here, "--psk", "00"], 2, /--psk-identity and --psk go together/],
     [[here, "--psk-identity", "x", "--psk", "0g"], 2, /--psk takes a key in hexadecimal/],
+    [[here, "--html", "x", "--keylog", "./x"], 2, /--html and --keylog name the same file/],
     [[here, "--ca", "/nonexistent/ca.pem"], 1, /Cannot load --ca "\/nonexistent\/ca\.pem"/],
     ...["--html", "--keylog", "--pcap"].map((flag): [string[], number, RegExp] => [
       [here, flag, "/nonexistent/file"],
@@ -435,6 +436,21 @@ Deno.test("tlsio trace --html: a page of its own, with each message, also of a h
   assert(!/<script|https?:\/\/(?!www\.w3\.org)/.test(html), "it needs nothing else");
   assertEquals((await cli(target)).code, 1);
   assert((await Deno.readTextFile(page)).includes("unknown_ca"));
+});
+
+Deno.test("tlsio trace --html: a page that was there stays until there is another, and a full disk is said", async () => {
+  await using dir = await tempDir();
+  const page = `${dir.path}/trace.html`;
+  await Deno.writeTextFile(page, "of yesterday");
+  const refused = await cli(["trace", "localhost:1", "--html", page, "--ca", "/nonexistent/ca.pem"]);
+  assertEquals([refused.code, await Deno.readTextFile(page)], [1, "of yesterday"]);
+  await using server = await opensslServer(ec());
+  const target = ["trace", `localhost:${server.port}`, "--ca", ROOT];
+  const full = await cli([...target, "--html", "/dev/full"]);
+  assertEquals([full.code, full.stderr], [
+    1,
+    'tlsio trace: Cannot write "/dev/full": no space left on device\n',
+  ]);
 });
 
 Deno.test("tlsio trace --resume: says that a server gave nothing to resume", async () => {

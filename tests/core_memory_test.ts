@@ -5,6 +5,7 @@ import { createPrivateKey } from "node:crypto";
 import { type Bytes, encodeText } from "../lib/bytes.ts";
 import { TLSConfig } from "../lib/config.ts";
 import type { Core } from "../lib/core.ts";
+import { TLSVersion } from "../lib/suites.ts";
 import { CODE, SSLError } from "../lib/errors.ts";
 import { bytesFrom, configs, credential, ENDS, EnginePair, fixedCore, fixedRing } from "./pair.ts";
 import { clientOptions, serverOptions, source, VERSIONS } from "./pair.ts";
@@ -160,6 +161,39 @@ for (const [version, sslVersion] of VERSIONS) {
     });
   }
 }
+
+Deno.test("Core: an RSA key signs again after any signature that had no memory, without the kernel, too", () => {
+  const simd = new WebAssembly.Module(
+    Deno.readFileSync(new URL("../wasm/dist/core.simd.wasm", import.meta.url)),
+  );
+  for (const options of [{}, { module: simd }]) {
+    const core = fullCore(options);
+    using server = new TLSConfig(
+      serverOptions({ credential: credential("rsa"), sslVersion: TLSVersion.TLSv1_2 }),
+      core,
+    );
+    using client = new TLSConfig(clientOptions(), fixedCore(2));
+    new EnginePair(client, server).connect()[Symbol.dispose]();
+    let failed = 0;
+    for (let free = 16; free < 4000; free += 64) {
+      using pair = new EnginePair(client, server);
+      pair.client.handshake();
+      pair.server.receive(pair.client.takeRecords());
+      const room = core.alloc(free);
+      const blocks = exhaust(core, 0);
+      core.free(room);
+      try {
+        pair.server.handshake();
+      } catch (error) {
+        assertInstanceOf(error, SSLError);
+        failed++;
+      }
+      for (const at of blocks) core.free(at);
+      new EnginePair(client, server).connect()[Symbol.dispose]();
+    }
+    assert(failed > 5, `${failed}`);
+  }
+});
 
 /** What an idle connection may be asked to do. Each returns what `run` is to do under want of memory. */
 const WAKERS: Record<string, (pair: EnginePair, seal: Sealer) => () => unknown> = {

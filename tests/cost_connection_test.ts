@@ -22,6 +22,9 @@ import {
 } from "./pair.ts";
 import { MESSAGE, message, Sealer, SEALER_CIPHERS, TYPE } from "./records.ts";
 import { assertKind, pair as socketPair, test } from "./sockets.ts";
+import { pair as seedPair } from "./ussl_helpers.ts";
+import { socket } from "../socket.ts";
+import { CERT_NONE, OSError, wrap_socket } from "../ussl.ts";
 
 const core = fixedCore();
 
@@ -150,6 +153,51 @@ Deno.test("cost: when the core has trapped, what was read last is what there is"
   assertEquals(pair.client.cost(), before);
 });
 
+for (const [version, sslVersion] of VERSIONS) {
+  Deno.test(`cost: alerts without end in a handshake are counted, not kept (${version})`, () => {
+    using both = configs(core, { sslVersion, measure: true });
+    using pair = new EnginePair(both.client, both.server);
+    pair.client.handshake();
+    const hello = pair.client.takeRecords();
+    pair.server.receive(hello);
+    pair.server.handshake();
+    const warning = Uint8Array.of(21, 3, 3, 0, 2, 1, 90); // user_canceled
+    for (let i = 0; i < 5000; i++) {
+      pair.server.receive(warning);
+      pair.server.handshake();
+    }
+    const { up, flights } = pair.server.cost().handshake.network;
+    assertEquals([up.records, up.bytes], [5001, hello.length + 5000 * warning.length]);
+    const last = flights.at(-1)!;
+    assertEquals([last.way, last.records, last.bytes], ["up", 5000, 5000 * warning.length]);
+    assert(last.messages.length < 1100);
+    pair.server.takeRecords();
+  });
+}
+
+Deno.test("cost: a callback of the core learns what was known before; what it disposes of is freed, and its cost stays known", () => {
+  const own = fixedCore();
+  using both = configs(own, { measure: true });
+  const known: number[] = [];
+  const trace = () => void known.push(pair.client.cost().handshake.network.up.bytes);
+  const pair = new EnginePair(both.client, both.server, { trace });
+  pair.connect();
+  assert(known.length > 5 && known.at(-1)! > known[0]!);
+  pair[Symbol.dispose]();
+
+  const before = own.allocated;
+  const dropped = new EnginePair(both.client, both.server, {
+    trace: ({ name }) => name === "server_hello" && dropped.client[Symbol.dispose](),
+  });
+  dropped.run();
+  assertEquals(dropped.errors.client?.kind, "closed");
+  const { handshake } = dropped.client.cost();
+  assert(handshake.operations!["X25519 multiply"]! > 0 && handshake.heap!.peak > 0);
+  assertEquals(handshake.network.complete, false);
+  dropped[Symbol.dispose]();
+  assertEquals(own.allocated, before);
+});
+
 Deno.test("cost: an estimate of a device takes the same operations from the device's core and from the usual one", async () => {
   const options = { sslVersion: VERSIONS[0][1], groups: ["secp256r1"], measure: true };
   const ciphers = ["TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"];
@@ -226,4 +274,19 @@ test("cost: assertHandshakeCost names what it cannot check", async () => {
     );
   }
   await Promise.all([client.close(), server.close()]);
+});
+
+test("cost: of a socket of tlsio/ussl that is a device's, and of no other", async () => {
+  const [mine, theirs, close] = await seedPair({ profile: "esp32" });
+  await using _ = close;
+  await Promise.all([mine.write("x\n"), theirs.readline()]);
+  const { handshake: { operations, network } } = mine.cost();
+  assertEquals(operations, { "P-256 multiply": 2, "P-256 verify": 2 });
+  assertHandshakeCost(mine, { maxRoundTrips: 2, maxBytesUp: network.up.bytes, maxDeviceMs: 1500 });
+  assertThrows(() => theirs.cost(), TypeError, "measure was not asked for");
+  await mine.close();
+  assertEquals(mine.cost().handshake.operations, operations);
+  const apart = await wrap_socket(socket(), { profile: "esp32", cert_reqs: CERT_NONE });
+  assertThrows(() => apart.cost(), OSError, "Cannot tell cost()");
+  await apart.close();
 });

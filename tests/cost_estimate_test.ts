@@ -117,7 +117,8 @@ Deno.test("estimate: its reliability is the worst of what makes a tenth of it", 
   const tenth = (count: number) =>
     estimate(cost({ "RSA-4096 private warm": count, "P-384 multiply": 1 }), device).reliability;
   assertEquals([tenth(3), tenth(4)], ["derived", "measured"], "300 of 2850 ms, and of 3700");
-  assertEquals(worst([]), "given");
+  assertEquals(worst(["measured", "given"]), "measured");
+  assertEquals(estimate(cost({}), device).reliability, "guess", "nothing is known, nothing can be trusted");
 });
 
 Deno.test("estimate: what a device has no figure for is missing, not nothing", () => {
@@ -129,6 +130,19 @@ Deno.test("estimate: what a device has no figure for is missing, not nothing", (
   assertEquals([likely, parts.length], [23_000, 1]);
   const real = estimate(cost({}, { network: realNetwork(VERSIONS[1][1], false) }), "rp2040");
   assertEquals(real.missing, ["records"]);
+});
+
+Deno.test("estimate: a few bytes through a cipher without a figure are a guess, many are missing", () => {
+  const of = (bytes: number) => estimate(cost({}, { bulk: { "ChaCha20-Poly1305": bytes } }), "esp32");
+  const few = of(32);
+  assertEquals([few.missing, few.parts.length], [[], 3]);
+  const part = few.parts.find(({ name }) => name === "ChaCha20-Poly1305")!;
+  assertEquals([part.reliability, part.low, part.unit], ["guess", 0, "bytes"]);
+  assertNear(part.likely, 2 * 32 / 1024); // as AES-GCM, the slowest
+  assertNear(part.high, 20 * 32 / 1024);
+  assertEquals(of(48).missing, [], "0.94 of 95 ms at most");
+  assertEquals(of(49).missing, ["ChaCha20-Poly1305"]);
+  assertEquals(of(49).likely, 95);
 });
 
 Deno.test("estimate: an unknown device lists the known ones", () => {

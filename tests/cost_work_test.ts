@@ -395,6 +395,30 @@ for (const [version, sslVersion] of VERSIONS) {
   });
 }
 
+for (const [version, sslVersion] of VERSIONS) {
+  Deno.test(`cost: buffers that nobody has to lend, and a session that is offered, are the connection's (${version})`, () => {
+    const own = fixedCore();
+    using both = configs(own, { sslVersion, measure: true });
+    using pair = new EnginePair(both.client, both.server).connect();
+    const other = new EnginePair(both.client, both.server).connect();
+    other.send("client", new Uint8Array(5)); // the last to rest has the buffers, and takes them with it
+    const savedSession = other.client.session()!;
+    other[Symbol.dispose]();
+    const before = [own.allocated, liveOf(pair, "client")] as const;
+    pair.client.write(new Uint8Array(5));
+    assert(own.allocated - before[0] > 32_768);
+    assertEquals(liveOf(pair, "client") - before[1], own.allocated - before[0]);
+
+    const start = own.allocated;
+    using first = new EnginePair(both.client, both.server);
+    const without = own.allocated - start;
+    using second = new EnginePair(both.client, both.server, { savedSession });
+    const session = own.allocated - start - 2 * without;
+    assert(session > 100);
+    assertEquals(liveOf(second, "client") - liveOf(first, "client"), session);
+  });
+}
+
 function liveOf(pair: EnginePair, end: End): number {
   return pair[end].cost().total.heap!.live;
 }

@@ -24,6 +24,7 @@ import {
   dialTls,
   eventually,
   readText,
+  seconds,
   serving,
   test,
 } from "./sockets.ts";
@@ -275,6 +276,66 @@ test("profile: a server that waits for a socket can be closed", async () => {
     await client.close();
     await server.waitClosed();
   });
+});
+
+test("profile: a server that waits for a socket goes on when it gets a profile with more of them", async () => {
+  await withSockets(1, async () => {
+    await using server = await serving(async (reader) => void await reader.readline(), {
+      ssl: ESP32,
+      ...QUIET,
+    });
+    const first = await dialTls(server);
+    const second = dialTls(server);
+    await eventually(() => server.stats.open === 1);
+    await server.setContext(CREDENTIAL);
+    const client = await second;
+    await Promise.all([first.close(), client.close()]);
+  });
+});
+
+test("profile: serve() as an esp32 is closed without waiting for a client that says nothing", async () => {
+  const failures: unknown[] = [];
+  const server = await serve(() => new Response(), {
+    hostname: "127.0.0.1",
+    port: 0,
+    ssl: ESP32,
+    onConnectionError: (error) => failures.push(error),
+  });
+  const silent = await dial(server);
+  await eventually(() => server.stats.open === 1);
+  assert(await seconds(server.close()) < 10); // shutdownTimeout is 30, and the handshake's 60
+  assertEquals(failures, []);
+  silent.close();
+});
+
+test("profile: an esp32-idf that is sending is in use: another connection makes room", async () => {
+  const ended: string[] = [];
+  await using server = await serving(async (reader, writer) => {
+    const name = new TextDecoder().decode(await reader.readline()).trim();
+    try {
+      for (let i = 0; name === "stream" || i < 1; i++) {
+        writer.write("x\n");
+        await writer.drain();
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      await reader.readline();
+    } catch { // dropped
+    } finally {
+      ended.push(name);
+    }
+  }, { ssl: { ...CREDENTIAL, profile: "esp32-idf", heap: LARGE }, ...QUIET });
+  const clients: SSLSocket[] = [];
+  for (const name of ["stream", "first", "second", "third"]) {
+    const client = await dialTls(server);
+    clients.push(client);
+    await client.write(encodeText(`${name}\n`));
+    await readText(client);
+  }
+  await new Promise((resolve) => setTimeout(resolve, 50)); // the stream goes on
+  clients.push(await dialTls(server));
+  await eventually(() => ended.length > 0);
+  assertEquals(ended, ["first"]);
+  for (const client of clients) client.abort();
 });
 
 test("profile: esp32-idf closes the connection that was not used for longest when a fifth one comes", async () => {

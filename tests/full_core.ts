@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { Core } from "../lib/core.ts";
+import { Core, type CoreOptions } from "../lib/core.ts";
 import { randomFrom } from "./pair.ts";
 
 /** A core whose memory has grown to its maximum, so that its heap cannot grow any more. */
-export function fullCore(): Core {
+export function fullCore(options: CoreOptions = {}): Core {
   const { Instance } = WebAssembly;
   let memory: WebAssembly.Memory | undefined;
   WebAssembly.Instance = class extends Instance {
@@ -17,7 +17,7 @@ export function fullCore(): Core {
     }
   };
   try {
-    const core = new Core({ random: randomFrom(1) });
+    const core = new Core({ ...options, random: randomFrom(1) });
     const pages = (1 << 30) / 65536; // --max-memory, wasm/cores.ts
     memory!.grow(pages - memory!.buffer.byteLength / 65536);
     return core;

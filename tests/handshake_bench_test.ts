@@ -8,7 +8,7 @@ import { benchHandshakes } from "../lib/cli/bench/handshake.ts";
 import { Identities } from "../lib/cli/bench/identities.ts";
 import { MemoryMeasurer, MemoryTarget } from "../lib/cli/bench/memory.ts";
 import { type Measurer, ScenarioError } from "../lib/cli/bench/measurer.ts";
-import { OutputFile } from "../lib/cli/bench/output.ts";
+import { OutputFile } from "../lib/cli/output_file.ts";
 import { EndConfigs } from "../lib/cli/bench/policies.ts";
 import type { BenchResult } from "../lib/cli/bench/result.ts";
 import { runRounds } from "../lib/cli/bench/runner.ts";
@@ -90,7 +90,7 @@ Deno.test("scenarios: flags choose, and what was asked for and does not exist is
       [{ profile: ["z80"] }, 'unknown profile "z80"; known are default, esp32'],
       [{ scenario: ["1.3/P-256/half"] }, 'unknown scenario "1.3/P-256/half"; known are 1.2/P-256/full, '],
       [{ version: ["1.3"], kind: ["session-id"] }, "no such handshake: TLS 1.3 resumes by tickets"],
-      [{ scenario: ["1.2/psk"], kind: ["psk"] }, "it goes without --version"],
+      [{ scenario: ["1.2/psk"], kind: ["psk"] }, "it goes without --tls"],
     ] as const
   ) assertThrows(() => chooseScenarios(choice), UsageError, words);
 });
@@ -232,6 +232,31 @@ Deno.test("rounds: scenarios take turns, warm-up does not count, one that fails 
   assertEquals([results.get(b)!.failure, results.get(b)!.samples.length], ["broken", 1]);
 });
 
+Deno.test("rounds: the warm-up lasts its time, and so many rounds at least, in turning order", async () => {
+  const log: string[] = [];
+  const slow: Measurer = {
+    ...scripted("a", log),
+    async measure(options) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      return await scripted("a", log).measure(options);
+    },
+  };
+  const effort = { runs: 2, warmUp: 1, warmUpMs: 500 };
+  const shares: number[] = [];
+  const { samples, warmUp } = (await runRounds([slow], effort, (share) => shares.push(share), NEVER)).get(
+    slow,
+  )!;
+  assertEquals(shares, shares.toSorted((a, b) => a - b), "the bar goes forward");
+  assert(shares.length > 1);
+  assertEquals(samples.length, 2);
+  assert(warmUp > 1 && warmUp % 2 === 1, `${warmUp} rounds`); // one, and pairs
+  assertEquals(
+    log.filter((each) => each === "a*").length,
+    2,
+    "the first, and the first that counts, are observed",
+  );
+});
+
 Deno.test("rounds: a time ends them, though not before there is a median; a signal at once", async () => {
   const log: string[] = [];
   const measurer = scripted("a", log);
@@ -269,6 +294,7 @@ Deno.test("bench handshake: the table fits its width, and says what it leaves ou
   assertMatch(wide, /^1\.2\/RSA-2048\/full\/esp32 .*TLS_ECDHE_RSA/m);
   assertMatch(wide, /~\d+ (derived|guess|reported|measured|ceiling)/, "an estimate with its reliability");
   assert(!wide.includes("Without room"));
+  assertMatch(wide, /^No estimate for rp2040: /m, "what was asked for is not silently left out");
 });
 
 Deno.test("bench handshake: CSV has a line for each scenario, and as many values as names", async () => {

@@ -3,7 +3,8 @@ import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/asse
 import { encodeText } from "../lib/bytes.ts";
 import { openConnection, startServer, type StartServerOptions } from "../lib/net.ts";
 import { SSLEOFError, SSLError } from "../lib/errors.ts";
-import { type Server, tryClose } from "../lib/server.ts";
+import { tryClose } from "../lib/accept.ts";
+import type { Server } from "../lib/server.ts";
 import type { SSLSocket } from "../lib/socket.ts";
 import { SSLContext, wrapSocket } from "../lib/ssl.ts";
 import { TLSEngine } from "../lib/engine.ts";

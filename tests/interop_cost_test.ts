@@ -42,7 +42,10 @@ for (const [version, sslVersion] of Object.entries(VERSIONS)) {
     const { duplex, bytes } = counted(
       await Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port }),
     );
-    const socket = await wrapSocket(duplex, { ...CLIENT, sslVersion, trace: (event) => events.push(event) });
+    const socket = await wrapSocket(duplex, {
+      ...{ ...CLIENT, sslVersion, measure: true },
+      trace: (event) => events.push(event),
+    });
     await socket.write(new Uint8Array(5));
     assertEquals(await socket.read(new Uint8Array(10)), 5);
     const { up, down, flights, roundTrips, complete, rest } = networkCost(events);
@@ -51,7 +54,11 @@ for (const [version, sslVersion] of Object.entries(VERSIONS)) {
     assertEquals([complete, roundTrips], [true, version === "TLSv1.2" ? 2 : 1]);
     assertEquals(flights.length, version === "TLSv1.2" ? 4 : 3);
     assert(down.certificateBytes > 500 && down.bytes > down.certificateBytes);
+    const { handshake, total } = socket.cost();
+    assertEquals([total.up.bytes, total.down.bytes], [bytes.up, bytes.down]);
+    assertEquals(handshake.operations!["P-256 verify"], 2); // the leaf's certificate, and its own signature
     await socket.close();
+    assertEquals(socket.cost().total.up.bytes, bytes.up);
     await answered.catch(() => {});
   });
 }

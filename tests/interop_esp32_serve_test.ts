@@ -167,6 +167,8 @@ Deno.test("serve --profile --one-at-a-time: the next client waits for the one th
     Number(kib)
   );
   assert(used.every((kib) => kib < 32), String(used)); // never two connections
+  const times = [...server.program.stdout.matchAll(/; ([\d.]+) s on the device/g)].map(([, time]) => time);
+  assertEquals([times.length, times[0]], [2, times[1]]); // the key is cold for each
 });
 
 Deno.test("serve --profile: a browser shows the page, and what it refuses does not end the server", async () => {

@@ -4,6 +4,7 @@ import type { BenchResult, EndResult, ScenarioResult } from "../lib/cli/bench/re
 import { parseHTML } from "../lib/cli/report/_plot.ts";
 import { bars } from "../lib/cli/report/bars.ts";
 import { handshakeReport } from "../lib/cli/report/handshake_report.ts";
+import { pagedBars } from "../lib/cli/report/paged_bars.ts";
 import { draw } from "../lib/cli/report/svg.ts";
 import { type TracedConnection, tracePage } from "../lib/cli/report/trace_page.ts";
 import { bytes, ms, number, whole } from "../lib/cli/report/words.ts";
@@ -116,6 +117,34 @@ Deno.test("report bars: a part is as long as its value, and parts follow each ot
   assertEquals([Math.round(long / short), Math.round(from + long)], [3, Math.round(next)]);
 });
 
+Deno.test("report bars: what is too long for a printed page is several drawings, with one scale and all of the bars", () => {
+  const bar = (value: number) => ({
+    label: `b${value}`,
+    text: "",
+    segments: [{ name: "", value, colour: "red" }],
+  });
+  const many = { title: "many", bars: Array.from({ length: 100 }, (_, i) => bar(i + 1)) };
+  const few = Array.from(
+    { length: 30 },
+    (_, i) => ({ title: `t${i}`, bars: [bar(1000 + i), bar(2000 + i)] }),
+  );
+  const pages = pagedBars([many, ...few], { width: 760, unit: "ms", format: String }, { title: "all" });
+  assertEquals(pages.map(({ title }) => title), ["all", ...Array(pages.length - 1).fill("all, continued")]);
+  const drawn = pages.map(({ options }) => draw(options) as unknown as Element);
+  for (const svg of drawn) {
+    const height = Number(svg.getAttribute("height"));
+    assert(height > 300 && height < 1000, `a page of ${height} pixels`);
+  }
+  const widths = drawn.flatMap((svg) =>
+    [...svg.querySelectorAll("rect")].map((rect) => Number(rect.getAttribute("width")))
+  );
+  const values = [many, ...few].flatMap(({ bars }) => bars.map(({ segments }) => segments[0]!.value));
+  assertEquals(widths.length, values.length);
+  const scale = widths.at(-1)! / values.at(-1)!;
+  for (const [i, value] of values.entries()) assert(Math.abs(widths[i]! - value * scale) < 1, `bar ${i}`);
+  assertEquals(pagedBars([], { width: 760, unit: "ms", format: String }), []);
+});
+
 // ---- The bench's report ---------------------------------------------------------------------------------
 
 Deno.test("bench handshake --html: the page says what the run found, in words, tables and drawings", async () => {
@@ -186,9 +215,14 @@ Deno.test("bench handshake --html: full against resumed, in per cent and in figu
     textOf(root.querySelector("#resumed")),
     "12 connections resume for each full one (92 % of all)",
   );
-  assertEquals(tableOf(root, "What 1.2/P-256/ticket saves")[0], [
-    ...["Bytes from the client", "\u2212120 B", "\u2212120 B", "\u2212120 B"],
-  ]);
+  const saved = tableOf(root, "What 1.2/P-256/ticket saves");
+  assertEquals(saved[0], ["Bytes from the client", "\u2212120 B", "\u2212120 B", "\u2212120 B"]);
+  const client = saved.find(([name]) => name === "CPU of esp32 as the client, estimated")!;
+  assertEquals(client[1], "400 ms (300 ms to 540 ms)");
+  // Nobody has published what keys take the other device: a saving of 0 would be made up.
+  const unknown = saved.find(([name]) => name!.startsWith("CPU of rp2040 as the client"))!;
+  assertStringIncludes(textOf(root.querySelector("#resumed")), "rp2040: nobody has published what");
+  assertEquals(unknown.slice(1), ["–", "–", "–"]);
 });
 
 Deno.test("bench handshake --html: nothing of a peer's text is markup, in no place", async () => {
@@ -277,7 +311,7 @@ Deno.test("bench handshake --html: one scenario has its own numbers in place of 
     await handshakeReport(sampleRun({ scenarios: [one], resumption: [], skipped: [] })),
   );
   assertEquals(textsOf(root, ".tiles .label"), [
-    "Time",
+    "Wall",
     "CPU of the client",
     "CPU of the server",
     "Bytes, both ways",

@@ -350,6 +350,24 @@ test("Server reports a failing accept, and accepts again", async () => {
   assertEquals(server.stats, { ...CALM, accepted: 1 });
 });
 
+test("Server goes on at once after clients that have gone before they were accepted", async () => {
+  const listener = new FakeListener();
+  const { entries, onError } = log();
+  await using _server = await Server.start(
+    () => {},
+    () => listener as unknown as Deno.Listener,
+    { onError },
+  );
+  const { ConnectionAborted, ConnectionReset, NotConnected } = Deno.errors;
+  let accepts = 1;
+  for (const Gone of [NotConnected, ConnectionReset, ConnectionAborted]) {
+    listener.fail(new Gone("Transport endpoint is not connected"));
+    accepts++;
+    for (let i = 0; i < 20 && listener.accepts < accepts; i++) await Promise.resolve(); // no timer
+    assertEquals([listener.accepts, entries], [accepts, []]);
+  }
+});
+
 test("Server.close() drops a connection that was accepted in that moment", async () => {
   const listener = new FakeListener();
   const server = await Server.start(() => {}, () => listener as unknown as Deno.Listener, {

@@ -122,7 +122,7 @@ const MEMBERS: Record<string, string> = {
     `ecdsa_sign_callback get_ciphers load_cert_chain load_verify_locations psk_identity psk_key server_psk_keys set_ciphers
     verify_callback verify_mode wrap_socket`,
   "ussl.SSLSocket":
-    `accept bind cipher close connect connected do_handshake duplex getpeercert gettimeout listen localAddr makefile
+    `accept bind cipher close connect connected cost do_handshake duplex getpeercert gettimeout listen localAddr makefile
     pollEvents read readinto readline recv remoteAddr send sendall session_reused setblocking setsockopt settimeout subscribe version
     write`,
   Poll: "ipoll modify poll register unregister",

@@ -170,6 +170,22 @@ Deno.test("report: the pages are drawn from a URL, without the import map, and n
   assertEquals(requested.has("wasm/dist/core.wasm"), false, "a page needs no TLS");
 });
 
+Deno.test("report: tlsio from a URL fetches what draws when a page is asked for, not before", async () => {
+  const program = (args: string[]) => (base: string) => `
+const { main } = await import("${base}/cli.ts");
+console.log("exit code", await main(${JSON.stringify(args)}));
+`;
+  const flags = ["--allow-import", "--allow-net", "--allow-sys", "--allow-read", "--allow-write"];
+  const drawn = (requested: Set<string>) => [...requested].filter((path) => path.includes("/report/_plot"));
+  const help = await runFrom(await publishable(), program(["serve", "--help"]), flags);
+  assertStringIncludes(help.text, "exit code 0");
+  assertEquals(drawn(help.requested), []);
+  const args = ["bench", "handshake", "--runs", "1", "--scenario", "1.2/psk", "--html", "report.html"];
+  const report = await runFrom(await publishable(), program(args), flags);
+  assertStringIncludes(report.text, "exit code 0");
+  assertEquals(drawn(report.requested), ["lib/cli/report/_plot.ts"]);
+});
+
 /** Runs a program that imports the library from a server; asserts that it ends well. */
 async function runFrom(
   files: Set<string>,

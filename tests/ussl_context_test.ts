@@ -241,3 +241,27 @@ test("SSLContext.wrap_socket(): deferred, wrapped first, connected afterwards", 
   assertEquals(text(line), "x\n");
   await Promise.all([mine.close(), theirs.close()]);
 });
+
+test("SSLContext: a device's has the device's suites, once it is loaded", async () => {
+  const context = new SSLContext(PROTOCOL_TLS_CLIENT, { profile: "rp2", heap: { budget: 50 * 1024 } });
+  const unloaded = 'Cannot get_ciphers(): "rp2" is not loaded before the first wrap_socket()';
+  assertThrows(() => context.get_ciphers(), TypeError, unloaded);
+  context.verify_mode = CERT_NONE;
+  const ss = await context.wrap_socket(socket(), { do_handshake: false });
+  await ss.close();
+  const suites = context.get_ciphers();
+  assertEquals(suites.length, 24); // with those for a pre-shared key
+  assertEquals(suites[0], "TLS-ECDHE-ECDSA-WITH-AES-256-GCM-SHA384");
+  context.set_ciphers(["TLS-RSA-WITH-AES-128-CCM"]); // of another device
+  await assertRejects(
+    () => context.wrap_socket(socket()),
+    TypeError,
+    'the profile "rp2" has no "TLS-RSA-WITH-',
+  );
+
+  const wrong = (device: object, text: string) =>
+    assertThrows(() => new SSLContext(PROTOCOL_TLS_CLIENT, device), TypeError, text);
+  wrong({ profile: "esp8266" }, 'Cannot use profile: unknown name "esp8266"');
+  wrong({ profile: 32 }, "Cannot use profile: expected a string, got number");
+  wrong({ clock: 0 }, "Cannot use clock: known are profile, heap");
+});

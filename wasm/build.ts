@@ -10,7 +10,7 @@
 import type { Tree } from "@yowasp/clang";
 import config from "../deno.json" with { type: "json" };
 import { Compiler } from "./compiler.ts";
-import { buildCore, CORES, type Workshop } from "./cores.ts";
+import { buildCore, type Built, CORES } from "./cores.ts";
 import { errorCodes } from "./error_codes.ts";
 import { CACHE, fetchMbedtls, sha256, type Source, SOURCES, unpack, writeAtomic } from "./fetch.ts";
 import { KERNELS } from "./kernels.ts";
@@ -35,6 +35,8 @@ export interface Manifest {
   mbedtls: Source;
   /** The compiler's package. */
   compiler: string;
+  /** What each core for users has of the compiler's libraries: names of objects, by archive. */
+  libraries: Record<string, Record<string, string[]>>;
   /** SHA-256 of each file built. */
   files: Record<string, string>;
 }
@@ -117,6 +119,9 @@ export async function build(
 ): Promise<Manifest> {
   using compiler = new Compiler(); // loads while we fetch
   const [source, tarball] = await fetchMbedtls(log, sources);
+  if (source !== SOURCES[0]) {
+    log(`mbedTLS ${source.version} stands in for ${SOURCES[0]!.version}: not for a release`);
+  }
   const inputs = await readInputs(cores);
   const hash = await hashInputs(inputs, source, cores);
   const version = `mbedtls-${source.version}+${hash.slice(0, 8)}`;
@@ -129,13 +134,23 @@ export async function build(
   const objects = new ObjectCache(!fresh);
   const workshop = { compiler, objects, files, tools: [COMPILER, source.sha256], progress };
   const outputs: Record<string, Uint8Array> = {};
+  const libraries: Manifest["libraries"] = {};
   for (const name of cores) {
-    Object.assign(outputs, await outputsOf(name, { ...workshop, version: version + suffixOf(name) }));
+    const built = await buildCore(name, { ...workshop, version: version + suffixOf(name) });
+    Object.assign(outputs, outputsOf(name, built));
+    if (CORES[name]!.shipped) libraries[name] = built.libraries;
   }
   if (cores === SHIPPED) outputs["error_codes.json"] = new TextEncoder().encode(errorCodes(files));
   await objects.prune();
 
-  const manifest: Manifest = { version, inputs: hash, mbedtls: source, compiler: COMPILER, files: {} };
+  const manifest: Manifest = {
+    version,
+    inputs: hash,
+    mbedtls: source,
+    compiler: COMPILER,
+    libraries,
+    files: {},
+  };
   for (const [name, bytes] of Object.entries(outputs)) {
     await writeAtomic(new URL(name, folder), bytes);
     manifest.files[name] = await sha256(bytes);
@@ -149,8 +164,7 @@ export async function build(
 }
 
 /** The files that a core is: for users the module, for tests its kernels' objects too. */
-async function outputsOf(name: string, workshop: Workshop): Promise<Record<string, Uint8Array>> {
-  const { module, kernels } = await buildCore(name, workshop);
+function outputsOf(name: string, { module, kernels }: Built): Record<string, Uint8Array> {
   const outputs = { [`${name}.wasm`]: module };
   if (CORES[name]!.shipped) return outputs;
   for (const [path, object] of kernels) outputs[`${path.split("/").at(-1)}.o`] = object;
@@ -169,6 +183,7 @@ async function readInputs(cores: readonly string[]): Promise<[path: string, text
   for (const folder of new Set(["wasm/", "wasm/config/", "wasm/crypto/", ...taken])) {
     try {
       for await (const { name, isFile } of Deno.readDir(new URL(folder, ROOT))) {
+        if (name === "advisories.json") continue; // what is known of a core is no part of it
         if (isFile && /^\w.*\.(ts|json|c|h|inc)$/.test(name)) paths.push(folder + name);
       }
     } catch (error) {

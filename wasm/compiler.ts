@@ -68,7 +68,7 @@ export class Compiler {
   }
 
   /**
-   * What `clang` would run to compile `in.c` to `out.o`, or to link `in.o` to `out.wasm`. Asked once for each set of
+   * What `clang` would run to compile `in.c` to `out.o`, to assemble `in.s`, or to link `in.o` to `out.wasm`. Asked once for each set of
    * flags; `runClang()` would ask for each file, which takes 30 ms more.
    */
   plan(...args: string[]): Promise<string[]> {
@@ -81,7 +81,7 @@ export class Compiler {
   async #plan(args: string[]): Promise<string[]> {
     const { ok, text } = await this.run({
       args: ["clang", "-###", ...args],
-      files: { "in.c": "", "in.o": "" },
+      files: { "in.c": "", "in.s": "", "in.o": "" },
     });
     const command = text.trimEnd().split("\n").at(-1)!;
     if (!ok || !command.startsWith(' "')) throw new Error(`Cannot plan a compilation: clang says\n${text}`);

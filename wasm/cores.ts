@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Compiler } from "./compiler.ts";
+import type { Compiler, Result } from "./compiler.ts";
 import { Includes } from "./includes.ts";
 import { KERNEL_FLAGS, KERNELS, renamed } from "./kernels.ts";
 import type { ObjectCache } from "./object_cache.ts";
@@ -29,6 +29,8 @@ export interface Core {
   simd: string[];
   /** Whether the module names its functions: a profile needs that, and it costs 8 % more bytes. */
   names: boolean;
+  /** Sources whose edges are counted as they run, by the beginning of their paths: a fuzzer wants to know. */
+  covered?: string[];
 }
 
 const PLAIN_SIMD = ["-msimd128"];
@@ -80,12 +82,27 @@ const TEST: Core = {
   names: true,
 };
 
+/** What reads bytes from outside. Arithmetic has no edges that a peer's bytes lead to. */
+const PARSERS = ["asn1", "base64", "oid", "pem", "pk", "rsa_alt_helpers", "ssl", "x509"];
+
+/** The shipped one with a hostile peer inside: see wasm/fuzz/fuzz.h. */
+const FUZZ: Core = {
+  ...SHIPPED,
+  shipped: false,
+  folders: [...SHIPPED.folders, "wasm/fuzz/"],
+  wraps: [...SHIPPED.wraps, "mbedtls_ssl_write_handshake_msg_ext", "mbedtls_ssl_finish_handshake_msg"],
+  names: true,
+  covered: ["wasm/glue/", ...PARSERS.map((name) => `mbedtls/library/${name}`)],
+};
+
 /** The devices': an ESP32's and what others have besides, no kernels of ours, and a heap that counts. */
 const DEVICE: Core = {
   ...SHIPPED,
   config: "wasm/config/device.h",
   folders: [...SHIPPED.folders, "wasm/device/"],
-  without: ["early", "idle", "measure", "memory", "tls13", "traffic"].map((name) => `wasm/glue/${name}.c`),
+  without: ["constraints", "early", "idle", "measure", "memory", "tls13", "traffic"].map((name) =>
+    `wasm/glue/${name}.c`
+  ),
   wraps: [
     ...COUNTED,
     "mbedtls_aria_crypt_cbc",
@@ -106,6 +123,7 @@ export const CORES: Readonly<Record<string, Core>> = {
   "test.simd": { ...TEST, simd: PLAIN_SIMD },
   "stock": { ...TEST, kernels: [] },
   "uncounted": { ...SHIPPED, shipped: false, without: ["wasm/glue/counts.c"], wraps: [] }, // bench/counting.ts's
+  "fuzz": FUZZ,
 };
 
 const STRICT = ["-Wall", "-Wextra", "-Werror"];
@@ -115,10 +133,12 @@ const FOLDERS: Readonly<Record<string, string[]>> = {
   "mbedtls/library/": [], // no -msimd128: the vectoriser halves the speed of mbedTLS's ChaCha20
   "wasm/glue/": STRICT,
   "wasm/device/": [...STRICT, "-Iwasm/glue"],
+  "wasm/fuzz/": [...STRICT, "-Iwasm/glue"],
   "wasm/harness/": [...STRICT, "-Iwasm/glue"],
 };
 
 const TARGET = "--target=wasm32-wasip1";
+const COVERAGE = "-fsanitize-coverage=inline-8bit-counters";
 
 const HEADERS = [
   "", // the root: MBEDTLS_USER_CONFIG_FILE
@@ -151,7 +171,15 @@ const LINK = [
   "-Wl,--wrap=mbedtls_ssl_set_outbound_transform", // see wasm/glue/early.c
   "-Wl,--wrap=mbedtls_ssl_write_record", // see wasm/glue/trace.c
   "-Wl,--wrap=mbedtls_ssl_handle_message_type",
+  "-Wl,--wrap=mbedtls_x509_crt_parse_der", // see wasm/glue/peer_chain.c
+  "-Wl,--wrap=mbedtls_pk_verify_ext",
   "-lc-printscan-no-floating-point",
+];
+
+/** What of {@linkcode LINK} and of the fuzzer's core goes for a native build, too: which functions the glue stands before. */
+export const WRAPS: readonly string[] = [
+  ...LINK.filter((flag) => flag.startsWith("-Wl,--wrap=")),
+  ...FUZZ.wraps.map((name) => `-Wl,--wrap=${name}`),
 ];
 
 /** What {@linkcode buildCore} works with. */
@@ -174,6 +202,8 @@ export interface Built {
   module: Uint8Array;
   /** The objects of its kernels, by source. */
   kernels: Map<string, Uint8Array>;
+  /** What came from the compiler's libraries: names of objects, by archive. Only of cores for users. */
+  libraries: Record<string, string[]>;
 }
 
 /**
@@ -199,7 +229,22 @@ export async function buildCore(name: string, workshop: Workshop): Promise<Built
     throw new Error(`Cannot link ${name}: it would import ${names}`);
   }
   const kernels = new Map([...objects].filter(([path]) => path.startsWith("wasm/crypto/")));
-  return { module: output, kernels };
+  const libraries = core.shipped
+    ? librariesOf(await workshop.compiler.run({ args: [...args, MAP], files, output: "map" }))
+    : {};
+  return { module: output, kernels, libraries };
+}
+
+const MAP = "--Map=map";
+
+/** What a linker's map has of archives. */
+function librariesOf({ text, output }: Result): Record<string, string[]> {
+  if (output === undefined) throw new Error(`Cannot read the linker's map: it says\n${text}`);
+  const found = new Map<string, Set<string>>();
+  for (const [, archive, object] of new TextDecoder().decode(output).matchAll(/([^/\s]+\.a)\(([^)]+)\):/g)) {
+    found.set(archive!, (found.get(archive!) ?? new Set()).add(object!));
+  }
+  return Object.fromEntries([...found].sort().map(([archive, objects]) => [archive, [...objects].sort()]));
 }
 
 /** One source on its way to an object. */
@@ -211,17 +256,19 @@ interface Unit {
   /** All that the object depends on. */
   inputs: unknown;
   size: number;
+  /** Whether it is compiled to assembly first: see {@linkcode assemble}. */
+  covered: boolean;
 }
 
 /** The objects of a core, by source. */
 async function compile(name: string, core: Core, workshop: Workshop): Promise<Map<string, Uint8Array>> {
   const { compiler, files, objects, progress } = workshop;
-  const compiled = new Map<string, Uint8Array>();
+  const made = new Map<string, Uint8Array>();
   const stale: Unit[] = [];
   for (const unit of await plan(core, workshop)) {
     const object = await objects.get(unit.inputs);
     if (object === undefined) stale.push(unit);
-    else compiled.set(unit.path, object);
+    else made.set(unit.path, object);
   }
 
   // Ours first, since mistakes are there; then the longest, since a thread that gets one late finishes late.
@@ -233,14 +280,16 @@ async function compile(name: string, core: Core, workshop: Workshop): Promise<Ma
     for (let unit = stale.shift(); unit !== undefined; unit = stale.shift()) {
       if (faults.length > 0 && !isOurs(unit)) return;
       progress(total - stale.length, total, unit.path);
-      const { text, output } = await compiler.run({
+      const compiled = await compiler.run({
         args: unit.args,
         ...(unit.text !== undefined && { files: { "renamed.c": unit.text } }),
-        output: "out.o",
+        output: unit.covered ? "out.s" : "out.o",
       });
+      const isAssembly = unit.covered && compiled.output !== undefined && compiled.text === "";
+      const { text, output } = isAssembly ? await assemble(compiler, compiled.output!) : compiled;
       if (output === undefined || text !== "") faults.push(text);
       else {
-        compiled.set(unit.path, output);
+        made.set(unit.path, output);
         await objects.put(unit.inputs, output);
       }
     }
@@ -248,7 +297,7 @@ async function compile(name: string, core: Core, workshop: Workshop): Promise<Ma
   await Promise.all(Array.from({ length: compiler.threads }, thread));
   if (faults.length > 0) throw new Error(`Cannot compile ${name}: the compiler says\n${faults.join("")}`);
   return new Map(
-    [...files.keys()].flatMap((path) => compiled.has(path) ? [[path, compiled.get(path)!]] : []),
+    [...files.keys()].flatMap((path) => made.has(path) ? [[path, made.get(path)!]] : []),
   );
 }
 
@@ -265,12 +314,25 @@ async function plan(core: Core, { compiler, files, tools, version }: Workshop): 
     const flags = flagsOf(core, path, version);
     if (flags === undefined) continue;
     const text = renamed(path, core.kernels);
-    const words = await compiler.plan(...flags, "-c", "in.c", "-o", "out.o");
+    const covered = flags.includes(COVERAGE);
+    const words = await compiler.plan(
+      ...flags,
+      covered ? "-S" : "-c",
+      "in.c",
+      "-o",
+      covered ? "out.s" : "out.o",
+    );
     const args = words.map((word) => word === "in.c" ? text === undefined ? path : "renamed.c" : word);
     // Of mbedTLS's own files, `tools` has the hash.
     const ours = includes.closure(path, core.config).filter((path) => path.startsWith("wasm/"));
-    const inputs = [tools, args, text, ours.map((path) => [path, decoder.decode(files.get(path))])];
-    units.push({ path, args, text, inputs, size });
+    const inputs: unknown[] = [
+      tools,
+      args,
+      text,
+      ours.map((path) => [path, decoder.decode(files.get(path))]),
+    ];
+    if (covered) inputs.push(assemble.toString());
+    units.push({ path, args, text, inputs, size, covered });
   }
   return units;
 }
@@ -288,6 +350,7 @@ function flagsOf(core: Core, path: string, version: string): string[] | undefine
     `-DMBEDTLS_USER_CONFIG_FILE="${core.config}"`,
     ...defines.map((define) => `-D${define}`),
     ...(own ?? STRICT),
+    ...(core.covered?.some((start) => path.startsWith(start)) ? [COVERAGE] : []),
     ...(path === "wasm/glue/platform.c" ? [`-DTLSIO_CORE_VERSION="${version}"`] : []),
   ];
 }
@@ -298,6 +361,25 @@ function kernelOf({ kernels, simd }: Core, path: string): string[] | undefined {
     sources.some((source) => path === `wasm/crypto/${source}`)
   );
   return kernel && [...STRICT, ...KERNEL_FLAGS, ...simd, ...(kernel.flags ?? [])];
+}
+
+/**
+ * Assembles what was compiled with {@linkcode COVERAGE}. The compiler puts each function into a group that has its name, and of
+ * groups of one name the linker takes one: of two static functions that have a name in common, too. So there are no groups.
+ * What would tell a runtime of the counters at the start is not needed: wasm/fuzz/coverage.c asks the linker where they are.
+ */
+async function assemble(compiler: Compiler, output: Uint8Array): Promise<Result> {
+  const text = new TextDecoder().decode(output)
+    .replaceAll(/^(\t\.section\t__sancov_cntrs),.*$/gm, '$1,"R",@')
+    .replaceAll(/^(\t\.section\t[^,]+),"G[A-Z]*",@,.*,comdat$/gm, '$1,"",@')
+    .replace(/^\t\.section\t\.init_array\.2,.*\n\t\.p2align.*\n\t\.int32\tsancov\..*\n/m, "")
+    .replaceAll(/^\t\.no_dead_strip\t\.?L?_*sancov.*\n/gm, "");
+  const words = await compiler.plan(TARGET, "-mbulk-memory", "-c", "in.s", "-o", "out.o");
+  return await compiler.run({
+    args: words.map((word) => word === "in.s" ? "covered.s" : word),
+    files: { "covered.s": text },
+    output: "out.o",
+  });
 }
 
 /** What the linker calls the object of a source: it knows no folders. */

@@ -1,15 +1,15 @@
 /** The file of `--pcap`. */
 
 import { PcapWriter } from "../pcap.ts";
-import { openOutput, OWNER_ONLY, writeAll } from "./output_file.ts";
+import { OutputFile } from "./output_file.ts";
 
 /** A capture, and the file that gets it when it is disposed of. */
 export class CaptureFile implements AsyncDisposable {
   /** What passes. */
   readonly pcap = new PcapWriter();
-  readonly #file: Deno.FsFile;
+  readonly #file: OutputFile;
 
-  private constructor(file: Deno.FsFile) {
+  private constructor(file: OutputFile) {
     this.#file = file;
   }
 
@@ -20,12 +20,12 @@ export class CaptureFile implements AsyncDisposable {
    * @param secret Whether it will hold keys: then it is its owner's alone, also if it was there before.
    */
   static async create(path: string, secret: boolean): Promise<CaptureFile> {
-    return new CaptureFile(await openOutput(path, { mode: OWNER_ONLY, secret }));
+    return new CaptureFile(await OutputFile.open(path, { ownerOnly: true, secret }));
   }
 
   /** Writes all of it. */
   async [Symbol.asyncDispose](): Promise<void> {
-    using file = this.#file;
-    await writeAll(file, this.pcap.toBytes());
+    await using file = this.#file;
+    await file.write(this.pcap.toBytes());
   }
 }

@@ -8,7 +8,7 @@ import type { SSLSocket } from "../socket.ts";
 import { Board, type BoardFacts, boardFacts, hasFigures } from "./device_board.ts";
 import { DeviceLog, deviceRows } from "./device_lines.ts";
 import { Pace, Processor, type Work } from "./device_pace.ts";
-import { DeviceServer } from "./device_server.ts";
+import type { DeviceServer } from "./device_server.ts";
 import { UsageError, wholeNumber } from "./flags.ts";
 import type { ServeTrace } from "./serve_trace.ts";
 
@@ -66,6 +66,9 @@ export function deviceOptions(values: DeviceValues): DeviceOptions | undefined {
       `--one-at-a-time is not for --profile ${profile}: its server keeps its clients at once`,
     );
   }
+  if (values.clock !== undefined && !facts.dates) {
+    throw new UsageError(`--clock is not for --profile ${profile}: its mbedTLS does not look at dates`);
+  }
   if (values.slow && !hasFigures(facts)) {
     throw new UsageError(`--slow is not for --profile ${profile}: nobody has published how long it takes`);
   }
@@ -84,7 +87,7 @@ export function deviceOptions(values: DeviceValues): DeviceOptions | undefined {
 function date(text: string): number {
   const known = /^\d{4}(-\d\d(-\d\d(T\d\d:\d\d(:\d\d)?Z?)?)?)?$/.test(text);
   const time = known ? Date.parse(text.includes("T") && !text.endsWith("Z") ? `${text}Z` : text) : NaN;
-  if (time >= 0) return time;
+  if (time >= 0 && new Date(time).toISOString().startsWith(text.slice(0, 10))) return time; // no 31st of February
   throw new UsageError(
     `--clock takes a date from 1970 on, such as 1970, 2000-01-01 or 2026-11-21T12:00, not "${text}"`,
   );
@@ -95,7 +98,11 @@ export interface ServingDevice extends Disposable {
   /** What the announcement says of it. */
   readonly rows: readonly [label: string, text: string][];
   /** Starts the server. */
-  start(handler: HttpHandler, listen: (backlog: number) => Deno.Listener, trace?: ServeTrace): DeviceServer;
+  start(
+    handler: HttpHandler,
+    listen: (backlog: number) => Deno.TcpListener,
+    trace?: ServeTrace,
+  ): DeviceServer;
   /** Ends all simulated waits: the server is to close. */
   hurry(): void;
   /** What is to be said at the end. */
@@ -108,6 +115,7 @@ export async function openDevice(
   ssl: ContextOptions,
   quiet: boolean,
 ): Promise<ServingDevice> {
+  const { DeviceServer } = await import("./device_server.ts"); // here: it loads node:http, which other commands do not need
   const board = await Board.open(facts, ssl, {
     heap,
     clock,

@@ -25,11 +25,13 @@ interface Program {
   readonly table?: string;
   /** Requests on a connection: the programs for MicroPython answer one and close. */
   readonly requests: number;
+  /** Whether its mbedTLS looks at the dates of certificates. */
+  readonly dates: boolean;
   /** How its failures are named. */
   readonly errors: "MicroPython" | "mbedTLS";
 }
 
-const MICROPYTHON = { requests: 1, errors: "MicroPython" } as const;
+const MICROPYTHON = { requests: 1, dates: true, errors: "MicroPython" } as const;
 
 const PROGRAMS: Readonly<Record<string, Program>> = {
   "esp32": { ...MICROPYTHON, description: "ESP32, MicroPython", table: "esp32" },
@@ -37,10 +39,15 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
     description: "ESP32, 240 MHz, ESP-IDF 5.5.1 (mbedTLS 3.6.4), esp_https_server",
     table: "esp32",
     requests: Infinity,
+    dates: false, // MBEDTLS_HAVE_TIME_DATE is off by default
     errors: "mbedTLS",
   },
   "rp2": { ...MICROPYTHON, description: "Raspberry Pi Pico W, MicroPython", table: "rp2040" },
-  "pycom": { ...MICROPYTHON, description: "a Pycom board with its ussl (mbedTLS 2.x, here 3.6)" },
+  "pycom": {
+    ...MICROPYTHON,
+    description: "a Pycom board with its ussl (mbedTLS 2.x, here 3.6)",
+    dates: false,
+  },
 };
 
 /** What is known of a profile's device. */

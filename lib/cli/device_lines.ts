@@ -8,7 +8,7 @@ import { mbedtlsError, micropythonError } from "./device_errors.ts";
 import type { DeviceLink } from "./device_link.ts";
 import type { DeviceReport } from "./device_server.ts";
 import { address, clock, serverError } from "./site.ts";
-import { oneLine, outputStyle } from "./terminal.ts";
+import { fold, oneLine, outputStyle, terminalWidth } from "./terminal.ts";
 
 /** How the server is set up. */
 export interface DeviceMode {
@@ -20,12 +20,12 @@ export interface DeviceMode {
 /** The rows that say what the device is, for the announcement. */
 export function deviceRows(board: Board, mode: DeviceMode): [label: string, text: string][] {
   const {
-    facts: { behaviour: { sockets, backlog, resumption }, device, description, table, behaviour },
+    facts: { behaviour: { sockets, backlog }, device, description, table, behaviour },
     heap,
   } = board;
   const rows: [string, string][] = [
     ["Device", behaviour.profile === table ? device!.description : description],
-    ["Core", `${board.version}, TLS 1.2 alone, ${resumption ? "can resume as a client" : "no resumption"}`],
+    ["Core", `${board.version}, TLS 1.2 alone, no resumption`],
     [
       "Modelled",
       "mbedTLS and its settings, the heap that it takes, the sockets, what goes wrong without room",
@@ -40,7 +40,7 @@ export function deviceRows(board: Board, mode: DeviceMode): [label: string, text
         ? CRASHED
         : `${kib(heap.budget)}, blocks to ${kib(heap.largestBlock)}; in use ${kib(heap.used)}`,
     ],
-    ["Sockets", `${sockets}, and ${backlog} clients wait; ${serving(board, mode)}`],
+    ["Sockets", `${sockets}, backlog ${backlog}; ${serving(board, mode)}`],
   ];
   if (mode.clock) {
     rows.push(["Clock", `${new Date(board.now()).toISOString().slice(0, 19)}Z when it started`]);
@@ -73,7 +73,9 @@ export class DeviceLog implements DeviceReport {
   }
 
   #line(link: DeviceLink, text: string): void {
-    if (!this.#quiet) console.log(`${outputStyle().dim(`${clock()} ${address(link.remoteAddr)}`)} ${text}`);
+    if (this.#quiet) return;
+    const from = `${clock()} ${address(link.remoteAddr)}`;
+    console.log(`${outputStyle().dim(from)} ${fold(text, terminalWidth(), from.length + 1, "; ")}`);
   }
 
   /** A handshake is done: its facts. */

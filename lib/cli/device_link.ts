@@ -15,11 +15,11 @@ export class DeviceLink implements Duplex {
   lastUsed: number = performance.now();
   /** What the device's time is taken for; `undefined`: it answers as fast as it can. */
   pace: Pace | undefined;
-  readonly #conn: Deno.Conn;
+  readonly #conn: Deno.TcpConn;
   readonly #closed = new AbortController();
 
   /** Takes the connection over. */
-  constructor(conn: Deno.Conn) {
+  constructor(conn: Deno.TcpConn) {
     this.#conn = conn;
   }
 
@@ -50,6 +50,11 @@ export class DeviceLink implements Duplex {
     this.bytes.out += n;
     this.lastUsed = performance.now();
     return n;
+  }
+
+  /** Switches Nagle's algorithm off. */
+  setNoDelay(noDelay = true): void {
+    this.#conn.setNoDelay(noDelay);
   }
 
   /** Ends our direction. */

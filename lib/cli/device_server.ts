@@ -1,16 +1,14 @@
 /** The device's HTTPS server: it accepts, wraps, serves and closes as the programs on the board do, and tells of each step. */
 
-import { delay } from "../_std/async.js";
 import { HttpHost } from "../_http_host.ts";
+import { accept, tryClose } from "../accept.ts";
 import { inTime } from "../deadline.ts";
 import type { HttpHandler } from "../http.ts";
-import { tryClose } from "../server.ts";
 import type { SSLSocket } from "../socket.ts";
 import type { Board } from "./device_board.ts";
 import { DeviceLink } from "./device_link.ts";
 import type { Watch } from "./serve_trace.ts";
 
-const ACCEPT_BACKOFF = 100; // milliseconds, when this machine has no file descriptor left
 const SHUTDOWN_TIMEOUT = 30; // seconds for requests under way; serve()'s
 const TRANSFER_TIMEOUT = 60; // seconds, where the device's program has none
 /** What a handler's HTTP may take: a MicroPython program would not look. */
@@ -40,7 +38,7 @@ export interface DeviceReport {
 export interface DeviceServerOptions {
   readonly board: Board;
   readonly handler: HttpHandler;
-  readonly listener: Deno.Listener;
+  readonly listener: Deno.TcpListener;
   /** The book's loop: the next client is accepted when the one before has been served. */
   readonly oneAtATime: boolean;
   readonly report: DeviceReport;
@@ -93,24 +91,15 @@ export class DeviceServer implements AsyncDisposable {
   async #acceptAll(): Promise<void> {
     const { listener, oneAtATime, report, board } = this.#options;
     const { sockets, whenFull } = board.facts.behaviour;
+    const isServing = () => this.#serving;
+    const onError = (error: unknown) => report.acceptFailed(error);
     while (this.#serving) {
       if (this.#links.size >= sockets && whenFull === "wait") {
         await Promise.race(this.#tasks); // the next client waits in the backlog
         continue;
       }
-      let conn: Deno.Conn;
-      try {
-        conn = await listener.accept();
-      } catch (error) {
-        if (!this.#serving) break;
-        report.acceptFailed(error);
-        await delay(ACCEPT_BACKOFF);
-        continue;
-      }
-      if (!this.#serving) {
-        tryClose(conn);
-        break;
-      }
+      const conn = await accept(listener, isServing, onError);
+      if (conn === undefined) return;
       if (this.#links.size >= sockets) this.#purge();
       const link = new DeviceLink(conn);
       this.#links.set(link, undefined);

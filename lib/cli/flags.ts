@@ -1,6 +1,7 @@
 /** Flags of a command: one table, from which parsing, checks, types and the help text all come. */
 
 import { parseArgs } from "../_std/cli.js";
+import { fold } from "./terminal.ts";
 
 /** One flag. */
 export interface Flag {
@@ -78,6 +79,13 @@ export interface Parsed {
 export function parse(command: Command, args: readonly string[]): Parsed {
   const { flags, operands, arity: [least, most] } = command;
   const names = Object.keys(flags);
+  const ends = args.indexOf("--");
+  for (const arg of args.slice(0, ends === -1 ? undefined : ends)) {
+    const [, name] = /^--([^=]+)=/.exec(arg) ?? [];
+    if (name !== undefined && name in flags && flags[name]!.value === undefined) {
+      throw new UsageError(`--${name} takes no value`);
+    }
+  }
   const withValues = args.map((arg) =>
     flags[arg.slice(2)]?.optional && arg.startsWith("--") ? `${arg}=-` : arg
   );
@@ -124,10 +132,15 @@ export function helpText({ name, summary, operands, flags, notes }: Command): st
   ].join("\n");
 }
 
-/** Two columns, the first as wide as it needs. */
-export function columns(rows: readonly (readonly [left: string, right: string])[]): string {
+/** A row of {@linkcode columns}; `"whole"`: it is to be copied, and not folded. */
+export type Row = readonly [left: string, right: string, whole?: "whole"];
+
+/** Two columns, the first as wide as it needs; the second is folded where both are wider than `most`. */
+export function columns(rows: readonly Row[], most = Infinity): string {
   const width = Math.max(...rows.map(([left]) => left.length)) + 2;
-  return rows.map(([left, right]) => `  ${left.padEnd(width)}${right}`).join("\n");
+  return rows.map(([left, right, whole]) =>
+    `  ${left.padEnd(width)}${fold(right, whole ? Infinity : most, 2 + width)}`
+  ).join("\n");
 }
 
 /** A whole number in a range. */

@@ -10,11 +10,11 @@ import { assertSharing, WORKERS_MAX, type WorkerServer } from "../workers.ts";
 import { type CertificateFacts, certificateFacts, firstCertificate, validity } from "./certificates.ts";
 import { DEVICE_FLAGS, deviceOptions, openDevice } from "./device.ts";
 import type { DeviceServer } from "./device_server.ts";
-import { columns, CommandError, defineCommand, inFlags, UsageError, wholeNumber } from "./flags.ts";
+import { columns, CommandError, defineCommand, inFlags, type Row, UsageError, wholeNumber } from "./flags.ts";
 import { localCertificate } from "./local_certificate.ts";
 import { logFailure, serverError, siteHandler, siteModule } from "./site.ts";
 import { ServeTrace, TRACE_FLAGS } from "./serve_trace.ts";
-import { oneLine, outputStyle, printable, shellWord } from "./terminal.ts";
+import { oneLine, outputStyle, printable, shellWord, terminalWidth } from "./terminal.ts";
 
 const HOST = "127.0.0.1"; // nobody else's business until the user says so
 const PORT = 8443;
@@ -186,7 +186,7 @@ interface Announcement {
 }
 
 function announce({ content, url, facts, trustFile, asksClients, device }: Announcement): void {
-  const rows: [string, string][] = [
+  const rows: Row[] = [
     ["Serving", content],
     ["URL", outputStyle().bold(url)],
     ["Certificate", `${facts.subject}, valid ${validity(facts)}`],
@@ -197,9 +197,9 @@ function announce({ content, url, facts, trustFile, asksClients, device }: Annou
     const client = asksClients ? "--cert client.pem --key client.key " : "";
     // One that names no host, as the book's, is good for none: a client can only pass over that.
     const trust = facts.names.length === 0 ? "--insecure" : `--cacert ${shellWord(trustFile)}`;
-    rows.push(["Try", `curl ${trust} ${client}${url}`]);
+    rows.push(["Try", `curl ${trust} ${client}${url}`, "whole"]);
   }
-  console.log(`${columns(rows)}\n`);
+  console.log(`${columns(rows, terminalWidth())}\n`);
 }
 
 /** The host by which this machine's own clients reach `host`. */

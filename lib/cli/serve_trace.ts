@@ -5,9 +5,9 @@ import type { ServeOptions } from "../server.ts";
 import type { SSLSocket } from "../socket.ts";
 import type { TraceEvent } from "../trace.ts";
 import { CommandError, type Flags, type Values } from "./flags.ts";
-import { openOutput } from "./output_file.ts";
+import { openToAppend } from "./output_file.ts";
 import { oneLine, systemReason } from "./terminal.ts";
-import { renderPage, type Traced } from "./trace_page.ts";
+import { PageDrawer, type Traced } from "./trace_page.ts";
 import { TraceRecorder } from "./trace_recorder.ts";
 import { renderConnection } from "./trace_text.ts";
 import { warmUp } from "./warm_up.ts";
@@ -41,6 +41,7 @@ export class ServeTrace implements AsyncDisposable {
   readonly #text: boolean;
   readonly #json: Deno.FsFile | undefined;
   readonly #folder: string | undefined;
+  readonly #drawer = new PageDrawer();
   #count = 0;
   #waiting = 0;
   #drawing: Promise<void> = Promise.resolve();
@@ -60,7 +61,7 @@ export class ServeTrace implements AsyncDisposable {
     const { trace = false, "trace-json": json, "trace-html": folder } = values;
     if (!trace && json === undefined && folder === undefined) return undefined;
     if (folder !== undefined) await makeFolder(folder);
-    const file = json === undefined ? undefined : await openOutput(json, { append: true });
+    const file = json === undefined ? undefined : await openToAppend(json);
     await warmUp();
     return new ServeTrace(trace, file, folder);
   }
@@ -133,7 +134,7 @@ export class ServeTrace implements AsyncDisposable {
     const { address, port } = traced.connection;
     await Deno.writeTextFile(
       name(number),
-      await renderPage(`a connection from ${address} port ${port}`, [traced]),
+      await this.#drawer.draw(`a connection from ${address} port ${port}`, [traced]),
     );
     if (number > PAGES_MAX) await Deno.remove(name(number - PAGES_MAX));
   }
@@ -146,6 +147,7 @@ export class ServeTrace implements AsyncDisposable {
   /** Closes the file, when all is drawn. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.drawn();
+    this.#drawer[Symbol.dispose]();
     this.#json?.close();
   }
 }

@@ -18,6 +18,37 @@ export function outputStyle(): Style {
   return { bold: paint(1), dim: paint(2), good: paint(32), bad: paint(31) };
 }
 
+/** Columns of the terminal; `otherwise`: the output goes to a file or another program, which wants its lines whole. */
+export function terminalWidth(otherwise = Infinity): number {
+  try {
+    return Deno.stdout.isTerminal() ? Deno.consoleSize().columns : otherwise;
+  } catch {
+    return otherwise;
+  }
+}
+
+/**
+ * Text in lines of `width` columns, which end behind a `mark` where one fits. The first begins in column `indent`, and so do
+ * the others.
+ */
+export function fold(text: string, width: number, indent: number, mark = " "): string {
+  const lines: string[] = [];
+  let line = "";
+  for (const part of text.split(new RegExp(`(?<=${RegExp.escape(mark)})`))) {
+    if (line !== "" && indent + shown(line + part) > width) {
+      lines.push(line.trimEnd());
+      line = "";
+    }
+    line += part;
+  }
+  return [...lines, line].join(`\n${" ".repeat(indent)}`);
+}
+
+function shown(text: string): number {
+  // deno-lint-ignore no-control-regex -- Style's colours
+  return text.replaceAll(/\x1b\[\d+m/g, "").trimEnd().length;
+}
+
 // Controls, and format characters such as those that turn the direction of the text.
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 

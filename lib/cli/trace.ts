@@ -5,7 +5,7 @@ import type { SSLSession } from "../session.ts";
 import type { SSLContext } from "../ssl.ts";
 import { CaptureFile } from "./capture_file.ts";
 import { defineCommand, UsageError } from "./flags.ts";
-import { openOutput, writeAll } from "./output_file.ts";
+import { assertDistinct, openToAppend, OutputFile } from "./output_file.ts";
 import { connect, connectAny, type Report, startTls, type Target, waitForSession } from "./probe.ts";
 import { askForTls } from "./starttls.ts";
 import { clientContext, TARGET_FLAGS, TARGET_NOTES, targetOf } from "./target.ts";
@@ -41,10 +41,11 @@ ended the connection with an alert. See docs/trace.md.`,
     const { context: options, alpn: _, ...target } = targetOf(values, operand!);
     const psk = pskOf(values["psk-identity"], values.psk);
     await using files = new AsyncDisposableStack();
-    const open = async (path: string | undefined, how: Parameters<typeof openOutput>[1]) =>
-      path === undefined ? undefined : files.use(await openOutput(path, how));
-    const html = await open(values.html, {});
-    const keyLog = await open(values.keylog, { secret: true, append: true });
+    assertDistinct({ html: values.html, keylog: values.keylog, pcap: values.pcap });
+    const html = values.html === undefined ? undefined : files.use(await OutputFile.open(values.html));
+    const keyLog = values.keylog === undefined
+      ? undefined
+      : files.use(await openToAppend(values.keylog, { secret: true }));
     const capture = values.pcap === undefined
       ? undefined
       : files.use(await CaptureFile.create(values.pcap, false));
@@ -66,9 +67,7 @@ ended the connection with an alert. See docs/trace.md.`,
     else if (traced[0]!.connection.address === null) {
       console.error(`tlsio trace: ${traced[0]!.connection.error}`);
     } else console.log(renderTrace(result));
-    if (html) {
-      await writeAll(html, new TextEncoder().encode(await renderPage(`${host} port ${port}`, traced)));
-    }
+    await html?.write(await renderPage(`${host} port ${port}`, traced));
     if (values.resume && traced.length < 2 && traced[0]!.connection.complete) {
       console.error("tlsio trace: the server gave nothing to resume");
     }

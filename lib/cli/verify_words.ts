@@ -15,6 +15,7 @@ const BADCERT = {
   BAD_MD: 0x4000,
   BAD_PK: 0x8000,
   BAD_KEY: 0x01_0000,
+  NAMES: 0x0100_0000, // tlsio's own
 } as const;
 
 /**
@@ -42,10 +43,11 @@ export function verifyWords(
     ],
     [BADCERT.NOT_TRUSTED, untrusted(chain)],
     [BADCERT.KEY_USAGE, "its key is meant for other uses"],
-    [BADCERT.EXT_KEY_USAGE, "it is not meant for servers"],
+    [BADCERT.EXT_KEY_USAGE, "it is not meant for servers, or an authority above it is not"],
     [BADCERT.BAD_MD, "it is signed with a broken hash"],
     [BADCERT.BAD_PK, "it is signed with a kind of key that is not accepted"],
     [BADCERT.BAD_KEY, "a key in the chain is too short, or of a kind that is not accepted"],
+    [BADCERT.NAMES, "an authority above it must not certify one of its names"],
   ];
   const told = words.filter(([bit]) => (verifyFlags & bit) !== 0);
   const rest = told.reduce((flags, [bit]) => flags & ~bit, verifyFlags);

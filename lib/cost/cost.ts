@@ -34,7 +34,6 @@ export type Bulk =
   | "AES-GCM"
   | "ARIA"
   | "ChaCha20-Poly1305"
-  | "MD5"
   | "SHA-1"
   | "SHA-256"
   | "SHA-512";

@@ -39,9 +39,12 @@ export interface Estimate extends Range {
   readonly groups: Readonly<Record<EstimateGroup, Range>>;
   /** All parts, by group, the longest first. */
   readonly parts: readonly EstimatePart[];
-  /** What the handshake needs and nobody has published for this device: the sums are too low by these. */
+  /**
+   * What the handshake needs and nobody has published for this device: the sums are too low by these. A few bytes through a
+   * cipher, which can be no hundredth of the sum, are a part that is a guess.
+   */
   readonly missing: readonly string[];
-  /** The worst of all parts that make a tenth of the likely sum or more. */
+  /** The worst of all parts that make a tenth of the likely sum or more; `"guess"` where there is no part. */
   readonly reliability: Reliability;
 }
 
@@ -53,6 +56,10 @@ export interface EstimateOptions {
 
 /** A table's figure for bytes is for so many. */
 const KB = 1024;
+/** A cipher or hash without a figure takes at most so many times what the device's slowest takes. */
+const AT_MOST = 10;
+/** It is missing where that would be more than this share of the sum. */
+const LITTLE = 0.01;
 
 /**
  * Estimates what a handshake would take on a device: operations and bytes times the device's figures, the waits of the
@@ -100,17 +107,23 @@ export function estimate(
     const ms = times(figure, unit === "bytes" ? count / KB : count);
     return [{ group, name, count, unit, ...ms, reliability, source }];
   };
+  const bulks = Object.entries(bulk) as [Bulk, number][];
   const parts: EstimatePart[] = [
     ...Object.entries(operations).flatMap(([name, count]) =>
       part("cpu", name, table.operations[name as Operation], count)
     ),
-    ...Object.entries(bulk).flatMap(([name, bytes]) =>
-      part("cpu", name, table.bulk[name as Bulk], bytes, "bytes")
-    ),
+    ...bulks.filter(([name]) => table.bulk[name] !== undefined)
+      .flatMap(([name, bytes]) => part("cpu", name, table.bulk[name], bytes, "bytes")),
     ...part("transfer", "records", table.transfer, network.up.bytes + network.down.bytes, "bytes"),
     ...(link === undefined ? [] : part("network", "round trips and bytes", linkFigure(cost, link), 1)),
     ...Object.entries(table.fixed).flatMap(([name, figure]) => part("fixed", name, figure, 1)),
   ];
+  const most = LITTLE * total(parts).likely;
+  const unknown = unknownBulk(table);
+  for (const [name, bytes] of bulks.filter(([name]) => table.bulk[name] === undefined)) {
+    const isLittle = unknown !== undefined && times(unknown, bytes / KB).high <= most;
+    parts.push(...part("cpu", name, isLittle ? unknown : undefined, bytes, "bytes"));
+  }
   const sums = total(parts);
   const big = parts.filter(({ likely }) => likely >= sums.likely / 10);
   return {
@@ -134,6 +147,15 @@ const GROUPS: readonly EstimateGroup[] = ["cpu", "transfer", "network", "fixed"]
 
 function sumOf(parts: readonly EstimatePart[], group: EstimateGroup): Range {
   return total(parts.filter((part) => part.group === group));
+}
+
+/** For a few bytes through a cipher or a hash that nobody has timed; `undefined`: nor any other on this device. */
+function unknownBulk({ bulk }: Device): Figure | undefined {
+  const [slowest] = Object.values(bulk).sort((a, b) => b.high - a.high);
+  return slowest && {
+    ...{ low: 0, likely: slowest.likely, high: AT_MOST * slowest.high, reliability: "guess" },
+    source: `none is published; at most ${AT_MOST} times the device's slowest`,
+  };
 }
 
 /** What the handshake waits for the network, as the client sees it. */

@@ -74,7 +74,7 @@ export function times({ low, likely, high }: Range, count: number): Range {
   return { low: low * count, likely: likely * count, high: high * count };
 }
 
-/** The worst of several reliabilities. */
+/** The worst of several reliabilities; of none, the worst that there is. */
 export function worst(reliabilities: readonly Reliability[]): Reliability {
-  return RELIABILITY[Math.max(0, ...reliabilities.map((each) => RELIABILITY.indexOf(each)))]!;
+  return RELIABILITY.findLast((each) => reliabilities.includes(each)) ?? RELIABILITY.at(-1)!;
 }

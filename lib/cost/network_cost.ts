@@ -127,27 +127,32 @@ export class NetworkCounter {
       if (layer === "record") this.#after[direction].addRecord(length);
       else this.#after[direction].addMessage(event);
     } else if (layer === "record") {
-      const messages = direction === "sent" ? this.#made.splice(0) : [];
-      const start = messages[0]?.time ?? time;
-      this.#records.push({
-        direction,
-        bytes: length,
-        content: event.contentType,
-        messages,
-        start,
-        end: time,
-      });
-      this.#countFinished(messages);
+      this.#addRecord(event);
     } else {
       if (name === "client_hello") this.#role ??= direction === "sent" ? "client" : "server";
       const record = this.#records.findLast((each) => each.direction === direction);
       if (direction === "sent") this.#made.push(event);
       else if (record !== undefined) {
-        record.messages.push(event);
+        if (record.count === 1 || event.contentType !== "alert") record.messages.push(event);
         record.end = time;
         this.#countFinished([event]);
       }
     }
+  }
+
+  #addRecord({ direction, contentType: content, length: bytes, time }: TraceEvent): void {
+    const messages = direction === "sent" ? this.#made.splice(0) : [];
+    const last = this.#records.at(-1);
+    if (this.#records.length >= RECORDS_MAX && last?.direction === direction && last.content === content) {
+      last.bytes += bytes;
+      last.count++;
+      last.messages.push(...messages);
+      last.end = time;
+    } else {
+      const start = messages[0]?.time ?? time;
+      this.#records.push({ direction, bytes, count: 1, content, messages, start, end: time });
+    }
+    this.#countFinished(messages);
   }
 
   /** @internal Takes the numbers of the core's `trace` import. Of what follows the handshake no event is made. */
@@ -199,10 +204,15 @@ type Direction = TraceEvent["direction"];
 
 const DIRECTIONS = ["sent", "received"] as const;
 
+/** Behind so many, those that follow each other one way are kept as one: a peer can send alerts without end. */
+const RECORDS_MAX = 1000;
+
 /** A record with its messages: those that are sent come before it, those that are received after it. */
 interface SeenRecord {
   readonly direction: Direction;
-  readonly bytes: number;
+  bytes: number;
+  /** How many it is. */
+  count: number;
   /** What is in it, also where it is encrypted. */
   readonly content: TraceContent;
   readonly messages: TraceEvent[];
@@ -218,9 +228,9 @@ class Sums implements Traffic {
   ticketBytes = 0;
   dataBytes = 0;
 
-  addRecord(length: number): void {
+  addRecord(length: number, count = 1): void {
     this.bytes += length;
-    this.records++;
+    this.records += count;
   }
 
   addMessage({ name, contentType, length }: TraceEvent): void {
@@ -232,7 +242,7 @@ class Sums implements Traffic {
   and(records: readonly SeenRecord[], direction: Direction): Traffic {
     const sums = Object.assign(new Sums(), this);
     for (const record of records.filter((each) => each.direction === direction)) {
-      sums.addRecord(record.bytes);
+      sums.addRecord(record.bytes, record.count);
       for (const message of record.messages) sums.addMessage(message);
     }
     return { ...sums };
@@ -274,7 +284,7 @@ function flightsOf(records: readonly SeenRecord[], up: Direction): Flight[] {
   return runs.map((run) => ({
     way: run[0]!.direction === up ? "up" : "down",
     bytes: run.reduce((sum, { bytes }) => sum + bytes, 0),
-    records: run.length,
+    records: run.reduce((sum, { count }) => sum + count, 0),
     messages: run.flatMap(({ messages }) =>
       messages.map(({ name, contentType, length }) => ({ name: name ?? contentType, bytes: length }))
     ),

@@ -18,7 +18,10 @@
 /* MicroPython's other ports: rp2. */
 #define MBEDTLS_KEY_EXCHANGE_PSK_ENABLED
 
-/* The size of the records that are sent, and of their buffer: 4096, or 16384 for pycom. */
+/*
+ * The size of the records that are sent, and of their buffer: 4096, or 16384 for pycom. mbedTLS only calculates with it
+ * when it runs. Its preprocessor takes a variable for 0, and so does not check it (ssl_misc.h: 16384 at most).
+ */
 #undef MBEDTLS_SSL_OUT_CONTENT_LEN
 #define MBEDTLS_SSL_OUT_CONTENT_LEN device_out_len
 extern size_t device_out_len;

@@ -23,6 +23,21 @@ typedef int rng(void *context, unsigned char *bytes, size_t len);
 extern __typeof__(mbedtls_rsa_public) stock_mbedtls_rsa_public;
 extern __typeof__(mbedtls_rsa_private) stock_mbedtls_rsa_private;
 
+/*
+ * mbedTLS's own. It renews the two numbers that blind one after the other: with no memory for the second they do not belong
+ * together any more, and each signature from then on is wrong. So the key makes new ones.
+ */
+static int stock_private(mbedtls_rsa_context *key, rng *f_rng, void *p_rng, const unsigned char *input,
+                         unsigned char *output)
+{
+    int ret = stock_mbedtls_rsa_private(key, f_rng, p_rng, input, output);
+    if (ret == MBEDTLS_ERR_RSA_PRIVATE_FAILED + MBEDTLS_ERR_MPI_ALLOC_FAILED) {
+        mbedtls_mpi_free(&key->Vf);
+        mbedtls_mpi_free(&key->Vi);
+    }
+    return ret;
+}
+
 #ifndef __wasm_relaxed_simd__
 
 int mbedtls_rsa_public(mbedtls_rsa_context *key, const unsigned char *input, unsigned char *output)
@@ -33,7 +48,7 @@ int mbedtls_rsa_public(mbedtls_rsa_context *key, const unsigned char *input, uns
 int mbedtls_rsa_private(mbedtls_rsa_context *key, rng *f_rng, void *p_rng, const unsigned char *input,
                         unsigned char *output)
 {
-    return stock_mbedtls_rsa_private(key, f_rng, p_rng, input, output);
+    return stock_private(key, f_rng, p_rng, input, output);
 }
 
 #else
@@ -226,7 +241,7 @@ int mbedtls_rsa_private(mbedtls_rsa_context *key, rng *f_rng, void *p_rng, const
     private_work w;
     const size_t limbs = private_limbs(key);
     if (limbs == 0 || f_rng == NULL || !begin(&w.public, key, limbs, input)) {
-        return stock_mbedtls_rsa_private(key, f_rng, p_rng, input, output);
+        return stock_private(key, f_rng, p_rng, input, output);
     }
     const int ret = private_operation(&w, key, limbs, f_rng, p_rng);
     if (ret == 0) (void) mbedtls_mpi_core_write_be(w.public.result, limbs, output, 8 * limbs);

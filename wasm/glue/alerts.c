@@ -1,6 +1,6 @@
 /*
  * Alerts that mbedTLS sends: the linker sends its calls of these two functions here (--wrap), so that we know which alert
- * it was, and can put one right: mbedTLS tells a TLS 1.3 client without a certificate so by an alert of SSL 3.0.
+ * it was, and can put one right: mbedTLS tells a TLS 1.3 peer without a certificate so by an alert of SSL 3.0.
  */
 #include "tlsio.h"
 
@@ -25,7 +25,9 @@ int __wrap_mbedtls_ssl_handle_pending_alert(mbedtls_ssl_context *ssl)
         int ret = flush_first(ssl);
         if (ret != 0) return ret;
         if (ssl->alert_type == MBEDTLS_SSL_ALERT_MSG_NO_CERT && ssl->tls_version == MBEDTLS_SSL_VERSION_TLS1_3) {
-            ssl->alert_type = ALERT_CERTIFICATE_REQUIRED;
+            int is_server = ssl->conf->endpoint == MBEDTLS_SSL_IS_SERVER;
+            ssl->alert_type = is_server ? ALERT_CERTIFICATE_REQUIRED : MBEDTLS_SSL_ALERT_MSG_DECODE_ERROR;
+            if (!is_server) ssl->alert_reason = MBEDTLS_ERR_SSL_DECODE_ERROR; /* not that the peer sent an alert */
         }
         if (active != NULL && active->unknown_psk && ssl->alert_type == MBEDTLS_SSL_ALERT_MSG_MISSING_EXTENSION) {
             ssl->alert_type = MBEDTLS_SSL_ALERT_MSG_UNKNOWN_PSK_IDENTITY; /* what is missing is another way than by a key */

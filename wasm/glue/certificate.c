@@ -71,12 +71,6 @@ static void put_time(writer *w, int kind, const mbedtls_x509_time *t)
     put_field(w, kind, 0, "", parts, sizeof(parts));
 }
 
-int read_certificate(mbedtls_x509_crt *crt, const unsigned char *bytes, size_t len)
-{
-    int is_der = len > 1 && bytes[0] == (MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SEQUENCE) && bytes[1] > 0x7f;
-    return is_der ? mbedtls_x509_crt_parse_der(crt, bytes, len) : mbedtls_x509_crt_parse(crt, bytes, len);
-}
-
 /* Writes the fields of a certificate: DER, or the first of PEM. Returns how many bytes, or a negative code. */
 int EXPORT(certificate_fields)(const unsigned char *chain, size_t len, unsigned char *out, size_t size)
 {
@@ -110,7 +104,7 @@ int EXPORT(certificate_subject)(const unsigned char *pem, size_t len, char *out,
 {
     mbedtls_x509_crt crt;
     mbedtls_x509_crt_init(&crt);
-    int ret = mbedtls_x509_crt_parse(&crt, pem, len);
+    int ret = read_certificate(&crt, pem, len);
     if (ret > 0) ret = MBEDTLS_ERR_X509_INVALID_FORMAT; /* some of several certificates did not parse */
     else if (ret == 0) ret = mbedtls_x509_dn_gets(out, size, &crt.subject);
     mbedtls_x509_crt_free(&crt);

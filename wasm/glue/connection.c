@@ -101,6 +101,7 @@ static int on_verify(void *p_conn, mbedtls_x509_crt *crt, int depth, uint32_t *f
         *flags &= ~(uint32_t) MBEDTLS_X509_BADCERT_CN_MISMATCH;
         if (conn->check_name && !name_matches(conn, crt)) *flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
     }
+    check_authority(conn, crt, depth, flags);
     return judge_certificate(conn, crt, depth, flags);
 }
 
@@ -183,12 +184,14 @@ int EXPORT(connection_offer_session)(connection *conn, const unsigned char *save
     CHECK_CONNECTION(conn);
     mbedtls_ssl_session session;
     mbedtls_ssl_session_init(&session);
+    set_active(conn); /* what it keeps of the session is its own */
     int ret = mbedtls_ssl_session_load(&session, saved, len);
     if (ret == 0 && !offers_suite(conn->config, &session)) ret = MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
     if (ret == 0) round_ticket_time(&session);
     if (ret == 0) ret = mbedtls_ssl_set_session(&conn->ssl, &session);
     if (ret == 0) put_early_data_off(conn);
     mbedtls_ssl_session_free(&session);
+    set_active(NULL);
     return ret;
 }
 
@@ -275,6 +278,14 @@ int EXPORT(connection_handshake)(connection *conn)
 }
 
 #define EMPTY_RECORDS_MAX 32 /* in a row: each costs us a decryption and gives nothing; OpenSSL's */
+
+/* RFC 8446 section 5: a ChangeCipherSpec means nothing, until the peer's Finished. mbedTLS drops any number at any time. */
+int drop_ccs(connection *conn)
+{
+    int is_late = mbedtls_ssl_is_handshake_over(&conn->ssl);
+    return is_late || ++conn->empty_records > EMPTY_RECORDS_MAX ? MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE
+                                                                : MBEDTLS_ERR_SSL_CONTINUE_PROCESSING;
+}
 
 /*
  * What to do about the result of mbedtls_ssl_read(): returns 1 to read again. mbedTLS says 0 for the end of the

@@ -16,14 +16,16 @@
 #include "mbedtls/sha512.h"
 #include "rsa_internal.h"
 
-/* In a call of mbedTLS whose own calls are a part of it. The compiler can have inlined those, and then they do not come here. */
-static int in_ecdsa, in_gcm, in_hash;
-
-#define INSIDE(flag, call) \
+/*
+ * A call of mbedTLS whose own calls are a part of it, and not counted. (The compiler can have inlined those: then they do not
+ * come here.) Nothing is allocated in it, for that would not be counted, either.
+ */
+#define AT_ONCE(call) \
     do { \
-        flag = 1; \
+        counts *const outside = counting; \
+        counting = NULL; \
         int ret = (call); \
-        flag = 0; \
+        counting = outside; \
         return ret; \
     } while (0)
 
@@ -32,6 +34,14 @@ static int in_ecdsa, in_gcm, in_hash;
 static unsigned curve_of(const mbedtls_ecp_group *group)
 {
     return group->id < CURVES ? (unsigned) group->id : 0;
+}
+
+static int in_ecdsa; /* likewise; but it allocates */
+
+static int end_ecdsa(int ret)
+{
+    in_ecdsa = 0;
+    return ret;
 }
 
 WRAP(int, mbedtls_ecp_mul_restartable, mbedtls_ecp_group *group, mbedtls_ecp_point *r, const mbedtls_mpi *m,
@@ -45,14 +55,17 @@ WRAP(int, mbedtls_ecdsa_write_signature, mbedtls_ecdsa_context *key, mbedtls_md_
      size_t hash_len, unsigned char *sig, size_t sig_size, size_t *sig_len, mbedtls_f_rng_t *f_rng, void *p_rng)
 {
     COUNT(sign[curve_of(&key->grp)], 1);
-    INSIDE(in_ecdsa, __real_mbedtls_ecdsa_write_signature(key, md, hash, hash_len, sig, sig_size, sig_len, f_rng, p_rng));
+    in_ecdsa = 1;
+    return end_ecdsa(
+        __real_mbedtls_ecdsa_write_signature(key, md, hash, hash_len, sig, sig_size, sig_len, f_rng, p_rng));
 }
 
 WRAP(int, mbedtls_ecdsa_read_signature, mbedtls_ecdsa_context *key, const unsigned char *hash, size_t hash_len,
      const unsigned char *sig, size_t sig_len)
 {
     COUNT(verify[curve_of(&key->grp)], 1);
-    INSIDE(in_ecdsa, __real_mbedtls_ecdsa_read_signature(key, hash, hash_len, sig, sig_len));
+    in_ecdsa = 1;
+    return end_ecdsa(__real_mbedtls_ecdsa_read_signature(key, hash, hash_len, sig, sig_len));
 }
 
 /* ---- RSA ------------------------------------------------------------------------------------------- */
@@ -132,7 +145,7 @@ WRAP(int, mbedtls_gcm_crypt_and_tag, mbedtls_gcm_context *gcm, int mode, size_t 
      const unsigned char *add, size_t add_len, const unsigned char *input, unsigned char *output, size_t tag_len,
      unsigned char *tag)
 {
-    if (!in_gcm) COUNT(bulk[MODE_OF(gcm, AES_GCM)], len);
+    COUNT(bulk[MODE_OF(gcm, AES_GCM)], len);
     return __real_mbedtls_gcm_crypt_and_tag(gcm, mode, len, iv, iv_len, add, add_len, input, output, tag_len, tag);
 }
 
@@ -141,7 +154,7 @@ WRAP(int, mbedtls_gcm_auth_decrypt, mbedtls_gcm_context *gcm, size_t len, const 
      unsigned char *output)
 {
     COUNT(bulk[MODE_OF(gcm, AES_GCM)], len);
-    INSIDE(in_gcm, __real_mbedtls_gcm_auth_decrypt(gcm, len, iv, iv_len, add, add_len, tag, tag_len, input, output));
+    AT_ONCE(__real_mbedtls_gcm_auth_decrypt(gcm, len, iv, iv_len, add, add_len, tag, tag_len, input, output));
 }
 
 WRAP(int, mbedtls_ccm_encrypt_and_tag, mbedtls_ccm_context *ccm, size_t len, const unsigned char *iv, size_t iv_len,
@@ -196,36 +209,36 @@ WRAP(int, mbedtls_chachapoly_auth_decrypt, mbedtls_chachapoly_context *cipher, s
 
 WRAP(int, mbedtls_sha1_update, mbedtls_sha1_context *hash, const unsigned char *input, size_t len)
 {
-    if (!in_hash) COUNT(bulk[SHA_1], len);
+    COUNT(bulk[SHA_1], len);
     return __real_mbedtls_sha1_update(hash, input, len);
 }
 
 WRAP(int, mbedtls_sha256_update, mbedtls_sha256_context *hash, const unsigned char *input, size_t len)
 {
-    if (!in_hash) COUNT(bulk[SHA_256], len);
+    COUNT(bulk[SHA_256], len);
     return __real_mbedtls_sha256_update(hash, input, len);
 }
 
 WRAP(int, mbedtls_sha512_update, mbedtls_sha512_context *hash, const unsigned char *input, size_t len)
 {
-    if (!in_hash) COUNT(bulk[SHA_512], len);
+    COUNT(bulk[SHA_512], len);
     return __real_mbedtls_sha512_update(hash, input, len);
 }
 
 WRAP(int, mbedtls_sha1, const unsigned char *input, size_t len, unsigned char *output)
 {
     COUNT(bulk[SHA_1], len);
-    INSIDE(in_hash, __real_mbedtls_sha1(input, len, output));
+    AT_ONCE(__real_mbedtls_sha1(input, len, output));
 }
 
 WRAP(int, mbedtls_sha256, const unsigned char *input, size_t len, unsigned char *output, int is224)
 {
     COUNT(bulk[SHA_256], len);
-    INSIDE(in_hash, __real_mbedtls_sha256(input, len, output, is224));
+    AT_ONCE(__real_mbedtls_sha256(input, len, output, is224));
 }
 
 WRAP(int, mbedtls_sha512, const unsigned char *input, size_t len, unsigned char *output, int is384)
 {
     COUNT(bulk[SHA_512], len);
-    INSIDE(in_hash, __real_mbedtls_sha512(input, len, output, is384));
+    AT_ONCE(__real_mbedtls_sha512(input, len, output, is384));
 }

@@ -49,7 +49,7 @@ const char *EXPORT(connection_sni)(const connection *conn)
 /* Copies `len` bytes if they fit. Returns `len`, so that a caller with too little room can come again. */
 static int give(unsigned char *out, size_t size, const unsigned char *bytes, size_t len)
 {
-    if (len <= size) memcpy(out, bytes, len);
+    if (len != 0 && len <= size) memcpy(out, bytes, len);
     return (int) len;
 }
 

@@ -50,8 +50,6 @@ int wake(connection *conn)
     unsigned char *in_buf, *out_buf;
     if (lender != NULL) {
         take_from_lender(&in_buf, &out_buf);
-        give_block(in_buf, conn);
-        give_block(out_buf, conn);
     } else {
         in_buf = mbedtls_calloc(1, MBEDTLS_SSL_IN_BUFFER_LEN);
         out_buf = mbedtls_calloc(1, MBEDTLS_SSL_OUT_BUFFER_LEN);
@@ -61,6 +59,8 @@ int wake(connection *conn)
             return MBEDTLS_ERR_SSL_ALLOC_FAILED;
         }
     }
+    give_block(in_buf, conn);
+    give_block(out_buf, conn);
     ssl->in_buf = in_buf;
     ssl->out_buf = out_buf;
     mbedtls_ssl_reset_in_pointers(ssl);

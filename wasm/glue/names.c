@@ -14,7 +14,7 @@ static int lower(int c)
     return c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c;
 }
 
-static int equal_nocase(const char *a, const char *b, size_t len)
+int equal_nocase(const char *a, const char *b, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
         if (lower((unsigned char) a[i]) != lower((unsigned char) b[i])) return 0;

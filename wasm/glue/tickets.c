@@ -141,10 +141,11 @@ static int read_state(const config *c, mbedtls_ssl_session *session, const unsig
     mbedtls_ms_time_t created;
     ret = mbedtls_ssl_session_get_ticket_creation_time(session, &created);
     if (ret != 0) return ret;
-    mbedtls_ms_time_t age = mbedtls_ms_time() - created;
-    if (age < 0 || age > (mbedtls_ms_time_t) c->ticket_lifetime * 1000) return refuse(TICKET_EXPIRED);
+    /* Both times are what the ticket says: no difference of theirs is sure to fit. */
+    mbedtls_ms_time_t now = mbedtls_ms_time();
+    if (created > now || created < now - (mbedtls_ms_time_t) c->ticket_lifetime * 1000) return refuse(TICKET_EXPIRED);
 
-    if (mbedtls_ms_time() - authenticated > AUTHENTICATION_MAX ||
+    if (authenticated > now || authenticated < now - AUTHENTICATION_MAX ||
         has_expired(session, state + PREFIX, peer_len)) {
         return refuse(TICKET_CERTIFICATE);
     }

@@ -227,6 +227,7 @@ struct connection {
     /* The chain that verified, leaf first; the certificates belong to the session and the config. */
     const mbedtls_x509_crt *chain[CHAIN_MAX];
     size_t chain_len;
+    size_t signatures; /* that were checked for the chain at hand */
     int chain_done; /* the leaf was seen: what comes next begins another chain, in a renegotiation */
     int ticket_suite; /* TLS 1.2 server: that of the session in the client's ticket */
     /* TLS 1.3 server: what the ticket said of a client that sends no certificate when it resumes. */
@@ -241,7 +242,7 @@ struct connection {
     uint8_t traced;         /* call trace() */
     measure *measure;       /* what it costs; NULL: nobody asked, or the core is a device's */
     int key_updates;   /* received since the last data */
-    int empty_records; /* likewise */
+    int empty_records; /* likewise; and what a TLS 1.3 handshake drops */
     int at_end;        /* the stream has ended */
     int unknown_psk;   /* server: there was no key for an identity that the client named */
     /* The counter of received records, while the connection has no buffers: mbedTLS keeps it there. */
@@ -262,14 +263,17 @@ extern connection *active;
 
 /* A server's callback for a ClientHello that has been read. */
 int on_hello(mbedtls_ssl_context *ssl);
+/* What becomes of a ChangeCipherSpec of TLS 1.3: CONTINUE_PROCESSING drops it. */
+int drop_ccs(connection *conn);
 
-/* ---- certificate.c --------------------------------------------------------------------------------- */
+/* ---- constraints.c --------------------------------------------------------------------------------- */
 
-/*
- * Parses certificates, DER or PEM, as mbedtls_x509_crt_parse() does: but what begins as DER is DER. A peer's certificate
- * can hold the PEM of another one in a name, and mbedTLS looks for PEM first.
- */
-int read_certificate(mbedtls_x509_crt *crt, const unsigned char *bytes, size_t len);
+/* A verify flag of our own, beside MBEDTLS_X509_BADCERT_*: a name that an authority must not certify. */
+#define BADCERT_NAMES 0x01000000u
+
+int is_name_constraints(const mbedtls_asn1_buf *oid);
+/* Called with each certificate of a chain, the leaf last: adds to the flags what mbedTLS does not look at. */
+void check_authority(connection *conn, const mbedtls_x509_crt *crt, int depth, uint32_t *flags);
 
 /* ---- datagram.c ------------------------------------------------------------------------------------ */
 
@@ -282,6 +286,11 @@ static inline int uses_datagrams(const mbedtls_ssl_context *ssl)
 void set_datagram_bio(connection *conn);
 /* Whether `ret` of a step of the handshake says no more than that a datagram is to be dropped, which it is then. */
 int drop_datagram(mbedtls_ssl_context *ssl, int ret);
+/* ---- extensions.c ---------------------------------------------------------------------------------- */
+
+/* Looks at a handshake message that has come whole. Returns 0, or a negative code. */
+int check_extensions(mbedtls_ssl_context *ssl);
+
 /* ---- handshake.c ----------------------------------------------------------------------------------- */
 
 /* Keeps the scheme of a signature: called for each handshake message that is sent, or has been received whole. */
@@ -340,8 +349,18 @@ extern size_t noted_blocks;
 
 /* ---- names.c --------------------------------------------------------------------------------------- */
 
+/* Whether two texts are the same but for the case of ASCII letters. */
+int equal_nocase(const char *a, const char *b, size_t len);
 /* Whether the certificate is for the connection's host, by RFC 9525. */
 int name_matches(const connection *conn, const mbedtls_x509_crt *crt);
+
+/* ---- peer_chain.c ---------------------------------------------------------------------------------- */
+
+/*
+ * Parses certificates, DER or PEM, as mbedtls_x509_crt_parse() does: but what begins as DER is DER. A peer's certificate
+ * can hold the PEM of another one in a name, and mbedTLS looks for PEM first.
+ */
+int read_certificate(mbedtls_x509_crt *crt, const unsigned char *bytes, size_t len);
 
 /* ---- traffic.c ------------------------------------------------------------------------------------- */
 

@@ -74,7 +74,12 @@ int __wrap_mbedtls_ssl_handle_message_type(mbedtls_ssl_context *ssl)
     connection *conn = ssl->p_bio;
     int type = ssl->in_msgtype;
     int is_handshake = type == MBEDTLS_SSL_MSG_HANDSHAKE;
-    if (is_handshake && ret == 0) note_signature(conn, 1);
+    if (is_handshake && ret == 0) {
+        note_signature(conn, 1);
+        ret = check_extensions(ssl);
+    }
+    int is_dropped = ret == MBEDTLS_ERR_SSL_CONTINUE_PROCESSING && type == MBEDTLS_SSL_MSG_CHANGE_CIPHER_SPEC;
+    if (is_dropped && ssl->tls_version == MBEDTLS_SSL_VERSION_TLS1_3) ret = drop_ccs(conn);
     if (!conn->traced) return ret;
     if (is_handshake && ret != 0) return ret; /* its first part, or not to be read */
     int encrypted = ssl->transform_in != NULL;

@@ -7,7 +7,7 @@ import { assertScenario, assertSession, type MeasureOptions, type Measurer, obse
 import type { EndConfigs } from "./policies.ts";
 import type { End, Scenario } from "./result.ts";
 import { resumes } from "./scenarios.ts";
-import { type Address, awaitSession, connectTcp, hangUp, shakeHands } from "./tcp.ts";
+import { type Address, awaitSession, closeQuietly, connectTcp, hangUp, shakeHands } from "./tcp.ts";
 import { TimedEngine } from "./timed_engine.ts";
 
 /** A server, as a client has to know it. */
@@ -102,11 +102,7 @@ export class ClientMeasurer implements Measurer {
         client: { session: client.session, cost: observed?.costs.client },
       };
     } catch (error) {
-      try {
-        conn.close();
-      } catch {
-        // It was.
-      }
+      closeQuietly(conn);
       throw error;
     }
   }

@@ -3,8 +3,8 @@
 import { cpus } from "node:os";
 import config from "../../../deno.json" with { type: "json" };
 import { Core } from "../../core.ts";
-import type { Environment } from "./result.ts";
-import { timerStep } from "./statistics.ts";
+import type { Environment, ScenarioResult } from "./result.ts";
+import { P95_RUNS, timerStep } from "./statistics.ts";
 
 /** What our ends are: name and version. */
 export function ourImplementation(): string {
@@ -30,13 +30,27 @@ export function environment(): Environment {
   };
 }
 
+/** Milliseconds: some systems put off an acknowledgement of TCP's for 40, and a peer that waits for it sends later. */
+const ACK_DELAY = 35;
+
 /** What there is to know of the figures. */
-export function notesOf({ timerStepMs, cpus }: Environment, target: string): string[] {
+export function notesOf(
+  { timerStepMs, cpus }: Environment,
+  target: string,
+  scenarios: readonly ScenarioResult[],
+): string[] {
   const notes = [
     "CPU of our ends is the time in their engines' calls on this machine, the collection of garbage in it: the p95 may have " +
     "some. Keys are warm: the first handshakes are not counted." +
-    (target === "memory" ? "" : " Bytes and round trips are without TCP's own."),
+    (target === "peers" ? " A peer's is all that its process takes, TCP and its runtime with it." : "") +
+    (target === "memory" ? "" : " Wall, bytes and round trips are without TCP's own."),
   ];
+  if (scenarios.some(({ wallMs: { runs } }) => runs < P95_RUNS)) {
+    notes.push(`Of fewer than ${P95_RUNS} runs the p95 is the slowest.`);
+  }
+  if (target === "peers" && scenarios.some(({ wallMs: { median } }) => median > ACK_DELAY)) {
+    notes.push(`A wall of some 40 ms is a delayed acknowledgement of TCP's, not TLS.`);
+  }
   if (timerStepMs > 0.01) {
     notes.push(`The clock's steps are of ${timerStepMs.toFixed(3)} ms: short times are rough.`);
   }

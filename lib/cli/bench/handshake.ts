@@ -52,11 +52,11 @@ export async function benchHandshakes(options: RunOptions): Promise<BenchResult>
     bench: "handshake",
     format: 1,
     interrupted: signal.aborted,
-    environment: { ...here, notes: notesOf(here, target.name) },
+    environment: { ...here, notes: notesOf(here, target.name, results) },
     plan: {
       target: target.name,
       runs: Math.max(0, ...measured.map(({ collected: { samples } }) => samples.length)),
-      warmUp: effort.warmUp,
+      warmUp: Math.max(0, ...measured.map(({ collected }) => collected.warmUp)),
       devices: models.devices,
       links,
       ...(reconnect && { reconnect }),

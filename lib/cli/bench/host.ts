@@ -21,11 +21,11 @@ export interface HostOptions {
   readonly servername?: string | undefined;
   /** A file. */
   readonly ca?: string | undefined;
-  /** Check no certificate. */
-  readonly insecure: boolean;
-  /** Files, for mutual authentication. */
-  readonly clientCert?: string | undefined;
-  readonly clientKey?: string | undefined;
+  /** Whether its certificate is checked. */
+  readonly check: boolean;
+  /** Files of our own certificate, for mutual authentication. */
+  readonly cert?: string | undefined;
+  readonly key?: string | undefined;
 }
 
 /** A server that listens somewhere. */
@@ -53,21 +53,19 @@ export class HostTarget implements Target {
    * @throws {CommandError} There is no server.
    */
   static async create(chosen: Chosen, options: HostOptions, signal: AbortSignal): Promise<HostTarget> {
-    const { address, ca, insecure, clientCert, clientKey } = options;
+    const { address, ca, check, cert, key } = options;
     const shared = chosen.scenarios.find(usesSharedKey);
     if (shared !== undefined) {
       throw new UsageError(`${shared.kind} is between our ends or with --peers: the key is the bench's`);
     }
     const isMutual = chosen.scenarios.some(({ kind }) => kind === "mutual");
-    if (isMutual && clientCert === undefined) {
-      throw new UsageError("mutual needs --client-cert and --client-key");
-    }
+    if (isMutual && cert === undefined) throw new UsageError("mutual needs --cert and --key");
     const { policy } = await readOptions({
-      certReqs: insecure ? CERT_NONE : CERT_REQUIRED,
-      ...(ca && !insecure && { caCerts: ca }),
-      ...(clientCert && clientKey && { certfile: clientCert, keyfile: clientKey }),
+      certReqs: check ? CERT_REQUIRED : CERT_NONE,
+      ...(ca && check && { caCerts: ca }),
+      ...(cert && key && { certfile: cert, keyfile: key }),
     }).catch((error) => {
-      throw inFlags(error, { caCerts: "--ca", certfile: "--client-cert", keyfile: "--client-key" });
+      throw inFlags(error, { caCerts: "--ca", certfile: "--cert", keyfile: "--key" });
     });
     (await connectTcp(address, signal)).close();
     const { certReqs, trust, credential } = policy;

@@ -1,15 +1,20 @@
 /** Ctrl-C: the first ends the run and shows what there is, the second the program. */
 
 const EXIT_CODE = 130; // 128 and SIGINT, as a shell tells it
+/** What ends a program at once, with what a shell tells of it: peers that it has started end with it. */
+const ENDS = Deno.build.os === "windows" ? [] : [["SIGTERM", 143], ["SIGHUP", 129]] as const;
 
 /** While it is there, Ctrl-C is its own. */
 export class Interrupt implements Disposable {
   readonly #controller = new AbortController();
-  readonly #listener = () => this.#interrupt();
+  readonly #listeners: readonly (readonly [Deno.Signal, () => void])[] = [
+    ["SIGINT", () => this.#interrupt()],
+    ...ENDS.map(([signal, code]) => [signal, () => Deno.exit(code)] as const),
+  ];
 
   /** Begins to listen. */
   constructor() {
-    Deno.addSignalListener("SIGINT", this.#listener);
+    for (const [signal, listener] of this.#listeners) Deno.addSignalListener(signal, listener);
   }
 
   /** The exit code of a run that was ended. */
@@ -27,6 +32,6 @@ export class Interrupt implements Disposable {
 
   /** Ends the listening. */
   [Symbol.dispose](): void {
-    Deno.removeSignalListener("SIGINT", this.#listener);
+    for (const [signal, listener] of this.#listeners) Deno.removeSignalListener(signal, listener);
   }
 }

@@ -1,6 +1,7 @@
 /** How far a run is: a bar on a terminal, and nothing where there is none. */
 
 import { stderr } from "node:process";
+import { later } from "../later.ts";
 
 /** Tells how far it is. */
 export interface Progress extends Disposable {
@@ -17,7 +18,9 @@ const STEPS = 1000;
 /** A bar on standard error, which is wiped at its end. */
 export async function startProgress(show = Deno.stderr.isTerminal()): Promise<Progress> {
   if (!show) return SILENT;
-  const { SingleBar } = await import("./_progress.js");
+  const { SingleBar } = await later<typeof import("./_progress.js")>(
+    new URL("./_progress.js", import.meta.url),
+  );
   const bar = new SingleBar({
     format: "{bar} {percentage} %  {doing}",
     barCompleteChar: "█",

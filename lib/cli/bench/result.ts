@@ -56,7 +56,7 @@ export interface Environment {
 export interface Plan {
   /** `"memory"`: both ends in this process without a network; `"peers"`: loopback; otherwise `host:port`. */
   readonly target: string;
-  /** Rounds that count, and those before that do not; of a run for a time, what they came to. */
+  /** Rounds that count, and those before that do not; what they came to. */
   readonly runs: number;
   readonly warmUp: number;
   readonly devices: readonly string[];
@@ -95,7 +95,7 @@ export type End = "client" | "server";
 export interface Scenario {
   /** `"1.2/P-256/full"`; with the profile or the peer behind it, where they are not the usual: one in a run. */
   readonly name: string;
-  /** Against `host:port` without `--version`: what was agreed on. */
+  /** Against `host:port` without `--tls`: what was agreed on. */
   readonly version: Version;
   /** Of a pre-shared key, or a server whose certificate is none of these: none. */
   readonly key?: Key | undefined;

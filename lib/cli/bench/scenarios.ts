@@ -124,7 +124,7 @@ export function chooseScenarios(choice: Choice, withFull = false, usual = USUAL)
   const isOpen = [version, key, kind, profile].every((given) => given === undefined);
   if (named.length > 0) {
     if (!isOpen) {
-      throw new UsageError("--scenario names it all: it goes without --version, --key, --kind, --profile");
+      throw new UsageError("--scenario names it all: it goes without --tls, --key-type, --kind, --profile");
     }
     return { scenarios: paired(named.map(scenarioByName), withFull), skipped: [] };
   }

@@ -7,7 +7,7 @@ import type { PeerClient } from "./peers/program.ts";
 import type { EndConfigs } from "./policies.ts";
 import type { End, Scenario } from "./result.ts";
 import { resumes } from "./scenarios.ts";
-import { hangUp, shakeHands } from "./tcp.ts";
+import { closeQuietly, hangUp, shakeHands } from "./tcp.ts";
 import { TimedEngine } from "./timed_engine.ts";
 
 /** Seconds that a client may take to end its connection. */
@@ -72,11 +72,7 @@ export class ServerMeasurer implements Measurer {
         observed,
       };
     } catch (error) {
-      try {
-        conn.close();
-      } catch {
-        // It was.
-      }
+      closeQuietly(conn);
       throw error;
     }
   }

@@ -192,6 +192,10 @@ function legend({ plan, scenarios }: BenchResult): string[] {
         "--json has low, likely and high.",
     );
   }
+  const without = plan.devices.filter((name) => !estimates.some(({ device }) => device === name));
+  if (without.length > 0) {
+    notes.push(`No estimate for ${without.join(", ")}: nobody has published a figure for what was counted.`);
+  }
   const missing = [
     ...new Set(estimates.flatMap(({ device, missing }) => missing.map((name) => `${name} on ${device}`))),
   ];

@@ -90,8 +90,12 @@ export async function awaitSession(
 ): Promise<SSLSession | undefined> {
   const ends = performance.now() + TICKET_WAIT * 1000;
   const [chunk, plaintext] = [new Uint8Array(CHUNK), new Uint8Array(CHUNK)];
-  while (engine.read(plaintext).state !== "eof" && session() === undefined) {
+  while (true) {
+    const { state } = engine.read(plaintext);
+    if (state === "eof" || session() !== undefined) break;
+    if (state === "data") continue; // the engine has the chunk by reference until all of it is read
     const left = (ends - performance.now()) / 1000;
+    if (left <= 0) break; // of a server that sends data without end
     const length = await inTime(conn.read(chunk), left, undefined, signal).catch(() => null);
     if (length === null) break;
     engine.receive(chunk.subarray(0, length));
@@ -113,6 +117,15 @@ export async function hangUp(conn: Deno.TcpConn, { engine }: TimedEngine, wait =
     // The peer has gone first, or stays.
   }
   conn.close();
+}
+
+/** Closes a connection that may be. */
+export function closeQuietly(conn: Deno.Conn): void {
+  try {
+    conn.close();
+  } catch {
+    // It was.
+  }
 }
 
 async function drain(conn: Deno.TcpConn): Promise<void> {

@@ -15,9 +15,9 @@ import type { End, Key, OperationResult, ScenarioResult } from "./result.ts";
 import { KEYS, OURSELVES, scenarioOf } from "./scenarios.ts";
 import { median } from "./statistics.ts";
 
-/** Handshakes to time; and those before, which are not. */
-const RUNS = 15;
-const WARM_UP = 3;
+/** Handshakes to time, as many as fit into the milliseconds; and those before, which are not. */
+const RUNS = { least: 3, most: 15, ms: 150 };
+const WARM_UP = 2;
 /** Its key takes seconds to make: it is timed where a scenario had one. */
 const SLOW: Key = "RSA-4096";
 
@@ -96,9 +96,10 @@ async function timeOperations(
   const scenario = scenarioOf("1.2", key, "mutual", profile);
   await using measurer = await MemoryMeasurer.create(scenario, identity, ourImplementation());
   const runs: Observed[] = [];
-  for (let i = -WARM_UP; i < RUNS; i++) {
-    const { observed } = await measurer.measure({ observe: true, signal });
-    if (i >= 0) runs.push(observed!);
+  for (let i = 0; i < WARM_UP; i++) await measurer.measure({ observe: true, signal });
+  const ends = performance.now() + RUNS.ms;
+  while (runs.length < RUNS.least || (runs.length < RUNS.most && performance.now() < ends)) {
+    runs.push((await measurer.measure({ observe: true, signal })).observed!);
   }
   const time = (end: End, direction: "sent" | "received", message: string) =>
     median(

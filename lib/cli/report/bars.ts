@@ -51,6 +51,8 @@ export interface BarsOptions {
   readonly top?: number | undefined;
   /** A line across all blocks. */
   readonly rule?: number | undefined;
+  /** @default what these blocks take */
+  readonly margins?: Margins | undefined;
 }
 
 const TITLE = 20; // pixels of a block's title
@@ -66,14 +68,18 @@ const LEAST = 6; // pixels of a segment that has a name around it
 const THICK = 7; // half of a bar's pixels
 const SMALL = 500; // pixels: a drawing for phones
 
-/** Where things are. */
-interface Layout {
+/** Room beside bars, in pixels. */
+export interface Margins {
   readonly left: number;
   readonly right: number;
   /** Of the longest text on the right. */
   readonly widest: number;
   /** Whether words are above their bars: beside them, they would leave too little. */
   readonly above: boolean;
+}
+
+/** Where things are. */
+interface Layout extends Margins {
   readonly titles: readonly { readonly title: string; readonly y: number }[];
   readonly lines: readonly Placed[];
   readonly height: number;
@@ -96,7 +102,7 @@ interface PlacedSegment extends Segment {
 /** Draws blocks one below the other. */
 export function bars(blocks: readonly Block[], options: BarsOptions): Plot.PlotOptions {
   const { width, unit, format, rule } = options;
-  const { left, right, widest, above, titles, lines, height } = layout(blocks, width);
+  const { left, right, widest, above, titles, lines, height } = layout(blocks, options);
   const top = options.top ?? topOf(lines.map(({ bar }) => bar));
   const scale = (width - left - right) / top; // pixels for 1
   const segments = lines.flatMap(stack);
@@ -169,12 +175,18 @@ function texts(lines: readonly Placed[], above: boolean, top: number): Plot.Mark
   });
 }
 
-function layout(blocks: readonly Block[], width: number): Layout {
-  const all = blocks.flatMap((block) => block.bars);
+/** What so many bars take. */
+export function marginsOf(all: readonly Bar[], width: number): Margins {
   const longest = (of: (bar: Bar) => string) =>
     Math.max(4, ...all.map((bar) => printable(of(bar)).length)) * LETTER + 10;
   const [left, right] = [longest(({ label }) => label), longest(({ text }) => text)];
   const above = left + right > 0.55 * width;
+  return { left: above ? EDGE : left, right: above ? EDGE : right, widest: right, above };
+}
+
+function layout(blocks: readonly Block[], { width, margins }: BarsOptions): Layout {
+  const room = margins ?? marginsOf(blocks.flatMap((block) => block.bars), width);
+  const { above } = room;
   const [titles, lines]: [{ title: string; y: number }[], Placed[]] = [[], []];
   let y = 0;
   for (const block of blocks) {
@@ -190,15 +202,7 @@ function layout(blocks: readonly Block[], width: number): Layout {
     }
     y += GAP;
   }
-  return {
-    left: above ? EDGE : left,
-    right: above ? EDGE : right,
-    widest: right,
-    above,
-    titles,
-    lines,
-    height: y,
-  };
+  return { ...room, titles, lines, height: y };
 }
 
 function titleOf(format: (value: number) => string): (segment: PlacedSegment) => string {

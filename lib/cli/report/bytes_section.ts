@@ -7,17 +7,15 @@
 import type { Flight, NetworkCost } from "../../cost/network_cost.ts";
 import type { BenchResult, ScenarioResult } from "../bench/result.ts";
 import type { SafeHtml } from "../_web.ts";
-import { type Bar, bars, type Block, type Segment, topOf } from "./bars.ts";
-import { type Content, dataTable, details, type Drawing, figure } from "./page.ts";
-import { chunksOf } from "./selection.ts";
+import type { Bar, Block, Segment } from "./bars.ts";
+import { type Content, dataTable, details, figure } from "./page.ts";
 import { MESSAGE_KINDS, messageKind } from "./kinds.ts";
+import { pagedBars } from "./paged_bars.ts";
 import { REST } from "./style.ts";
 import { bytes, count, NONE, whole } from "./words.ts";
 
 /** What is left of a flight's bytes. */
 const FRAMING = "headers, tags";
-
-const CHUNK_MAX = 7; // scenarios of a drawing: what fits on a printed page
 
 type Counted = ScenarioResult & { readonly network: NetworkCost };
 
@@ -38,7 +36,6 @@ function flightsFigure(scenarios: readonly Counted[]): SafeHtml {
   const used = new Set(
     blocks.flatMap(({ bars }) => bars.flatMap(({ segments = [] }) => segments.map((s) => s.colour))),
   );
-  const top = topOf(blocks.flatMap(({ bars }) => bars));
   const legend = [...MESSAGE_KINDS, {
     name: "records: headers, padding, tags",
     colour: REST,
@@ -55,10 +52,7 @@ function flightsFigure(scenarios: readonly Counted[]): SafeHtml {
       } certificates`
     ).join("; "),
     legend: legend.filter(({ colour }) => used.has(colour)),
-    draw: (width) =>
-      chunksOf(blocks, CHUNK_MAX).map((some): Drawing => ({
-        options: bars(some, { width, unit: "bytes", format: whole, top }),
-      })),
+    draw: (width) => pagedBars(blocks, { width, unit: "bytes", format: whole }),
   });
 }
 

@@ -13,14 +13,13 @@ import type {
   StepResult,
 } from "../bench/result.ts";
 import type { SafeHtml } from "../_web.ts";
-import { type Bar, bars, type Segment, topOf } from "./bars.ts";
+import type { Bar, Segment } from "./bars.ts";
 import { MESSAGE_KINDS, messageKind, OPERATION_KINDS, operationKind } from "./kinds.ts";
 import { type Content, dataTable, details, figure } from "./page.ts";
-import { byKey, chunksOf, ENDS } from "./selection.ts";
+import { pagedBars } from "./paged_bars.ts";
+import { byKey, ENDS } from "./selection.ts";
 import { REST } from "./style.ts";
 import { ms, number, whole } from "./words.ts";
-
-const CHUNK_MAX = 9; // scenarios of a drawing: what fits on a printed page
 
 /** The section's pictures and tables. */
 export function cpuSection({ scenarios }: BenchResult): Content {
@@ -28,6 +27,8 @@ export function cpuSection({ scenarios }: BenchResult): Content {
   if (told.length === 0) return "No end told its CPU.";
   return [cpuFigure(told), operationsTable(told)];
 }
+
+const NOT_SPLIT = "not split";
 
 /** How the CPU is split: one way for all, as the colours have one meaning. */
 type Split = "operations" | "messages";
@@ -41,11 +42,8 @@ function splitOf(scenarios: readonly ScenarioResult[]): Split {
 
 function cpuFigure(scenarios: readonly ScenarioResult[]): SafeHtml {
   const split = splitOf(scenarios);
-  const used = new Set(
-    scenarios.flatMap(({ ends }) =>
-      ENDS.flatMap((end) => segmentsOf(ends[end], split).map(({ colour }) => colour))
-    ),
-  );
+  const all = scenarios.flatMap(({ ends }) => ENDS.flatMap((end) => segmentsOf(ends[end], split)));
+  const used = new Set(all.map(({ colour }) => colour));
   const kinds = split === "operations" ? OPERATION_KINDS : MESSAGE_KINDS;
   return figure({
     id: "cpu-split",
@@ -54,7 +52,9 @@ function cpuFigure(scenarios: readonly ScenarioResult[]): SafeHtml {
       "Milliseconds of this machine's CPU, medians, of each end apart. ",
       split === "messages"
         ? "Where it goes is timed by message, for whose making or taking in it was, and scaled to the median. "
-        : "Other programs do not tell where it goes. ",
+        : all.some(({ name }) => name === NOT_SPLIT)
+        ? "Where it goes is not told of all ends: a bar of another program has what its process takes, TCP and its runtime with it. "
+        : "",
       "How often each operation was done is in the table. Each group has a scale of its own.",
     ],
     description: scenarios.map((result) =>
@@ -67,11 +67,7 @@ function cpuFigure(scenarios: readonly ScenarioResult[]): SafeHtml {
           title: result.scenario.name,
           bars: ENDS.map((end) => barOf(result, end, split)),
         }));
-        const top = topOf(blocks.flatMap(({ bars }) => bars));
-        return chunksOf(blocks, CHUNK_MAX).map((some, i) => ({
-          title: i === 0 ? title : `${title}, continued`,
-          options: bars(some, { width, unit: "ms of CPU", format: ms, top }),
-        }));
+        return pagedBars(blocks, { width, unit: "ms of CPU", format: ms }, { title });
       }),
   });
 }
@@ -101,7 +97,7 @@ function segmentsOf(end: EndResult, split: Split): Segment[] {
       colour: operationKind(name).colour,
     })).toSorted((a, b) => orderOf(a) - orderOf(b));
   }
-  return [{ name: "not split", value: cpuMs.median, colour: REST }];
+  return [{ name: NOT_SPLIT, value: cpuMs.median, colour: REST }];
 }
 
 function stepSegments(steps: readonly StepResult[], median: number): Segment[] {

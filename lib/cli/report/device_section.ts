@@ -9,8 +9,9 @@ import { type Reliability, times } from "../../cost/figure.ts";
 import type { BenchResult, DeviceResult, ScenarioResult } from "../bench/result.ts";
 import { html, type SafeHtml } from "../_web.ts";
 import { printable } from "../terminal.ts";
-import { type Bar, bars, type Block } from "./bars.ts";
+import type { Bar, Block } from "./bars.ts";
 import { type Content, dataTable, details, figure } from "./page.ts";
+import { pagedBars } from "./paged_bars.ts";
 import { ENDS } from "./selection.ts";
 import { type Kind, OPERATION_KINDS, operationKind } from "./kinds.ts";
 import { COLOUR, KINDS, REST } from "./style.ts";
@@ -90,21 +91,21 @@ function intervals(known: readonly Known[]): SafeHtml {
     description: known.map(({ name, estimates }) =>
       `${name}: ${
         estimates.map(({ scenario, end, result: { likely, low, high, reliability } }) =>
-          `${scenario} as the ${end} likely ${ms(likely)}, ${number(low)} to ${number(high)}, ${reliability}`
+          `${scenario} as the ${end} likely ${ms(likely)}, ${ms(low)} to ${ms(high)}, ${reliability}`
         ).join(", ")
       }`
     ).join("; "),
     draw: (width) =>
-      known.map(({ name, estimates }) => ({
-        title: name,
-        options: bars(
-          ENDS.flatMap((end): Block[] => {
-            const own = estimates.filter((each) => each.end === end);
-            return own.length === 0 ? [] : [{ title: `As the ${end}`, bars: own.map(barOf) }];
-          }),
-          { width, unit: "ms on the device", format: whole },
-        ),
-      })),
+      known.flatMap(({ name, estimates }) =>
+        pagedBars(byEnd(estimates, barOf), { width, unit: "ms on the device", format: ms }, { title: name })
+      ),
+  });
+}
+
+function byEnd(estimates: readonly Estimated[], barOf: (each: Estimated) => Bar): Block[] {
+  return ENDS.flatMap((end) => {
+    const own = estimates.filter((each) => each.end === end);
+    return own.length === 0 ? [] : [{ title: `As the ${end}`, bars: own.map(barOf) }];
   });
 }
 
@@ -160,23 +161,14 @@ function partsFigure(known: readonly Known[]): SafeHtml {
     ).join("; "),
     legend: PARTS.filter(({ colour }) => used.has(colour)),
     draw: (width) =>
-      known.map(({ name, estimates }) => ({
-        title: name,
-        options: bars(
-          ENDS.flatMap((end): Block[] => {
-            const own = estimates.filter((each) => each.end === end);
-            return own.length === 0 ? [] : [{
-              title: `As the ${end}`,
-              bars: own.map((each) => ({
-                label: each.scenario,
-                segments: segmentsOf(each),
-                text: `${each.result.missing.length > 0 ? "over " : ""}${ms(each.result.likely)}`,
-              })),
-            }];
-          }),
-          { width, unit: "ms on the device", format: ms },
-        ),
-      })),
+      known.flatMap(({ name, estimates }) => {
+        const blocks = byEnd(estimates, (each) => ({
+          label: each.scenario,
+          segments: segmentsOf(each),
+          text: `${each.result.missing.length > 0 ? "over " : ""}${ms(each.result.likely)}`,
+        }));
+        return pagedBars(blocks, { width, unit: "ms on the device", format: ms }, { title: name });
+      }),
   });
 }
 

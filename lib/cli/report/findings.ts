@@ -54,7 +54,7 @@ function ownTiles(result: ScenarioResult): Tile[] {
   const { ends, network, wallMs } = result;
   const heap = heapOf(result);
   return [
-    { label: "Time", value: number(wallMs.median), unit: "ms", note: `p95 ${ms(wallMs.p95)}` },
+    { label: "Wall", value: number(wallMs.median), unit: "ms", note: `p95 ${ms(wallMs.p95)}` },
     ...ENDS.flatMap((end): Tile[] => {
       const { cpuMs } = ends[end];
       if (cpuMs === undefined) return [];
@@ -157,10 +157,8 @@ function percent(value: number): string {
 }
 
 function heapFinding({ scenarios }: BenchResult): string | undefined {
-  const highest = scenarios.toSorted((a, b) => (heapOf(b) ?? -1) - (heapOf(a) ?? -1))[0];
-  const peak = highest && heapOf(highest);
-  if (peak === undefined) return undefined;
-  return `The highest peak of heap is ${bytes(peak)}, of ${highest!.scenario.name}.`;
+  const highest = extremes(scenarios, heapOf)?.most;
+  return highest && `The highest peak of heap is ${bytes(heapOf(highest))}, of ${highest.scenario.name}.`;
 }
 
 function linkFinding({ scenarios, plan: { links } }: BenchResult): string | undefined {

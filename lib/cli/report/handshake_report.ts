@@ -16,12 +16,12 @@ import { networkSection } from "./network_section.ts";
 import { type Content, facts, page, safe, tiles } from "./page.ts";
 import { resumedSection } from "./resumed_section.ts";
 import { overview, scenarioSection } from "./scenario_section.ts";
-import { count, listed, ms, number, whole } from "./words.ts";
+import { count, listed, ms, whole } from "./words.ts";
 
 const TITLE = "What a TLS handshake costs";
 
 const OVERVIEW =
-  "Medians. Time is the wall clock's, from the first byte of the handshake to its last; CPU is that of one end; up is from the " +
+  "Medians. Wall is the time from the first byte of the handshake to its last; CPU is that of one end; up is from the " +
   "client to the server. A dash stands for what could not be told.";
 
 /** A part of the page. */

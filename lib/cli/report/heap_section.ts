@@ -9,6 +9,7 @@ import type { BenchResult, End } from "../bench/result.ts";
 import type { SafeHtml } from "../_web.ts";
 import { bars, type Block } from "./bars.ts";
 import { type Content, dataTable, details, figure } from "./page.ts";
+import { pagedBars } from "./paged_bars.ts";
 import { ENDS } from "./selection.ts";
 import { KINDS } from "./style.ts";
 import { bytes, NONE, whole } from "./words.ts";
@@ -62,7 +63,7 @@ function peaksFigure(all: readonly Measured[]): SafeHtml {
       `${name}, ${end}: ${bytes(heap.peak)} at the peak, ${bytes(heap.live)} stay`
     )
       .join("; "),
-    draw: (width) => bars(blocks, { width, unit: "bytes", format: whole }),
+    draw: (width) => pagedBars(blocks, { width, unit: "bytes", format: whole }),
   });
 }
 

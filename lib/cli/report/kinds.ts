@@ -51,3 +51,8 @@ export const OPERATION_KINDS: readonly Kind[] = [...OPERATIONS.map(([kind]) => k
 export function operationKind(name: string): Kind {
   return OPERATIONS.find(([, pattern]) => pattern.test(name))?.[0] ?? OTHER_OPERATIONS;
 }
+
+/** Whether it is an operation with a key: what takes the time. */
+export function isKeyOperation(name: string): boolean {
+  return OPERATIONS.some(([, pattern]) => pattern.test(name));
+}

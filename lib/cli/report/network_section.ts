@@ -6,9 +6,9 @@
 
 import type { BenchResult, LinkFacts, ScenarioResult } from "../bench/result.ts";
 import { html, type SafeHtml } from "../_web.ts";
-import { bars } from "./bars.ts";
 import { reliabilityTag } from "./device_section.ts";
 import { type Content, dataTable, details, figure } from "./page.ts";
+import { pagedBars } from "./paged_bars.ts";
 import { KINDS, REST } from "./style.ts";
 import { ms, NONE, number } from "./words.ts";
 
@@ -36,10 +36,8 @@ function linksFigure(links: readonly LinkFacts[], scenarios: readonly ScenarioRe
     ).join("; "),
     legend: [{ name: "TCP's connection", colour: REST }, { name: "the handshake", colour: KINDS[0]! }],
     draw: (width) =>
-      links.map((link, i) => ({
-        title: link.name,
-        note: [factsOf(link), " ", reliabilityTag(link.reliability), " ", link.source],
-        options: bars([{
+      links.flatMap((link, i) => {
+        const block = {
           title: "",
           bars: scenarios.map(({ scenario, links }) => ({
             label: scenario.name,
@@ -49,8 +47,10 @@ function linksFigure(links: readonly LinkFacts[], scenarios: readonly ScenarioRe
             ],
             text: ms(totalOf(links[i])),
           })),
-        }], { width, unit: "ms", format: number }),
-      })),
+        };
+        const note = [factsOf(link), " ", reliabilityTag(link.reliability), " ", link.source];
+        return pagedBars([block], { width, unit: "ms", format: ms }, { title: link.name, note });
+      }),
   });
 }
 

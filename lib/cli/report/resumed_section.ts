@@ -5,14 +5,16 @@
  */
 
 import type { Range } from "../../cost/figure.ts";
-import type { BenchResult, End, ResumptionResult, SavingResult } from "../bench/result.ts";
+import type { BenchResult, End, ResumptionResult, SavingResult, ScenarioResult } from "../bench/result.ts";
 import { html, type SafeHtml } from "../_web.ts";
 import { printable } from "../terminal.ts";
-import { bars, type Block } from "./bars.ts";
+import type { Block } from "./bars.ts";
 import { type Content, dataTable, details, figure } from "./page.ts";
+import { isKeyOperation } from "./kinds.ts";
+import { pagedBars } from "./paged_bars.ts";
 import { bytesOf, cpuOf, ENDS, type Pair, pairsOf, toldEnds } from "./selection.ts";
 import { COLOUR, KINDS } from "./style.ts";
-import { bytes, count, ms, NONE, number, whole } from "./words.ts";
+import { bytes, count, listed, ms, NONE, number, whole } from "./words.ts";
 
 /** What is compared. */
 interface Measure {
@@ -69,7 +71,13 @@ function pairsFigure(pairs: readonly Pair[], measures: readonly Measure[]): Safe
       }`
     ).join("; "),
     draw: (width) =>
-      bars(blocks, { width, unit: "per cent of the full handshake", format: whole, top: most, rule: 100 }),
+      pagedBars(blocks, {
+        width,
+        unit: "per cent of the full handshake",
+        format: whole,
+        top: most,
+        rule: 100,
+      }),
     after: details(
       "Full and resumed, in figures",
       dataTable({
@@ -108,30 +116,55 @@ function breakEven(each: ResumptionResult, result: BenchResult): SafeHtml {
     ? ""
     : `Who connects every ${number(interval)} s, with tickets for ${number(ticketLifetime)} s: `;
   return html`<h3>${printable(`${resumed} after ${full}: does it pay?`)}</h3>
-<p>${plans}${often} (${Math.round(100 * resumedShare)} % of all). The tickets of a full handshake take ${
-    bytes(even.ticketBytes)
-  }; ${
-    even.resumptions === null
-      ? "no number of resumptions saves them again"
-      : `${count(even.resumptions, "resumption saves", "resumptions save")} them again`
-  }. Who connects less often than every ${number(even.interval)} s never resumes.</p>
+<p>${plans}${often} (${Math.round(100 * resumedShare)} % of all). ${
+    ticketText(even)
+  } Who connects less often than every ${number(even.interval)} s never resumes.</p>
 ${
     dataTable({
       caption: `What ${resumed} saves`,
       head: ["Saved", "By a resumption", "By a connection, on average", "In a day"],
       rows: savingRows(each, result),
     })
-  }`;
+  }${missingNotes(each, result)}`;
+}
+
+function ticketText({ ticketBytes, resumptions }: ResumptionResult["breakEven"]): string {
+  if (ticketBytes === 0) return "It spends no bytes on tickets.";
+  const pays = resumptions === null
+    ? "no number of resumptions saves them again"
+    : `${count(resumptions, "resumption saves", "resumptions save")} them again`;
+  return `The tickets of a full handshake take ${bytes(ticketBytes)}; ${pays}.`;
+}
+
+/** What the device has no figure for; `undefined`: there is no estimate. */
+function missingOf(
+  { full, resumed }: ResumptionResult,
+  scenarios: readonly ScenarioResult[],
+  end: End,
+  device: number,
+): string[] | undefined {
+  const both = scenarios.filter(({ scenario }) => scenario.name === full || scenario.name === resumed)
+    .map(({ ends }) => ends[end].devices[device]);
+  return both.includes(undefined) ? undefined : [...new Set(both.flatMap((each) => each!.missing))];
+}
+
+/** A sentence for each device whose estimates lack something. */
+function missingNotes(each: ResumptionResult, { plan, scenarios }: BenchResult): SafeHtml[] {
+  return plan.devices.flatMap((name, i) => {
+    const missing = [...new Set(ENDS.flatMap((end) => missingOf(each, scenarios, end, i) ?? []))];
+    if (missing.length === 0) return [];
+    const words = `${name}: nobody has published what ${listed(missing)} ${
+      missing.length === 1 ? "takes" : "take"
+    }.`;
+    return [html`<p class="faint">${printable(words)}</p>`];
+  });
 }
 
 function savingRows(each: ResumptionResult, { plan, scenarios }: BenchResult): Content[][] {
   const columns = [each.perResumption, each.perConnection, each.perDay];
-  const both = scenarios.filter(({ scenario }) =>
-    scenario.name === each.full || scenario.name === each.resumed
-  );
-  // A figure that nobody has published would make the difference one of nothing.
+  // Without an operation with a key, the difference is one of nothing; a cipher changes little.
   const isKnown = (end: End, device: number) =>
-    both.every(({ ends }) => ends[end].devices[device]?.missing.length === 0);
+    missingOf(each, scenarios, end, device)?.some(isKeyOperation) === false;
   const row = (name: string, cell: (saving: SavingResult) => Content) => [name, ...columns.map(cell)];
   return [
     row("Bytes from the client", ({ bytesUp }) => bytes(bytesUp)),
@@ -152,6 +185,7 @@ function savingRows(each: ResumptionResult, { plan, scenarios }: BenchResult): C
 
 function rangeText(range: Range | undefined): Content {
   if (range === undefined) return NONE;
-  if (range.low === range.high) return ms(range.likely);
-  return html`${ms(range.likely)} <span class="range">(${number(range.low)} to ${number(range.high)})</span>`;
+  const { low, likely, high } = range;
+  if (low === high) return ms(likely);
+  return html`${ms(likely)} <span class="range">(${ms(low)} to ${ms(high)})</span>`;
 }

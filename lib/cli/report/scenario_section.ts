@@ -17,7 +17,7 @@ export function overview({ scenarios }: BenchResult): SafeHtml {
     head: [
       ...[
         "Scenario",
-        "Time ms",
+        "Wall ms",
         "p95",
         "CPU client ms",
         "CPU server ms",
@@ -59,7 +59,7 @@ function one(result: ScenarioResult): Content {
       ...ENDS.map((end) =>
         [`The ${end}`, implementationText(scenario[end], ends[end].implementation)] as const
       ),
-      ["Time", statistics(wallMs)],
+      ["Wall", statistics(wallMs)],
       ...(connectMs === undefined ? [] : [["TCP's connection", statistics(connectMs)] as const]),
       ...ENDS.flatMap((end) => {
         const { cpuMs } = ends[end];

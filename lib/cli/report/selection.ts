@@ -70,12 +70,6 @@ export function extremes(
   return sorted.length < 2 ? undefined : { least: sorted[0]!, most: sorted.at(-1)! };
 }
 
-/** As few parts as it takes, of one size. */
-export function chunksOf<T>(all: readonly T[], most: number): T[][] {
-  const size = Math.ceil(all.length / Math.ceil(all.length / most));
-  return Array.from({ length: Math.ceil(all.length / size) }, (_, i) => all.slice(i * size, (i + 1) * size));
-}
-
 /** By their server's key and their profile: what they take differs by far from one to the other. */
 export function byKey(scenarios: readonly ScenarioResult[]): [title: string, scenarios: ScenarioResult[]][] {
   const profiles = new Set(scenarios.map(({ scenario }) => scenario.profile));

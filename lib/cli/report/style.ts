@@ -159,6 +159,8 @@ footer { margin-top: 3.5em; padding-top: 0.9em; border-top: 1px solid var(--line
   .wide { display: none; }
   .narrow { display: block; }
   svg { max-width: 440px; margin: 0 auto; }
+  td .range { display: block; }
+  tbody th { white-space: normal; min-width: 7em; }
   .tiles, .tiles.three { grid-template-columns: repeat(auto-fit, minmax(min(100%, 125px), 1fr)); gap: 8px; }
   .facts div { grid-template-columns: 1fr; }
   table.cards thead { position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden; }

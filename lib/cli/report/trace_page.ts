@@ -108,7 +108,7 @@ function costOf({ events, role }: TracedConnection): NetworkCost | undefined {
 function tilesOf(
   { completeAt }: Sequence,
   cost: NetworkCost | undefined,
-  { connectMs }: TracedConnection,
+  { connectMs, error }: TracedConnection,
 ): Tile[] {
   if (cost === undefined) return [];
   const { up, down, roundTrips, complete } = cost;
@@ -118,7 +118,7 @@ function tilesOf(
     : `after ${ms(connectMs)} for TCP's connection`;
   return [
     completeAt === undefined
-      ? { label: "Handshake", value: "not complete" }
+      ? { label: "Handshake", value: error === undefined ? "partial" : "failed", note: "not complete" }
       : { label: "Handshake", value: number(completeAt), unit: "ms", note: connected },
     {
       label: "Round trips",

@@ -36,6 +36,8 @@ export interface PeerClient extends AsyncDisposable {
 export interface PeerProgram {
   /** As `--peers` has it. */
   readonly name: string;
+  /** Why its server is started only for those who name it; `undefined`: there is no such reason. */
+  readonly caution?: string;
   /**
    * Name and version.
    *

@@ -97,6 +97,7 @@ function priority({ version, kind }: Scenario): string {
 /** `gnutls-serv`, `gnutls-cli`. */
 export const GNUTLS: PeerProgram = {
   name: "gnutls",
+  caution: "gnutls-serv listens on all addresses of this machine: --peers=gnutls starts it",
   version: async () => `GnuTLS ${(await firstLine("gnutls-cli", ["--version"])).split(" ").at(-1)}`,
   absence(end, scenario) {
     return end === "client" && resumes(scenario)
@@ -105,7 +106,6 @@ export const GNUTLS: PeerProgram = {
   },
   server(scenario, { identity, psk }) {
     const { files } = identity ?? {};
-    // It has no option for the address, and listens on all of them.
     return listening("gnutls-serv", (port) => [
       ...["--quiet", "--echo", "--port", `${port}`, "--priority", priority(scenario)],
       ...(files ? ["--x509certfile", files.certificate, "--x509keyfile", files.key] : []),

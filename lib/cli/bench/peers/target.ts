@@ -54,11 +54,19 @@ export class PeersTarget implements Target {
     addEventListener("unload", this.#remove); // also of a program that ends in the middle
   }
 
-  /** Looks which of the peers are here. */
-  static async create(chosen: Chosen, names: readonly string[], timeout: number): Promise<PeersTarget> {
+  /**
+   * Looks which of the peers are here.
+   *
+   * @param names Those that are asked for; `undefined`: all, but for what they warn of.
+   */
+  static async create(
+    chosen: Chosen,
+    names: readonly string[] | undefined,
+    timeout: number,
+  ): Promise<PeersTarget> {
     const skipped: Skipped[] = [...chosen.skipped];
     const pairings: Pairing[] = [];
-    for (const program of PEERS.filter(({ name }) => names.includes(name))) {
+    for (const program of PEERS.filter(({ name }) => names?.includes(name) ?? true)) {
       let version: string;
       try {
         version = await program.version();
@@ -69,7 +77,8 @@ export class PeersTarget implements Target {
       for (const end of ["server", "client"] as const) {
         for (const ours of chosen.scenarios) {
           const name = `${ours.name}/${program.name}-${end}`;
-          const reason = program.absence(end, ours);
+          const caution = names === undefined && end === "server" ? program.caution : undefined;
+          const reason = program.absence(end, ours) ?? caution;
           if (reason !== undefined) skipped.push({ name, reason, failed: false });
           else pairings.push({ scenario: { ...ours, name, [end]: program.name }, program, version, end });
         }

@@ -1,0 +1,46 @@
+/** Accepts connections, for as long as a server serves. */
+
+import { delay } from "./_std/async.js";
+
+const BACKOFF = 100; // milliseconds to wait when no connection can be accepted (out of file descriptors)
+
+/** Closes a connection without TLS, whatever its state. */
+export function tryClose(conn: { close(): void }): void {
+  try {
+    conn.close();
+  } catch {
+    // closed already
+  }
+}
+
+/**
+ * The next connection; `undefined`: the server serves no more.
+ *
+ * @param listener Where it listens.
+ * @param isServing Whether it still does. When it ends, the listener is closed, too.
+ * @param onError Is told why a connection cannot be accepted; whether it has made room, so that the next try need not wait.
+ */
+export async function accept<Conn extends Deno.Conn>(
+  listener: { accept(): Promise<Conn> },
+  isServing: () => boolean,
+  onError: (error: unknown) => boolean | void,
+): Promise<Conn | undefined> {
+  while (isServing()) {
+    try {
+      const conn = await listener.accept();
+      if (isServing()) return conn;
+      tryClose(conn);
+    } catch (error) {
+      if (!isServing()) break;
+      if (isGone(error)) continue;
+      if (onError(error) !== true) await delay(BACKOFF);
+    }
+  }
+  return undefined;
+}
+
+/** The client has reset the connection while it waited. To wait then would let such clients hold up the others. */
+function isGone(error: unknown): boolean {
+  const { ConnectionAborted, ConnectionReset, NotConnected } = Deno.errors;
+  return [ConnectionAborted, ConnectionReset, NotConnected].some((gone) => error instanceof gone);
+}

@@ -37,3 +37,4 @@ for await (const _ of Deno.stdin.readable) {
   }));
   stalls = [];
 }
+Deno.exit(); // whoever measured has gone

@@ -52,13 +52,8 @@ export {
   type StartUnixServerOptions,
   type Writer,
 } from "./lib/net.ts";
-export {
-  type ConnectionFailure,
-  type ConnectionHandler,
-  type ServeOptions,
-  Server,
-  type ServerStats,
-} from "./lib/server.ts";
+export { type ConnectionFailure, type ConnectionHandler, type ServeOptions, Server } from "./lib/server.ts";
+export { type ServerStats } from "./lib/server_stats.ts";
 export { type WorkerOptions, WorkerServer, type WorkerStats } from "./lib/workers.ts";
 export {
   IncompleteReadError,

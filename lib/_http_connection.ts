@@ -3,6 +3,7 @@
  */
 
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
+import { Alarm } from "./_alarm.ts";
 import { NodeDuplex, type NodeDuplexOptions } from "./_node_duplex.ts";
 import type { PeerCertificate } from "./peer_certificate.ts";
 import type { Duplex } from "./duplex.ts";
@@ -10,6 +11,15 @@ import { SSLSocket } from "./socket.ts";
 
 /** Requests that one client may have under way at once; browsers and proxies do not pipeline, benchmarks take some 16. */
 const PIPELINE_MAX = 256;
+
+/** Seconds beyond what `minDataRate` gives a body: for what the network holds back at its start. Kestrel's. */
+const RATE_GRACE = 5;
+
+/** Options of an {@linkcode HttpConnection}. */
+export interface HttpConnectionOptions extends NodeDuplexOptions {
+  /** Bytes a second of a request's body, while it is waited for; 0: any. */
+  minDataRate: number;
+}
 
 /** What a handler is told of a request's connection. */
 export interface ServeInfo {
@@ -46,11 +56,22 @@ export class HttpConnection extends NodeDuplex {
   /** The same for all its requests. */
   readonly info: ServeInfo;
   readonly #underWay = new Set<ServerResponse>(); // in the order of the requests, which is that of the responses
+  readonly #options: HttpConnectionOptions;
+  #body: IncomingMessage | undefined; // that comes
+  #left = 0; // milliseconds that it may still be waited for
+  #since = 0; // when the wait began
+  readonly #slow: Alarm;
   #closing = false;
 
   /** Takes the Duplex over. */
-  constructor(duplex: Duplex, options: NodeDuplexOptions) {
+  constructor(duplex: Duplex, options: HttpConnectionOptions) {
     super(duplex, options);
+    this.#options = options;
+    this.#slow = new Alarm(() => {
+      options.onLimit("minDataRate");
+      this.stopParsing(408);
+    });
+    this.on("timeout", () => options.onLimit("keepAliveTimeout"));
     this.info = {
       remoteAddr: duplex.remoteAddr!,
       localAddr: duplex.localAddr!,
@@ -67,10 +88,17 @@ export class HttpConnection extends NodeDuplex {
   track(request: IncomingMessage, response: ServerResponse): boolean {
     if (this.#closing || this.destroyed) return false;
     if (this.#underWay.size === PIPELINE_MAX) {
+      this.#options.onLimit("pipelined");
       this.destroy(new Error(`Cannot serve a client: it has more than ${PIPELINE_MAX} requests under way`));
       return false;
     }
     this.#underWay.add(response);
+    const { headers } = request;
+    const hasBody = headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
+    if (hasBody && this.#options.minDataRate > 0) {
+      this.#body = request;
+      this.#left = RATE_GRACE * 1000;
+    }
     response.on("close", () => {
       this.#underWay.delete(response);
       // A body that nobody waits for is not worth its bytes; node would read it to its end, and without a time limit.
@@ -79,12 +107,40 @@ export class HttpConnection extends NodeDuplex {
     return true;
   }
 
+  // Only the time counts in which we wait for the client: a handler that takes a body slowly holds it back.
+
+  protected override waits(): void {
+    if (this.#body === undefined) return;
+    if (this.#body.complete) {
+      this.#body = undefined;
+      return;
+    }
+    this.#since = performance.now();
+    this.#slow.set(this.#left);
+  }
+
+  protected override came(n: number): void {
+    if (this.#body === undefined) return;
+    this.#slow.lift();
+    this.#left += n * 1000 / this.#options.minDataRate - (performance.now() - this.#since);
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#slow.stop();
+    super._destroy(error, done);
+  }
+
   /** Closes, at once or after the requests under way. */
   closeSoon(): void {
     this.#closing = true;
     const last = [...this.#underWay].at(-1);
     if (last === undefined) this.destroySoon();
     else last.shouldKeepAlive = false; // says "Connection: close", if the head is not sent yet
+  }
+
+  /** Whether the head of a request has come, and not yet its end. */
+  get isReceiving(): boolean {
+    return [...this.#underWay].some((response) => !response.req.complete);
   }
 
   /** Answers a request without a handler, and closes behind it. */
@@ -97,6 +153,8 @@ export class HttpConnection extends NodeDuplex {
 
   /** Takes no more bytes: they cannot be parsed, or were late. The requests before them are answered; then it closes. */
   stopParsing(status: number): void {
+    this.#body = undefined;
+    this.#slow.stop();
     // Node's listeners go: they would feed a parser that has become another connection's (Deno 2.9).
     this.removeAllListeners("data").removeAllListeners("end");
     this.on("data", () => {}).on("end", () => {

@@ -87,13 +87,19 @@ function hostOf(addr: Deno.Addr): string {
 }
 
 /** Ends a request whose body turns out to be larger than `maxBodySize`: 413, and whoever reads it gets an error. */
-export function limitBody(incoming: IncomingMessage, response: ServerResponse, maxBodySize: number): void {
+export function limitBody(
+  incoming: IncomingMessage,
+  response: ServerResponse,
+  maxBodySize: number,
+  onLimit: () => void,
+): void {
   if (isBodiless(incoming.method!)) return;
   let size = 0;
   incoming.on("data", function count(chunk: Uint8Array): void {
     size += chunk.length;
     if (size <= maxBodySize) return;
     incoming.off("data", count);
+    onLimit();
     const error = new RangeError(`Cannot read the request's body: it is larger than ${maxBodySize} bytes`);
     if (response.headersSent) incoming.destroy(error);
     else connectionOf(incoming).refuse(response, 413);

@@ -33,6 +33,7 @@ export interface HostOptions {
   keepAliveTimeout: number;
   sendTimeout: number;
   lingerTimeout: number;
+  minDataRate: number;
   onError: (error: unknown) => Response | Promise<Response>;
 }
 
@@ -40,6 +41,8 @@ export interface HostOptions {
 export class HttpHost {
   /** Requests so far. */
   requests = 0;
+  /** How often each limit was reached, by its option's name. */
+  readonly limits: Record<string, number> = {};
   readonly #handler: HttpHandler;
   readonly #options: HostOptions;
   readonly #node: Server;
@@ -74,8 +77,11 @@ export class HttpHost {
     node.on("clientError", (error: Error & { code?: unknown }, socket) => {
       const code = String(error.code); // an SSLError's is a number
       const status = STATUS_OF_ERROR[code] ?? (code.startsWith("HPE_") ? 400 : undefined);
-      if (status === undefined) socket.destroy(error);
-      else (socket as unknown as HttpConnection).stopParsing(status);
+      if (status === undefined) return socket.destroy(error);
+      const connection = socket as unknown as HttpConnection;
+      if (status === 431) this.#reached("maxHeaderSize");
+      if (status === 408) this.#reached(connection.isReceiving ? "requestTimeout" : "headersTimeout");
+      connection.stopParsing(status);
     });
     node.emit("listening"); // starts the clock of headersTimeout and requestTimeout
     return node;
@@ -87,12 +93,19 @@ export class HttpHost {
    * @returns Settles when it is closed; never fails.
    */
   async serve(duplex: Duplex): Promise<void> {
-    const connection = new HttpConnection(duplex, this.#options);
+    const connection = new HttpConnection(duplex, {
+      ...this.#options,
+      onLimit: (limit) => this.#reached(limit),
+    });
     this.#connections.add(connection);
     this.#node.emit("connection", connection);
     if (this.#closing) connection.closeSoon();
     await connection.released;
     this.#connections.delete(connection);
+  }
+
+  #reached(limit: string): void {
+    this.limits[limit] = (this.limits[limit] ?? 0) + 1;
   }
 
   /** Closes the connections, those with requests under way after these. */
@@ -119,8 +132,12 @@ export class HttpHost {
     if (!connection.track(incoming, outgoing)) return;
     this.requests++;
     // Node's own limit says "Connection: close", and leaves it to the client to do so.
-    if (++connection.requests >= maxRequestsPerSocket) connection.closeSoon();
+    if (++connection.requests >= maxRequestsPerSocket) {
+      this.#reached("maxRequestsPerSocket");
+      connection.closeSoon();
+    }
     const status = interim === 417 ? 417 : objection(incoming, maxBodySize);
+    if (status === 413) this.#reached("maxBodySize");
     if (status !== undefined) return connection.refuse(outgoing, status);
     let request: Request;
     try {
@@ -128,7 +145,7 @@ export class HttpHost {
     } catch {
       return connection.refuse(outgoing, 400);
     }
-    limitBody(incoming, outgoing, maxBodySize);
+    limitBody(incoming, outgoing, maxBodySize, () => this.#reached("maxBodySize"));
     if (interim === 100) outgoing.writeContinue();
     this.#answer(request, connection.info, outgoing).catch((error) => outgoing.destroy(error));
   }

@@ -35,6 +35,8 @@ export interface NodeDuplexOptions {
   sendTimeout: number;
   /** Seconds to wait for a peer without TLS to close; one with TLS has its own. */
   lingerTimeout: number;
+  /** Told of each limit that it reaches, by the option's name. */
+  onLimit: (limit: string) => void;
 }
 
 /** A Duplex for node. */
@@ -64,8 +66,9 @@ export class NodeDuplex extends NodeStream {
     super({ readableHighWaterMark: HIGH_WATER, writableHighWaterMark: HIGH_WATER, decodeStrings: false });
     this.#duplex = duplex;
     this.#options = options;
-    const { sendTimeout } = options;
+    const { sendTimeout, onLimit } = options;
     this.#late = new Alarm(() => {
+      onLimit("sendTimeout");
       this.destroy(new Error(`Cannot send: the peer takes nothing for ${sendTimeout} seconds`));
     });
     this.encrypted = duplex instanceof SSLSocket;
@@ -86,15 +89,23 @@ export class NodeDuplex extends NodeStream {
     const buffer = this.#spare ?? new Uint8Array(this.#readSize);
     this.#spare = undefined;
     this.#reading = this.#duplex.read(buffer);
+    this.waits();
     const n = await this.#reading;
     this.#reading = undefined;
     if (this.destroyed) return;
+    this.came(n ?? 0);
     this.#active();
     this.#readSize = n === buffer.length ? LARGEST_READ : SMALLEST_READ;
     if (n === null) this.push(null);
     else if (n <= COPIED && buffer.length === this.#readSize) this.push(this.#copy(buffer, n));
     else this.push(buffer.subarray(0, n)); // given away: bodies are views of it
   }
+
+  /** A read begins; for who counts how long the peer is waited for. */
+  protected waits(): void {}
+
+  /** It has brought `n` bytes. */
+  protected came(_n: number): void {}
 
   #copy(buffer: Bytes, n: number): Buffer {
     this.#spare = buffer;

@@ -18,12 +18,12 @@ export function tryClose(conn: { close(): void }): void {
  *
  * @param listener Where it listens.
  * @param isServing Whether it still does. When it ends, the listener is closed, too.
- * @param onError Is told why a connection cannot be accepted.
+ * @param onError Is told why a connection cannot be accepted; whether it has made room, so that the next try need not wait.
  */
 export async function accept<Conn extends Deno.Conn>(
   listener: { accept(): Promise<Conn> },
   isServing: () => boolean,
-  onError: (error: unknown) => void,
+  onError: (error: unknown) => boolean | void,
 ): Promise<Conn | undefined> {
   while (isServing()) {
     try {
@@ -33,8 +33,7 @@ export async function accept<Conn extends Deno.Conn>(
     } catch (error) {
       if (!isServing()) break;
       if (isGone(error)) continue;
-      onError(error);
-      await delay(BACKOFF);
+      if (onError(error) !== true) await delay(BACKOFF);
     }
   }
   return undefined;

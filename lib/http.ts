@@ -7,11 +7,13 @@
  */
 
 import type { HostOptions, HttpHandler, HttpHost } from "./_http_host.ts";
+import { assertSize } from "./byte_queue.ts";
 import { assertSeconds, typeName } from "./bytes.ts";
 import { inTime } from "./deadline.ts";
 import type { Duplex } from "./duplex.ts";
 import { listen, type ListenOptions } from "./net.ts";
-import { type ServeOptions, Server, type ServerStats } from "./server.ts";
+import { type ServeOptions, Server } from "./server.ts";
+import type { ServerStats } from "./server_stats.ts";
 import { defaultAlpn, resolveProfile } from "./profile.ts";
 import { SSLSocket } from "./socket.ts";
 import { SSLContext } from "./ssl.ts";
@@ -28,11 +30,13 @@ const HEADERS_TIMEOUT = 60; // seconds; node's and nginx's
 const REQUEST_TIMEOUT = 300; // seconds; node's
 const KEEP_ALIVE_TIMEOUT = 60; // seconds; nginx's 75, below: a handshake costs more than an idle connection's 40 KiB
 const SEND_TIMEOUT = 60; // seconds; nginx's
+const MIN_DATA_RATE = 240; // bytes a second; Kestrel's: a modem sends ten times as much
 const CLOSE_NOTIFY_TIMEOUT = 5; // seconds; nginx's lingering_timeout
 const SHUTDOWN_TIMEOUT = 30; // seconds; what container runtimes leave between SIGTERM and SIGKILL
 
 /** Options of {@linkcode serve}. All times are in seconds, all sizes in bytes; `Infinity` is no limit. */
-export interface HttpServeOptions extends Omit<ServeOptions, "onError">, Partial<ListenOptions> {
+export interface HttpServeOptions
+  extends Omit<ServeOptions, "onError" | "idleTimeout">, Partial<ListenOptions> {
   /** The port; 0 takes a free one. @default {8443 with `ssl`, 8000 without} */
   port?: number;
   /** Seconds to wait for a client to close its side, too. @default {5} */
@@ -51,6 +55,11 @@ export interface HttpServeOptions extends Omit<ServeOptions, "onError">, Partial
   keepAliveTimeout?: number;
   /** Seconds that a client may take to receive 128 KiB; more: it is dropped. @default {60} */
   sendTimeout?: number;
+  /**
+   * Bytes a second that a client must send of a request's body while it is waited for, after 5 seconds that are free; slower:
+   * 408. 0 is no limit. @default {240}
+   */
+  minDataRate?: number;
   /** Seconds that {@linkcode HttpServer.close} leaves to requests under way. @default {30} */
   shutdownTimeout?: number;
   /** Closes the server when it is aborted, as {@linkcode HttpServer.close} does. */
@@ -196,6 +205,7 @@ export class HttpServer implements AsyncDisposable {
       (usual) => listen({ ...rest, port }, usual),
       {
         ...rest,
+        idleTimeout: Infinity, // a handler may take its time; what a client may take, HTTP's own limits say
         sslShutdownTimeout: limits.lingerTimeout,
         ...(ssl && { ssl: withAlpn(ssl) }),
         ...(onConnectionError && { onError: onConnectionError }),
@@ -217,7 +227,8 @@ export class HttpServer implements AsyncDisposable {
 
   /** What it has counted so far. */
   get stats(): HttpServerStats {
-    return { ...this.#server.stats, requests: this.#host.requests };
+    const { stats } = this.#server;
+    return { ...stats, limits: { ...stats.limits, ...this.#host.limits }, requests: this.#host.requests };
   }
 
   /**
@@ -290,11 +301,16 @@ function limitsOf(options: HttpServeOptions, usual?: number): Omit<HostOptions, 
     keepAliveTimeout: options.keepAliveTimeout ?? KEEP_ALIVE_TIMEOUT,
     sendTimeout: options.sendTimeout ?? usual ?? SEND_TIMEOUT,
     lingerTimeout: options.sslShutdownTimeout ?? CLOSE_NOTIFY_TIMEOUT,
+    minDataRate: options.minDataRate ?? MIN_DATA_RATE,
   };
   for (const name of ["requestTimeout", "headersTimeout", "keepAliveTimeout", "sendTimeout"] as const) {
     assertSeconds(name, limits[name]);
   }
   assertSeconds("sslShutdownTimeout", limits.lingerTimeout);
+  if (!Number.isFinite(limits.minDataRate)) {
+    throw new RangeError(`Cannot use minDataRate: expected bytes a second, got ${limits.minDataRate}`);
+  }
+  assertSize("minDataRate", limits.minDataRate, 0);
   assertCount("maxHeaderSize", limits.maxHeaderSize, 1);
   assertCount("maxBodySize", limits.maxBodySize, 0);
   assertCount("maxRequestsPerSocket", limits.maxRequestsPerSocket, 1);

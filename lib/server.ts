@@ -6,11 +6,13 @@
 
 import { accept, tryClose } from "./accept.ts";
 import type { Behaviour } from "./behaviour.ts";
-import { assertSize } from "./byte_queue.ts";
 import { assertSeconds, typeName } from "./bytes.ts";
 import { inTime } from "./deadline.ts";
 import type { Duplex } from "./duplex.ts";
 import { SSLError } from "./errors.ts";
+import { Gate, type LimitOptions } from "./gate.ts";
+import type { Metered } from "./metered.ts";
+import { noStats, type ServerStats } from "./server_stats.ts";
 import { SSLSocket } from "./socket.ts";
 import type { SocketOptions } from "./socket_options.ts";
 import type { ContextOptions } from "./context_options.ts";
@@ -20,25 +22,7 @@ import { SSLContext } from "./ssl.ts";
 export const HANDSHAKE_TIMEOUT = 60;
 /** Seconds to wait for a peer's close_notify; asyncio's SSL_SHUTDOWN_TIMEOUT. */
 export const SHUTDOWN_TIMEOUT = 30;
-const MAX_CONNECTIONS = 10_000; // at some 20 KiB each when idle, 200 MiB
-const MAX_HANDSHAKES = 1_000; // half-open: below the connections, so that a flood of them leaves room for the rest
 const ABORT_GRACE = 1; // seconds that a handler has to notice that its connection was dropped
-
-/** What a server counts. */
-export interface ServerStats {
-  /** Connections accepted since the start. */
-  accepted: number;
-  /** Connections closed at once because a limit was reached. */
-  refused: number;
-  /** Handshakes under way. */
-  handshaking: number;
-  /** Connections whose handshake is done and that are open. */
-  open: number;
-  /** Handshakes that failed, since the start. */
-  handshakeFailures: number;
-  /** Those by reason: `"MBEDTLS_ERR_SSL_TIMEOUT"` ... */
-  failures: Record<string, number>;
-}
 
 /** What went wrong with one connection of a server, or with one of its workers. */
 export interface ConnectionFailure {
@@ -49,17 +33,13 @@ export interface ConnectionFailure {
 }
 
 /** Options that all servers share. */
-export interface ServeOptions {
+export interface ServeOptions extends LimitOptions {
   /** TLS: a server's context, or the options of one. @default {plain bytes} */
   ssl?: SSLContext | Omit<ContextOptions, "serverSide">;
   /** Seconds for a TLS handshake. @default {60} */
   sslHandshakeTimeout?: number;
   /** Seconds to wait for a peer's close_notify. @default {30} */
   sslShutdownTimeout?: number;
-  /** Connections at once; at the limit a new one is closed at once. @default {10000} */
-  maxConnections?: number;
-  /** Handshakes at once; at the limit a new connection is closed at once. @default {1000} */
-  maxHandshakes?: number;
   /**
    * Told of each failure; not of a callback's that comes of closing the server's connections.
    *
@@ -67,7 +47,7 @@ export interface ServeOptions {
    */
   onError?: (error: unknown, failure: ConnectionFailure) => void;
   /** @internal Makes the handshake in place of the server, to watch it: `tlsio serve --trace`. */
-  wrap?: (context: SSLContext, conn: Deno.Conn, options: SocketOptions) => Promise<SSLSocket>;
+  wrap?: (context: SSLContext, conn: Duplex, options: SocketOptions) => Promise<SSLSocket>;
 }
 
 /**
@@ -93,6 +73,7 @@ export class Server implements AsyncDisposable {
   #ownsContext: boolean;
   #swapping: Promise<void> | undefined;
   readonly #stats: ServerStats;
+  readonly #gate: Gate;
   readonly #clients = new Set<Duplex>();
   readonly #dropped = new WeakSet<Duplex>(); // by us: what their handlers make of it is no failure
   readonly #tasks = new Set<Promise<void>>();
@@ -113,8 +94,8 @@ export class Server implements AsyncDisposable {
     this.#ssl = options.ssl;
     this.#ownsContext = context !== options.ssl;
     this.addr = listener.addr;
-    this.#stats = { accepted: 0, refused: 0, handshaking: 0, open: 0, handshakeFailures: 0, failures: {} };
-    this.stats = this.#stats;
+    this.stats = this.#stats = noStats();
+    this.#gate = new Gate(options, this.#stats.limits);
     this.#accepting = this.#acceptAll();
   }
 
@@ -206,32 +187,46 @@ export class Server implements AsyncDisposable {
 
   async #acceptAll(): Promise<void> {
     const isServing = () => this.#serving;
-    const onError = (error: unknown) => this.#report(error, { phase: "accept" });
+    const onError = (error: unknown) => {
+      const isFull = isOutOfDescriptors(error);
+      if (isFull && this.#gate.makeRoom("descriptors")) return true;
+      if (isFull) this.#gate.reached("descriptors");
+      this.#report(error, { phase: "accept" });
+      return false;
+    };
     for (;;) {
       if (this.#behaviour !== undefined) await this.#untilRoom();
       const conn = await accept(this.#listener, isServing, onError);
       if (conn === undefined) return;
       this.#stats.accepted++;
       this.#purge();
-      const { maxConnections = MAX_CONNECTIONS, maxHandshakes = MAX_HANDSHAKES } = this.#options;
-      if (this.#clients.size >= maxConnections || this.#stats.handshaking >= maxHandshakes) {
+      const admitted = this.#gate.admit(conn);
+      if (admitted === undefined) {
         this.#stats.refused++;
         tryClose(conn);
         continue;
       }
-      const task = this.#serve(conn).finally(() => this.#tasks.delete(task));
+      const task = this.#serve(admitted).finally(() => {
+        this.#gate.release(admitted);
+        this.#tasks.delete(task);
+      });
       this.#tasks.add(task);
     }
   }
 
-  async #serve(conn: Deno.Conn): Promise<void> {
+  async #serve(conn: Metered): Promise<void> {
     const { remoteAddr } = conn;
     this.#clients.add(conn);
-    let socket = await this.#handshake(conn, remoteAddr);
+    let socket = await this.#handshake(conn);
     if (socket === undefined) return this.#remove(conn);
     this.#clients.delete(conn);
     this.#clients.add(socket);
+    this.#gate.opened(conn);
     this.#stats.open++;
+    conn.ondrop = (reason) => {
+      this.#dropped.add(socket!);
+      if (socket instanceof SSLSocket) SSLSocket.drop(socket, reason);
+    };
     const upgraded = (upgraded: Duplex) => {
       this.#clients.delete(socket!);
       this.#clients.add(socket = upgraded);
@@ -247,19 +242,25 @@ export class Server implements AsyncDisposable {
       const late = socket instanceof SSLSocket && !this.#dropped.has(socket)
         ? SSLSocket.handshakeFailure(socket)
         : undefined;
-      if (late instanceof SSLError) this.#countFailure(late, remoteAddr); // the handler was to complete it
-      else if (failure !== undefined && !(this.#dropped.has(socket) && isClosed(failure))) {
+      if (late instanceof SSLError) this.#countFailure(late, conn); // the handler was to complete it
+      else if (
+        failure !== undefined &&
+        !(this.#dropped.has(socket) && (isClosed(failure) || failure === conn.reason))
+      ) {
         this.#report(failure, { phase: "handler", remoteAddr });
+      }
+      if (socket instanceof SSLSocket && SSLSocket.closedLate(socket)) {
+        this.#gate.reached("sslShutdownTimeout");
       }
       drop(socket); // a no-op after the handler's close
     }
   }
 
-  async #handshake(conn: Deno.Conn, remoteAddr: Deno.Addr): Promise<Duplex | undefined> {
+  async #handshake(conn: Metered): Promise<Duplex | undefined> {
     const { sslHandshakeTimeout, sslShutdownTimeout, wrap = wrapIn } = this.#options;
     const context = this.#context;
     if (context === undefined) {
-      (conn as Duplex).setNoDelay?.(true);
+      conn.setNoDelay();
       return conn;
     }
     const { handshake, key, handshakeTimeout = HANDSHAKE_TIMEOUT } = this.#behaviour ?? {};
@@ -273,7 +274,7 @@ export class Server implements AsyncDisposable {
         shutdownTimeout: sslShutdownTimeout ?? SHUTDOWN_TIMEOUT,
       });
     } catch (error) {
-      if (!this.#dropped.has(conn)) this.#countFailure(error, remoteAddr);
+      if (!this.#dropped.has(conn)) this.#countFailure(error, conn);
       tryClose(conn);
       return undefined;
     } finally {
@@ -282,8 +283,11 @@ export class Server implements AsyncDisposable {
     }
   }
 
-  #countFailure(error: unknown, remoteAddr: Deno.Addr): void {
+  #countFailure(error: unknown, { reason: dropped, remoteAddr }: Metered): void {
     this.#stats.handshakeFailures++;
+    if (error instanceof SSLError && error.kind === "timeout" && error !== dropped) {
+      this.#gate.reached("sslHandshakeTimeout");
+    }
     const reason = error instanceof SSLError
       ? error.alert?.name ?? (error.reason || error.kind)
       : String(error);
@@ -347,6 +351,7 @@ export class Server implements AsyncDisposable {
 
   /** Drops the open connections. */
   abortClients(): void {
+    if (!this.#serving) this.#gate.stop(); // its timer must not wait for handlers that go on
     for (const client of this.#clients) {
       this.#dropped.add(client);
       drop(client);
@@ -388,13 +393,11 @@ async function contextOf(ssl: NonNullable<ServeOptions["ssl"]>): Promise<SSLCont
 }
 
 function checkOptions(options: ServeOptions): void {
-  const { sslHandshakeTimeout, sslShutdownTimeout, maxConnections, maxHandshakes } = options;
+  const { sslHandshakeTimeout, sslShutdownTimeout } = options;
   for (const [name, value] of Object.entries({ sslHandshakeTimeout, sslShutdownTimeout })) {
     if (value !== undefined) assertSeconds(name, value);
   }
-  for (const [name, value] of Object.entries({ maxConnections, maxHandshakes })) {
-    if (value !== undefined) assertSize(name, value, 1);
-  }
+  Gate.check(options);
 }
 
 /** Whether `error` says that our end of a connection is closed. */
@@ -404,7 +407,12 @@ function isClosed(error: unknown): boolean {
     : error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted;
 }
 
-function wrapIn(context: SSLContext, conn: Deno.Conn, options: SocketOptions): Promise<SSLSocket> {
+/** EMFILE, ENFILE: of the process, of the machine. */
+function isOutOfDescriptors(error: unknown): boolean {
+  return /\(os error 2[34]\)/.test(String(error));
+}
+
+function wrapIn(context: SSLContext, conn: Duplex, options: SocketOptions): Promise<SSLSocket> {
   return context.wrapSocket(conn, options);
 }
 

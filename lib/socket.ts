@@ -22,6 +22,7 @@ import { type Pump, takeOver } from "./pump.ts";
 import type { SSLSession } from "./session.ts";
 import type { SocketOptions } from "./socket_options.ts";
 import { Turns } from "./turns.ts";
+import { inTurn } from "./turnstile.ts";
 import { readableOf, writableOf } from "./web_streams.ts";
 
 /** What `SSLContext` makes of them. */
@@ -49,6 +50,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   readonly #turns = new Turns(); // of those who write
   readonly #goodbye: Goodbye;
   #closing: Promise<void> | undefined;
+  #closedLate = false;
   #lastUse = ++uses;
   #readable: ReadableStream<Bytes> | undefined;
   #writable: WritableStream<Uint8Array> | undefined;
@@ -105,8 +107,16 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   async #driveHandshake(): Promise<void> {
     this.#signal?.throwIfAborted();
     await this.#choice?.run();
+    const step = () => {
+      this.#pump.assertUsable(); // it may have waited
+      return this.#pump.step(() => this.#engine.handshake());
+    };
+    const { remoteAddr } = this.#pump.duplex;
+    let address: string | undefined = remoteAddr && "hostname" in remoteAddr ? remoteAddr.hostname : "";
+    let received = this.#choice !== undefined;
     for (;;) {
-      const { state } = this.#pump.step(() => this.#engine.handshake());
+      const { state } = received && this.#engine.config.serverSide ? await inTurn(step, address) : step();
+      if (received) address = undefined; // it has begun
       this.#pump.wake(); // who waits for early data
       // The last flight may wait for a peer that waits for us to read: it is not waited for.
       if (state === "done") return this.#pump.flushSoon();
@@ -116,6 +126,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
       }
       await this.#pump.flush();
       await this.#pump.fill();
+      received = true;
       this.#pump.assertUsable();
     }
   }
@@ -138,6 +149,17 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   /** For `Server`: why the handshake failed; `undefined`: it has not. */
   static handshakeFailure(socket: SSLSocket): Error | undefined {
     return socket.#handshakeFailure;
+  }
+
+  /** For `Server`: drops the connection for a reason that calls under way, and later ones, throw. */
+  static drop(socket: SSLSocket, reason: Error): void {
+    socket.#pump.fail(reason);
+    socket.abort();
+  }
+
+  /** For `Server`: whether the peer said no close_notify before `shutdownTimeout`. */
+  static closedLate(socket: SSLSocket): boolean {
+    return socket.#closedLate;
   }
 
   /** For `Server`: the greater, the later data has passed, one way or the other. */
@@ -365,7 +387,11 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     if (this.#pump.failure === undefined && (this.#engine.handshakeDone || this.#engine.canAnswerEarly)) {
       const isSilent = this.#engine.config.options.behaviour?.closeNotify === false; // then nobody waits for an answer
       const said = isSilent ? this.#goodbye.say() : this.#goodbye.sayAndDrain();
-      await inTime(said, this.#shutdownTimeout).catch(() => {});
+      const late = () => {
+        this.#closedLate = true;
+        return new Error("Cannot wait for the peer to close: it takes too long");
+      };
+      await inTime(said, this.#shutdownTimeout, late).catch(() => {});
     }
     await this.#pump.linger();
     this.#pump.retire("is closed");

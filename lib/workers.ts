@@ -19,7 +19,8 @@ import { assertSize } from "./byte_queue.ts";
 import { assertSeconds, typeName } from "./bytes.ts";
 import { inTime } from "./deadline.ts";
 import type { ListenOptions } from "./net.ts";
-import { assertSsl, type ServeOptions, type ServerStats } from "./server.ts";
+import { assertSsl, type ServeOptions } from "./server.ts";
+import { noStats, type ServerStats } from "./server_stats.ts";
 import { contextFor, wipe } from "./worker_context.ts";
 import { copyForWorker, type ServerKind } from "./worker_messages.ts";
 import { type Blueprint, WorkerLink } from "./worker_link.ts";
@@ -96,7 +97,7 @@ export class WorkerServer<Stats extends ServerStats = ServerStats> implements As
     this.#links = new Set(links);
     this.addr = addr;
     this.finished = this.#done.promise;
-    this.#past = sum(blueprint.kind === "http" ? [{ ...NONE, requests: 0 } as ServerStats] : []);
+    this.#past = sum(blueprint.kind === "http" ? [{ ...noStats(), requests: 0 } as ServerStats] : []);
     const sendKeys = () => {
       for (const link of this.#links) link.sendKeys(blueprint.ring);
     };
@@ -337,21 +338,13 @@ export function assertSharing(): void {
   }
 }
 
-const NONE: ServerStats = {
-  accepted: 0,
-  refused: 0,
-  handshaking: 0,
-  open: 0,
-  handshakeFailures: 0,
-  failures: {},
-};
-
 /** The counts of several servers, added up. */
 function sum(all: readonly ServerStats[]): ServerStats {
-  const total = { ...NONE, failures: {} };
-  for (const { failures, ...counts } of all) {
+  const total = noStats();
+  for (const { failures, limits, ...counts } of all) {
     add(total as unknown as Record<string, number>, counts);
     add(total.failures, failures);
+    add(total.limits, limits);
   }
   return total;
 }

@@ -46,6 +46,7 @@ const LAYERS: readonly string[][] = [
   ],
   [
     "turns",
+    "turnstile",
     "changes",
     "web_streams",
     "pump",
@@ -78,6 +79,9 @@ const LAYERS: readonly string[][] = [
   ["default_context"],
   ["ussl_errors", "tls_endpoint"],
   [
+    "metered",
+    "server_stats",
+    "gate",
     "accept",
     "server",
     "worker_messages",

@@ -8,7 +8,7 @@ import { pipe, type PipeEnd } from "./pipe.ts";
 /** A NodeDuplex, and the other end of its connection. */
 function connect(options: { sendTimeout?: number; lingerTimeout?: number } = {}): [NodeDuplex, PipeEnd] {
   const [near, far] = pipe();
-  const stream = new NodeDuplex(near, { sendTimeout: 60, lingerTimeout: 5, ...options });
+  const stream = new NodeDuplex(near, { sendTimeout: 60, lingerTimeout: 5, onLimit() {}, ...options });
   stream.on("error", () => {});
   return [stream, far];
 }

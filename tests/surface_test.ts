@@ -79,7 +79,7 @@ const MEMBERS: Record<string, string> = {
     ".behaviour .check .create .getCiphers .refuseEarlyData .start getCiphers serverSide sessionStats wrapBio wrapSocket",
   SSLSession: ".from .state hasTicket id ticketLifetimeHint time timeout toBytes",
   SSLSocket:
-    `.handshakeFailure .lastUse .nonBlocking abort cipher clientSigalg close closeWrite cost earlyDataAccepted exportKeyingMaterial
+    `.closedLate .drop .handshakeFailure .lastUse .nonBlocking abort cipher clientSigalg close closeWrite cost earlyDataAccepted exportKeyingMaterial
     getCertificate getChannelBinding getEphemeralKeyInfo getUnverifiedChain getVerifiedChain getpeercert
     group handshake localAddr pending read readEarlyData readable ready remoteAddr selectedAlpnProtocol
     serverHostname serverSigalg session sessionReused setBlocking setTimeout sharedCiphers sharedSigalgs

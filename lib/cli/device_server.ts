@@ -17,6 +17,7 @@ const HTTP = {
   maxBodySize: 1 << 20,
   keepAliveTimeout: 60,
   lingerTimeout: 5,
+  minDataRate: 0, // it has its transferTimeout
 };
 
 /** Who is told what happens. */

@@ -74,6 +74,7 @@ const LAYERS: readonly string[][] = [
     "stream_socket",
   ],
   ["esp32_module", "esp32", "device_profiles", "profile"],
+  ["stores"],
   ["ssl", "context_options"],
   ["default_context"],
   ["ussl_errors", "tls_endpoint"],
@@ -116,6 +117,7 @@ const MAY_SAY_DENO = [
   "ussl_options",
   "files",
   "key_log",
+  "stores",
   "cli",
 ];
 /** Who calls the core's functions, with the numbers that they take and give. */
@@ -291,6 +293,12 @@ Deno.test("layering: importing socket.ts loads neither Node nor the core: plain 
   assertEquals(found, []);
   assertEquals(loaded.has("lib/core_module.js"), false);
   assertEquals(loaded.has("lib/tcp_socket.ts"), true);
+});
+
+Deno.test("layering: importing stores.ts loads neither Node nor the client of Redis", () => {
+  const { loaded, found } = loadedBy("stores.ts");
+  assertEquals(found, []);
+  assertEquals([loaded.has("lib/stores/ticket_keys.ts"), loaded.has("lib/stores/_redis.ts")], [true, false]);
 });
 
 Deno.test("layering: importing cli.ts loads none of what draws the reports", () => {

@@ -6,6 +6,7 @@ import * as engine from "../engine.ts";
 import * as http from "../http.ts";
 import * as tlsio from "../mod.ts";
 import * as socket from "../socket.ts";
+import * as stores from "../stores.ts";
 import * as ussl from "../ussl.ts";
 
 /** Names that exist at run time. */
@@ -63,6 +64,12 @@ const SOCKET_VALUES = `
   SO_REUSEADDR Socket StreamSocket TCP_NODELAY errno getaddrinfo poll select socket`;
 const SOCKET_TYPES = "Address AddressInfo Duplex ErrorCode HasDuplex Pollable TLSErrorCode";
 
+/** Names that `./stores` exports, with its types. */
+const STORES_VALUES =
+  "KvStore MemoryStore RedisStore SealError SharedSessionStore SharedTicketKeys StoreKey VALUE_MAX";
+const STORES_TYPES = `
+  KvAtomic KvLike SharedEntry SharedSessionStoreOptions SharedStore SharedTicketKeysOptions SharedTicketKeysStatus`;
+
 /** Names that `./ussl` exports, with its types. */
 const USSL_VALUES = `
   CERT_NONE CERT_OPTIONAL CERT_REQUIRED OSError PROTOCOL_TLS_CLIENT PROTOCOL_TLS_SERVER SSLContext SSLError SSLSession SSLSocket SSL_TIMEOUT StreamSocket save_session wrap_socket`;
@@ -107,6 +114,12 @@ const MEMBERS: Record<string, string> = {
     pending read readEarlyData receive receiveEof refuse run serverName session sessionReused setState
     signatureSchemes state takeRecords takeUnread updateKey useConfig verifiedChain verifyFlags
     verifyMessage version wantsRecords wire write`,
+  KvStore: ".open delete get replace",
+  MemoryStore: "delete get replace",
+  RedisStore: ".open delete get replace",
+  SharedSessionStore: "delete put take",
+  SharedTicketKeys: ".open rotate status",
+  StoreKey: ".from .fromEnv .fromFile open seal",
   TicketKeyRing: ".from .share .shared generation keys load rotate size toBytes watch",
   PcapWriter: "tap toBytes truncated",
   Core:
@@ -140,6 +153,7 @@ for (
     ["engine.ts", engine, ENGINE_VALUES, ENGINE_TYPES],
     ["http.ts", http, HTTP_VALUES, HTTP_TYPES],
     ["socket.ts", socket, SOCKET_VALUES, SOCKET_TYPES],
+    ["stores.ts", stores, STORES_VALUES, STORES_TYPES],
     ["ussl.ts", ussl, USSL_VALUES, USSL_TYPES],
   ] as const
 ) {
@@ -171,6 +185,7 @@ for (const [name, members] of Object.entries(MEMBERS)) {
     const found: string[] = [];
     const type = {
       ...socket,
+      ...stores,
       ...http,
       ...cost,
       ...engine,

@@ -333,7 +333,8 @@ Deno.test("SharedTicketKeys: with a cache it starts with the fleet's keys while 
   assertEquals(mode! & 0o777, 0o600);
   const text = (await Deno.readFile(cache)).toHex();
   for (const key of keysOf(first)) assertEquals(text.includes(key.slice(32)), false);
-  assertEquals([...Deno.readDirSync(dir.path)].map(({ name }) => name), ["keys"]);
+  const files = await Array.fromAsync(Deno.readDir(dir.path));
+  assertEquals(files.map(({ name }) => name), ["keys"]);
 
   await Deno.writeFile(cache, new Uint8Array(100));
   const errors: unknown[] = [];

@@ -15,7 +15,7 @@ redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1`;
 
 const CONNECT_TIMEOUT = 2; // seconds
-const RECONNECT_MAX = 2; // seconds between two tries to reach it again
+const RECONNECT_MAX = 1; // seconds between two tries to reach it again
 const QUEUE_MAX = 1000; // commands that wait for an answer; more: it is stuck
 const PING_EVERY = 10; // seconds; a connection that is dead without a word is found so
 const SILENCE = 30; // seconds without an answer after which the connection is given up

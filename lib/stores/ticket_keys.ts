@@ -32,6 +32,7 @@ import { assertStoreKey, type StoreKey } from "./store_key.ts";
 const REFRESH_EVERY = 60; // seconds; a period is hours, and a read costs the store next to nothing
 const TIMEOUT = 2; // seconds for one call of the store; in its own network it takes milliseconds
 const FIRST_RETRY = 0.25; // seconds; doubles up to the time between two reads
+const RECONNECT = 10; // seconds after which each server of a fleet has reached a store that is back
 const CONTENTION = 8; // writers that may be faster, one after another, before it is put off to the next read
 
 /** Options of {@linkcode SharedTicketKeys}. */
@@ -345,7 +346,7 @@ function advanced({ sequence, keys }: KeyRecord, now: number, times: Times): Key
   if (newest.created > now) return undefined;
   const { rotateEvery, refreshEvery } = times;
   // After an outage the takeover may be overdue: not before everybody has had two looks at the key.
-  const soonest = now + Math.min(rotateEvery, 2 * refreshEvery) * 1000;
+  const soonest = now + Math.min(rotateEvery, Math.max(2 * refreshEvery, RECONNECT)) * 1000;
   const next = newTicketKey(Math.max(newest.created + rotateEvery * 1000, soonest));
   return { sequence: sequence + 1, keys: [next, ...stillUsed(keys, now, times)] };
 }

@@ -79,6 +79,12 @@ export {
 export { Certificate, type CertificateFiles } from "./lib/own_certificate.ts";
 export type { FileOrData } from "./lib/files.ts";
 export { certTimeToSeconds, derToPem, pemToDer } from "./lib/pem.ts";
+export {
+  type CertificateWatch,
+  type HasContext,
+  watchCertificates,
+  type WatchCertificatesOptions,
+} from "./lib/certificate_watch.ts";
 export { getServerCertificate, type ServerCertificateOptions } from "./lib/server_certificate.ts";
 
 // Whom to let in, and how

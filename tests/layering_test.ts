@@ -86,6 +86,7 @@ const LAYERS: readonly string[][] = [
     "workers",
     "net",
     "server_certificate",
+    "certificate_watch",
     "addresses",
     "tcp_endpoint",
     "tcp_socket",
@@ -118,6 +119,7 @@ const MAY_SAY_DENO = [
   "files",
   "key_log",
   "stores",
+  "certificate_watch",
   "cli",
 ];
 /** Who calls the core's functions, with the numbers that they take and give. */

@@ -10,8 +10,8 @@ const long = {
   outage: 60,
   calm: 15,
   lifetime: 80,
-  rotateEvery: 40,
-  refreshEvery: 5,
+  rotateEvery: 20,
+  refreshEvery: 4,
   clients: 16,
   every: 0.25,
 };

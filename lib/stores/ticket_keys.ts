@@ -26,6 +26,7 @@ import {
   ticketKeyBytes,
   TicketKeyRing,
 } from "../tickets.ts";
+import { tell } from "../tell.ts";
 import { assertSharedStore, type SharedStore } from "./store.ts";
 import { assertStoreKey, type StoreKey } from "./store_key.ts";
 
@@ -201,7 +202,7 @@ export class SharedTicketKeys implements AsyncDisposable {
       if (this.#state === "shared") this.#state = "stale";
       this.#tries++;
       const what = String(error);
-      if (what !== this.#told && !this.#closed) this.#tell(error);
+      if (what !== this.#told && !this.#closed) tell(this.#onError, error);
       this.#told = what;
     }
     if (this.#closed) return;
@@ -298,7 +299,7 @@ export class SharedTicketKeys implements AsyncDisposable {
       this.#state = "stale";
       this.#load();
     } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) this.#tell(error);
+      if (!(error instanceof Deno.errors.NotFound)) tell(this.#onError, error);
     }
   }
 
@@ -310,15 +311,7 @@ export class SharedTicketKeys implements AsyncDisposable {
       await Deno.rename(part, this.#cache);
     } catch (error) {
       await Deno.remove(part).catch(() => {});
-      this.#tell(error);
-    }
-  }
-
-  #tell(error: unknown): void {
-    try {
-      this.#onError(error);
-    } catch (another) {
-      console.error("Uncaught in onError of ticket keys:", another);
+      tell(this.#onError, error);
     }
   }
 

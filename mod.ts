@@ -52,13 +52,7 @@ export {
   type StartUnixServerOptions,
   type Writer,
 } from "./lib/net.ts";
-export {
-  type ConnectionFailure,
-  type ConnectionHandler,
-  type ServeOptions,
-  Server,
-  type ServerStats,
-} from "./lib/server.ts";
+export { type ConnectionFailure, type ConnectionHandler, type ServeOptions, Server } from "./lib/server.ts";
 export { type WorkerOptions, WorkerServer, type WorkerStats } from "./lib/workers.ts";
 export {
   IncompleteReadError,
@@ -79,6 +73,7 @@ export {
 export { Certificate, type CertificateFiles } from "./lib/own_certificate.ts";
 export type { FileOrData } from "./lib/files.ts";
 export { certTimeToSeconds, derToPem, pemToDer } from "./lib/pem.ts";
+export type { Histogram, ServerStats } from "./lib/server_stats.ts";
 export {
   type CertificateWatch,
   type HasContext,

@@ -25,6 +25,7 @@ import {
 import { assertProtocol } from "./policy.ts";
 import { type ConnectionState, missingPin, stateOf } from "./peer_policy.ts";
 import type { SSLSession } from "./session.ts";
+import type { Outcome } from "./tally.ts";
 import { DTLS_VERSION, groupName, sigalgName, suiteOf, TLSVersion, versionName } from "./suites.ts";
 import { type TraceEvent, type Tracer, tracer } from "./trace.ts";
 import type { Wire } from "./wire.ts";
@@ -277,6 +278,11 @@ export abstract class BaseEngine {
   /** Whether the master secret is bound to the handshake (RFC 7627). */
   get extendedMasterSecret(): boolean {
     return this.#known?.extendedMasterSecret ?? false;
+  }
+
+  /** For servers: what the handshake came to; `undefined`: it is not over, or failed. */
+  get outcome(): Outcome | undefined {
+    return this.#handshakeDone ? this.#facts : undefined;
   }
 
   /** Whether an earlier session was resumed. */

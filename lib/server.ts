@@ -11,6 +11,7 @@ import { assertSeconds, typeName } from "./bytes.ts";
 import { inTime } from "./deadline.ts";
 import type { Duplex } from "./duplex.ts";
 import { SSLError } from "./errors.ts";
+import { increment, type ServerStats, ServerTally } from "./server_stats.ts";
 import { SSLSocket } from "./socket.ts";
 import type { SocketOptions } from "./socket_options.ts";
 import type { ContextOptions } from "./context_options.ts";
@@ -24,22 +25,6 @@ const MAX_CONNECTIONS = 10_000; // at some 20 KiB each when idle, 200 MiB
 const MAX_HANDSHAKES = 1_000; // half-open: below the connections, so that a flood of them leaves room for the rest
 const ABORT_GRACE = 1; // seconds that a handler has to notice that its connection was dropped
 const ACCEPT_BACKOFF = 0.1; // seconds to wait when no connection can be accepted (out of file descriptors)
-
-/** What a server counts. */
-export interface ServerStats {
-  /** Connections accepted since the start. */
-  accepted: number;
-  /** Connections closed at once because a limit was reached. */
-  refused: number;
-  /** Handshakes under way. */
-  handshaking: number;
-  /** Connections whose handshake is done and that are open. */
-  open: number;
-  /** Handshakes that failed, since the start. */
-  handshakeFailures: number;
-  /** Those by reason: `"MBEDTLS_ERR_SSL_TIMEOUT"` ... */
-  failures: Record<string, number>;
-}
 
 /** What went wrong with one connection of a server, or with one of its workers. */
 export interface ConnectionFailure {
@@ -93,7 +78,8 @@ export class Server implements AsyncDisposable {
   #ssl: ServeOptions["ssl"]; // what it was made of
   #ownsContext: boolean;
   #swapping: Promise<void> | undefined;
-  readonly #stats: ServerStats;
+  readonly #tally = new ServerTally();
+  readonly #stats = this.#tally.stats;
   readonly #clients = new Set<Duplex>();
   readonly #dropped = new WeakSet<Duplex>(); // by us: what their handlers make of it is no failure
   readonly #tasks = new Set<Promise<void>>();
@@ -114,7 +100,6 @@ export class Server implements AsyncDisposable {
     this.#ssl = options.ssl;
     this.#ownsContext = context !== options.ssl;
     this.addr = listener.addr;
-    this.#stats = { accepted: 0, refused: 0, handshaking: 0, open: 0, handshakeFailures: 0, failures: {} };
     this.stats = this.#stats;
     this.#accepting = this.#acceptAll();
   }
@@ -235,12 +220,15 @@ export class Server implements AsyncDisposable {
 
   async #serve(conn: Deno.Conn): Promise<void> {
     const { remoteAddr } = conn;
+    const accepted = performance.now();
     this.#clients.add(conn);
     let socket = await this.#handshake(conn, remoteAddr);
     if (socket === undefined) return this.#remove(conn);
     this.#clients.delete(conn);
     this.#clients.add(socket);
     this.#stats.open++;
+    const tls = socket instanceof SSLSocket ? socket : undefined; // STARTTLS is the handler's
+    const isCounted = tls !== undefined && this.#tally.opened(tls, (performance.now() - accepted) / 1000);
     const upgraded = (upgraded: Duplex) => {
       this.#clients.delete(socket!);
       this.#clients.add(socket = upgraded);
@@ -261,6 +249,7 @@ export class Server implements AsyncDisposable {
         this.#report(failure, { phase: "handler", remoteAddr });
       }
       drop(socket); // a no-op after the handler's close
+      if (tls !== undefined) this.#tally.closed(tls, isCounted);
     }
   }
 
@@ -296,7 +285,7 @@ export class Server implements AsyncDisposable {
     const reason = error instanceof SSLError
       ? error.alert?.name ?? (error.reason || error.kind)
       : String(error);
-    this.#stats.failures[reason] = (this.#stats.failures[reason] ?? 0) + 1;
+    increment(this.#stats.failures, reason);
     this.#report(error, { phase: "handshake", remoteAddr });
   }
 

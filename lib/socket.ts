@@ -21,6 +21,7 @@ import { SSLObject } from "./object.ts";
 import { type Pump, takeOver } from "./pump.ts";
 import type { SSLSession } from "./session.ts";
 import type { SocketOptions } from "./socket_options.ts";
+import type { Outcome } from "./tally.ts";
 import { Turns } from "./turns.ts";
 import { readableOf, writableOf } from "./web_streams.ts";
 
@@ -138,6 +139,19 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   /** For `Server`: why the handshake failed; `undefined`: it has not. */
   static handshakeFailure(socket: SSLSocket): Error | undefined {
     return socket.#handshakeFailure;
+  }
+
+  /** For `Server`: what the handshake came to; `undefined`: it is not over, or failed. */
+  static outcome(
+    socket: SSLSocket,
+  ): Outcome & { readonly version: string; readonly suite: string } | undefined {
+    const { outcome, version, cipher } = socket.#engine;
+    return outcome && { ...outcome, version: version ?? "", suite: cipher?.name ?? "" };
+  }
+
+  /** For `Server`: bytes of records so far. */
+  static traffic(socket: SSLSocket): { readonly received: number; readonly sent: number } {
+    return socket.#pump;
   }
 
   /** For `Server`: the greater, the later it has given data. */

@@ -9,7 +9,8 @@
 
 import type { HttpHandler, HttpServeOptions } from "./http.ts";
 import type { ClientConnected, StartServerOptions } from "./net.ts";
-import type { ConnectionFailure, Server, ServerStats } from "./server.ts";
+import type { ConnectionFailure, Server } from "./server.ts";
+import type { ServerStats } from "./server_stats.ts";
 import { TicketKeyRing } from "./tickets.ts";
 import { typeName } from "./bytes.ts";
 import { wipe } from "./worker_context.ts";

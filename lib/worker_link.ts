@@ -5,7 +5,8 @@
  */
 
 import { inTime } from "./deadline.ts";
-import type { ConnectionFailure, ServerStats } from "./server.ts";
+import type { ConnectionFailure } from "./server.ts";
+import type { ServerStats } from "./server_stats.ts";
 import type { TicketKeyRing } from "./tickets.ts";
 import {
   type Command,

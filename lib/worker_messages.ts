@@ -8,7 +8,8 @@
 import type { Bytes } from "./bytes.ts";
 import { copyOf, typeName } from "./bytes.ts";
 import { SSLCertVerificationError, SSLEOFError, SSLError, type SSLErrorInit } from "./errors.ts";
-import type { ConnectionFailure, ServerStats } from "./server.ts";
+import type { ConnectionFailure } from "./server.ts";
+import type { ServerStats } from "./server_stats.ts";
 
 /** Which kind of server the workers run: that of `startServer()`, or that of `serve()`. */
 export type ServerKind = "streams" | "http";

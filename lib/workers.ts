@@ -19,7 +19,8 @@ import { assertSize } from "./byte_queue.ts";
 import { assertSeconds, typeName } from "./bytes.ts";
 import { inTime } from "./deadline.ts";
 import type { ListenOptions } from "./net.ts";
-import { assertSsl, type ServeOptions, type ServerStats } from "./server.ts";
+import { assertSsl, type ServeOptions } from "./server.ts";
+import { noStats, type ServerStats, sumStats } from "./server_stats.ts";
 import { contextFor, wipe } from "./worker_context.ts";
 import { copyForWorker, type ServerKind } from "./worker_messages.ts";
 import { type Blueprint, WorkerLink } from "./worker_link.ts";
@@ -96,7 +97,7 @@ export class WorkerServer<Stats extends ServerStats = ServerStats> implements As
     this.#links = new Set(links);
     this.addr = addr;
     this.finished = this.#done.promise;
-    this.#past = sum(blueprint.kind === "http" ? [{ ...NONE, requests: 0 } as ServerStats] : []);
+    this.#past = sumStats(blueprint.kind === "http" ? [{ ...noStats(), requests: 0 } as ServerStats] : []);
     const sendKeys = () => {
       for (const link of this.#links) link.sendKeys(blueprint.ring);
     };
@@ -204,7 +205,7 @@ export class WorkerServer<Stats extends ServerStats = ServerStats> implements As
       const crash = await link.ended;
       this.#links.delete(link);
       if (link.stats !== undefined) {
-        this.#past = sum([this.#past, { ...link.stats, handshaking: 0, open: 0 }]);
+        this.#past = sumStats([this.#past, { ...link.stats, handshaking: 0, open: 0 }]);
       }
       if (crash !== undefined) this.#reportCrash(crash);
       if (this.#closing !== undefined) return;
@@ -253,7 +254,7 @@ export class WorkerServer<Stats extends ServerStats = ServerStats> implements As
     await Promise.all(links.map((link) => link.askStats()));
     const counts = links.flatMap((link) => this.#links.has(link) && link.stats ? [link.stats] : []);
     return {
-      ...sum([this.#past, ...counts]) as Stats,
+      ...sumStats([this.#past, ...counts]) as Stats,
       workers: counts.length,
       restarts: this.#restarts,
     };
@@ -335,27 +336,4 @@ export function assertSharing(): void {
       'Cannot share a port: start Deno with --unstable-net, or with "unstable": ["net"] in deno.json',
     );
   }
-}
-
-const NONE: ServerStats = {
-  accepted: 0,
-  refused: 0,
-  handshaking: 0,
-  open: 0,
-  handshakeFailures: 0,
-  failures: {},
-};
-
-/** The counts of several servers, added up. */
-function sum(all: readonly ServerStats[]): ServerStats {
-  const total = { ...NONE, failures: {} };
-  for (const { failures, ...counts } of all) {
-    add(total as unknown as Record<string, number>, counts);
-    add(total.failures, failures);
-  }
-  return total;
-}
-
-function add(total: Record<string, number>, counts: Readonly<Record<string, number>>): void {
-  for (const [name, count] of Object.entries(counts)) total[name] = (total[name] ?? 0) + count;
 }

@@ -80,6 +80,8 @@ const LAYERS: readonly string[][] = [
   ["ussl_errors", "tls_endpoint"],
   [
     "server",
+    "server_stats",
+    "metrics",
     "worker_messages",
     "worker_context",
     "worker_link",
@@ -301,6 +303,12 @@ Deno.test("layering: importing stores.ts loads neither Node nor the client of Re
   const { loaded, found } = loadedBy("stores.ts");
   assertEquals(found, []);
   assertEquals([loaded.has("lib/stores/ticket_keys.ts"), loaded.has("lib/stores/_redis.ts")], [true, false]);
+});
+
+Deno.test("layering: importing metrics.ts loads neither OpenTelemetry nor the core", () => {
+  const { loaded } = loadedBy("metrics.ts");
+  const paths = ["lib/metrics/opentelemetry.ts", "lib/metrics/_opentelemetry.ts", "lib/core.ts"];
+  assertEquals(paths.map((path) => loaded.has(path)), [true, false, false]);
 });
 
 Deno.test("layering: importing cli.ts loads none of what draws the reports", () => {

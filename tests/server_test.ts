@@ -1,6 +1,13 @@
 /** Server: handshakes beside each other, counts, limits, and what a connection that fails costs the others. */
 
-import { assert, assertEquals, assertGreater, assertInstanceOf, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertInstanceOf,
+  assertObjectMatch,
+  assertRejects,
+} from "@std/assert";
 import { encodeText } from "../lib/bytes.ts";
 import type { Duplex } from "../lib/duplex.ts";
 import { SSLError } from "../lib/errors.ts";
@@ -49,11 +56,11 @@ test("Server shakes hands off the accept path: silent peers delay nobody", async
   const client = await dialTls(server);
   await client.write(encodeText("hello"));
   assertEquals(await readText(client), "hello");
-  assertEquals(server.stats, { ...CALM, accepted: 4, handshaking: 3, open: 1 });
+  assertObjectMatch(server.stats, { ...CALM, accepted: 4, handshaking: 3, open: 1 });
   await client.close();
   for (const conn of silent) conn.close();
   await eventually(() => server.stats.handshaking === 0 && server.stats.open === 0);
-  assertEquals(server.stats, {
+  assertObjectMatch(server.stats, {
     ...CALM,
     accepted: 4,
     handshakeFailures: 3,
@@ -98,7 +105,12 @@ for (const [what, { reason, attempt }] of Object.entries(OUTCOMES)) {
     await using server = await serving(echo, { ssl, onError, sslHandshakeTimeout: 2 * SHORT });
     await attempt(server);
     await eventually(() => server.stats.handshakeFailures === 1);
-    assertEquals(server.stats, { ...CALM, accepted: 1, handshakeFailures: 1, failures: { [reason]: 1 } });
+    assertObjectMatch(server.stats, {
+      ...CALM,
+      accepted: 1,
+      handshakeFailures: 1,
+      failures: { [reason]: 1 },
+    });
     const [{ error, failure } = {}] = entries;
     assertInstanceOf(error, SSLError);
     assertEquals([failure?.phase, failure?.remoteAddr?.transport], ["handshake", "tcp"]);
@@ -120,7 +132,7 @@ test("Server serves many connections at once, each its own", async () => {
   };
   await Promise.all(Array.from({ length: 40 }, (_, i) => talk(i)));
   await eventually(() => server.stats.open === 0);
-  assertEquals(server.stats, { ...CALM, accepted: 40 });
+  assertObjectMatch(server.stats, { ...CALM, accepted: 40 });
 });
 
 // ---- Limits ---------------------------------------------------------------------------------------------
@@ -146,7 +158,7 @@ for (const ssl of [CREDENTIAL, null]) {
     await eventually(() => server.stats.open === 1);
     clients.push(await connect());
     await eventually(() => server.stats.open === 2);
-    assertEquals(server.stats, { ...CALM, accepted: 5, refused: 2, open: 2 });
+    assertObjectMatch(server.stats, { ...CALM, accepted: 5, refused: 2, open: 2 });
     for (const client of clients.slice(1)) await client.close();
   });
 }
@@ -200,7 +212,7 @@ for (const [how, callback] of Object.entries(FAILING)) {
     assertEquals(failure?.remoteAddr, client.localAddr);
     await client.close();
     await eventually(() => server.stats.open === 0);
-    assertEquals(server.stats, { ...CALM, accepted: 1 });
+    assertObjectMatch(server.stats, { ...CALM, accepted: 1 });
 
     fails = false;
     const next = await dialTls(server);
@@ -337,7 +349,7 @@ test("Server reports a failing accept, and accepts again", async () => {
   listener.give(conn);
   await eventually(() => served.length === 1);
   assert(served[0] as unknown === conn);
-  assertEquals(server.stats, { ...CALM, accepted: 1 });
+  assertObjectMatch(server.stats, { ...CALM, accepted: 1 });
 });
 
 test("Server.close() drops a connection that was accepted in that moment", async () => {
@@ -354,5 +366,5 @@ test("Server.close() drops a connection that was accepted in that moment", async
   server.close();
   await server.waitClosed();
   assertEquals([closed, listener.closed], [true, true]);
-  assertEquals(server.stats, CALM);
+  assertObjectMatch(server.stats, CALM);
 });

@@ -4,6 +4,7 @@ import * as cost from "../cost.ts";
 import * as dtls from "../dtls.ts";
 import * as engine from "../engine.ts";
 import * as http from "../http.ts";
+import * as metrics from "../metrics.ts";
 import * as tlsio from "../mod.ts";
 import * as socket from "../socket.ts";
 import * as stores from "../stores.ts";
@@ -20,7 +21,7 @@ const VALUES = `
 /** Names of types alone. */
 const TYPES = `
   Alert AlpnCallback AlpnOffer Bytes CertReqs CertificateAddresses CertificateFiles CertificateOptions CertificateWatch ChannelBindingType Cipher CipherInfo ClientConnected ClientInfo ConnectionFailure ConnectionHandler
-  ConnectionState ContextOptions Credential Duplex DuplexLike EphemeralKeyInfo FileOrData GetCertificate GetConfigForClient HasContext HasDuplex HeapLimits
+  ConnectionState ContextOptions Credential Duplex DuplexLike EphemeralKeyInfo FileOrData GetCertificate GetConfigForClient HasContext HasDuplex HeapLimits Histogram
   KeyType ListenOptions MemorySessionStoreOptions NameAttribute OnUnknownPeer OpenConnectionOptions OpenOptions
   OpenUnixConnectionOptions OwnCredential PeerCertificate PeerPolicyOptions PolicyOptions PskCallback SSLErrorInit SSLErrorKind ServeOptions
   ServerCertificateOptions ServerStats SessionFacts SessionStats SessionStore SignHash SocketOptions Source StartServerOptions StartTlsOptions StartUnixServerOptions
@@ -64,6 +65,10 @@ const SOCKET_VALUES = `
   SO_REUSEADDR Socket StreamSocket TCP_NODELAY errno getaddrinfo poll select socket`;
 const SOCKET_TYPES = "Address AddressInfo Duplex ErrorCode HasDuplex Pollable TLSErrorCode";
 
+/** Names that `./metrics` exports, with its types. */
+const METRICS_VALUES = "metricsText observeServer";
+const METRICS_TYPES = "AnyStats HasStats InstrumentOptions Labels MeterLike ObserveServerOptions";
+
 /** Names that `./stores` exports, with its types. */
 const STORES_VALUES =
   "KvStore MemoryStore RedisStore SealError SharedSessionStore SharedTicketKeys StoreKey VALUE_MAX";
@@ -86,7 +91,7 @@ const MEMBERS: Record<string, string> = {
     ".behaviour .check .create .getCiphers .refuseEarlyData .start getCiphers serverSide sessionStats wrapBio wrapSocket",
   SSLSession: ".from .state hasTicket id ticketLifetimeHint time timeout toBytes",
   SSLSocket:
-    `.handshakeFailure .lastUse .nonBlocking abort cipher clientSigalg close closeWrite cost earlyDataAccepted exportKeyingMaterial
+    `.handshakeFailure .lastUse .nonBlocking .outcome .traffic abort cipher clientSigalg close closeWrite cost earlyDataAccepted exportKeyingMaterial
     getCertificate getChannelBinding getEphemeralKeyInfo getUnverifiedChain getVerifiedChain getpeercert
     group handshake localAddr pending read readEarlyData readable ready remoteAddr selectedAlpnProtocol
     serverHostname serverSigalg session sessionReused setBlocking setTimeout sharedCiphers sharedSigalgs
@@ -95,7 +100,7 @@ const MEMBERS: Record<string, string> = {
   DTLSEngine:
     `accept alpnProtocol assertUsable chooseAlpn cipher closeNotify config connectionState cost device distrust
     earlyDataAccepted earlyState error exportKeyingMaterial extendedMasterSecret fail forgetSession group
-    handshake handshakeDone hasDatagrams maxDatagram maxWrite nextTimeout offered opened peerCertificates
+    handshake handshakeDone hasDatagrams maxDatagram maxWrite nextTimeout offered opened outcome peerCertificates
     pending read receive refuse run serverName session sessionReused setState signatureSchemes state
     takeDatagrams useConfig verifiedChain verifyFlags verifyMessage version wire write`,
   DTLSServer: ".check accept addr close stats",
@@ -110,7 +115,7 @@ const MEMBERS: Record<string, string> = {
   TLSEngine:
     `accept alpnProtocol assertUsable canAnswerEarly chooseAlpn cipher closeNotify config connectionState cost device
     distrust dropEarlyData earlyDataAccepted earlyState error exportKeyingMaterial extendedMasterSecret
-    fail forgetSession group handshake handshakeDone hasRecords maxWrite offered opened peerCertificates
+    fail forgetSession group handshake handshakeDone hasRecords maxWrite offered opened outcome peerCertificates
     pending read readEarlyData receive receiveEof refuse run serverName session sessionReused setState
     signatureSchemes state takeRecords takeUnread updateKey useConfig verifiedChain verifyFlags
     verifyMessage version wantsRecords wire write`,
@@ -152,6 +157,7 @@ for (
     ["dtls.ts", dtls, DTLS_VALUES, DTLS_TYPES],
     ["engine.ts", engine, ENGINE_VALUES, ENGINE_TYPES],
     ["http.ts", http, HTTP_VALUES, HTTP_TYPES],
+    ["metrics.ts", metrics, METRICS_VALUES, METRICS_TYPES],
     ["socket.ts", socket, SOCKET_VALUES, SOCKET_TYPES],
     ["stores.ts", stores, STORES_VALUES, STORES_TYPES],
     ["ussl.ts", ussl, USSL_VALUES, USSL_TYPES],

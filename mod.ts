@@ -53,7 +53,7 @@ export {
   type Writer,
 } from "./lib/net.ts";
 export { type ConnectionFailure, type ConnectionHandler, type ServeOptions, Server } from "./lib/server.ts";
-export { type ServerStats } from "./lib/server_stats.ts";
+export type { Histogram, ServerStats } from "./lib/server_stats.ts";
 export { type WorkerOptions, WorkerServer, type WorkerStats } from "./lib/workers.ts";
 export {
   IncompleteReadError,
@@ -74,6 +74,12 @@ export {
 export { Certificate, type CertificateFiles } from "./lib/own_certificate.ts";
 export type { FileOrData } from "./lib/files.ts";
 export { certTimeToSeconds, derToPem, pemToDer } from "./lib/pem.ts";
+export {
+  type CertificateWatch,
+  type HasContext,
+  watchCertificates,
+  type WatchCertificatesOptions,
+} from "./lib/certificate_watch.ts";
 export { getServerCertificate, type ServerCertificateOptions } from "./lib/server_certificate.ts";
 
 // Whom to let in, and how

@@ -11,20 +11,11 @@ import type { ConnectionCost } from "./cost/cost.ts";
 import { Connection, type Facts, PAUSED } from "./connection.ts";
 import { EARLY } from "./early_data.ts";
 import { type Cipher, type EngineState, type HandshakeOutcome, moved } from "./engine_state.ts";
-import {
-  alertForCode,
-  alertOf,
-  CODE,
-  errorFromCode,
-  isAboutCertificate,
-  noMemory,
-  SSLCertVerificationError,
-  SSLError,
-  verifyError,
-} from "./errors.ts";
+import { alertForCode, CODE, SSLCertVerificationError, SSLError } from "./errors.ts";
 import { assertProtocol } from "./policy.ts";
 import { type ConnectionState, missingPin, stateOf } from "./peer_policy.ts";
 import type { SSLSession } from "./session.ts";
+import type { Outcome } from "./tally.ts";
 import { DTLS_VERSION, groupName, sigalgName, suiteOf, TLSVersion, versionName } from "./suites.ts";
 import { type TraceEvent, type Tracer, tracer } from "./trace.ts";
 import type { Wire } from "./wire.ts";
@@ -279,6 +270,11 @@ export abstract class BaseEngine {
     return this.#known?.extendedMasterSecret ?? false;
   }
 
+  /** For servers: what the handshake came to; `undefined`: it is not over, or failed. */
+  get outcome(): Outcome | undefined {
+    return this.#handshakeDone ? this.#facts : undefined;
+  }
+
   /** Whether an earlier session was resumed. */
   get sessionReused(): boolean {
     return this.#known?.resumed ?? false;
@@ -292,7 +288,7 @@ export abstract class BaseEngine {
 
   /** The flags in words; `""` when there are none. */
   get verifyMessage(): string {
-    return this.#describe(this.verifyFlags);
+    return this.#connection.verifyText(this.verifyFlags);
   }
 
   /** The ALPN protocol that was agreed. */
@@ -426,22 +422,14 @@ export abstract class BaseEngine {
 
   /** @internal Makes the failure final, and queues the alert that mbedTLS did not send. */
   protected fail(action: string, code: number): SSLError {
-    const { verifyFlags, alert, alertSent } = this.#connection.facts();
-    const refusal = this.#handshakeDone ? undefined : this.wire.callbacks?.error(action, code);
-    this.#error = refusal ??
-      (isAboutCertificate(code, verifyFlags)
-        ? verifyError(action, code, verifyFlags, this.#describe(verifyFlags), this.#hostname)
-        : code === CODE.ALLOC_FAILED && !this.#handshakeDone
-        ? noMemory(action, this.#connection.stepResult)
-        : errorFromCode(action, code, code === CODE.FATAL_ALERT ? alertOf(alert) : undefined));
+    const { alertSent } = this.#connection.facts();
+    const handshake = !this.#handshakeDone;
+    const refusal = handshake ? this.wire.callbacks?.error(action, code) : undefined;
+    this.#error = refusal ?? this.#connection.error(action, code, handshake, this.#hostname);
     this.setState("failed");
     const answer = alertForCode(code);
     if (answer !== undefined && alertSent === -1) this.#connection.alert(answer);
     return this.#error;
-  }
-
-  #describe(verifyFlags: number): string {
-    return this.#connection.core.retired ? "" : this.#connection.core.verifyText(verifyFlags);
   }
 
   #handshakeAction(): string {

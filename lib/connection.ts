@@ -10,7 +10,15 @@ import { Meter } from "./cost/meter.ts";
 import { type Counts, readCounts, readHeap, readWork } from "./counts.ts";
 import { type Core, IO_SIZE } from "./core.ts";
 import { DatagramWire } from "./datagram_wire.ts";
-import { CODE, errorFromCode } from "./errors.ts";
+import {
+  alertOf,
+  CODE,
+  errorFromCode,
+  isAboutCertificate,
+  noMemory,
+  type SSLError,
+  verifyError,
+} from "./errors.ts";
 import { type SessionFacts, SSLSession } from "./session.ts";
 import { sigalgName, type Suite, suiteOf } from "./suites.ts";
 import type { Tracer } from "./trace.ts";
@@ -117,8 +125,31 @@ export class Connection {
     LOST.register(this, this.#release, this);
   }
 
+  /**
+   * The error of a call that has just failed.
+   *
+   * @param action What was tried.
+   * @param code What the call gave, below 0.
+   * @param handshake Whether it was a step of the handshake.
+   * @param hostname The host that the certificate must be for.
+   * @returns The error.
+   */
+  error(action: string, code: number, handshake: boolean, hostname: string | undefined): SSLError {
+    const { verifyFlags, alert } = this.facts();
+    if (isAboutCertificate(code, verifyFlags)) {
+      return verifyError(action, code, verifyFlags, this.verifyText(verifyFlags), hostname);
+    }
+    if (code === CODE.ALLOC_FAILED && handshake) return noMemory(action, this.#stepResult);
+    return errorFromCode(action, code, code === CODE.FATAL_ALERT ? alertOf(alert) : undefined);
+  }
+
+  /** The bits of `Facts.verifyFlags` in words; `""`: none are set, or the core is gone. */
+  verifyText(flags: number): string {
+    return this.core.retired ? "" : this.core.verifyText(flags);
+  }
+
   /** What mbedTLS itself said of a handshake that has just run out of memory, where the core is a device's; else 0. */
-  get stepResult(): number {
+  get #stepResult(): number {
     return this.core.retired ? 0 : this.core.device?.device_step_result() ?? 0;
   }
 

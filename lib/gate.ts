@@ -10,6 +10,7 @@ import { assertSeconds } from "./bytes.ts";
 import { CODE, SSLError } from "./errors.ts";
 import { parseAddress } from "./ip_address.ts";
 import { Metered } from "./metered.ts";
+import { increment } from "./server_stats.ts";
 
 const MAX_CONNECTIONS = 10_000; // at some 20 KiB each when idle, 200 MiB
 const MAX_PER_ADDRESS = 1_000; // a tenth of them: ten hosts are needed to take all; an office behind one address has fewer
@@ -107,7 +108,7 @@ export class Gate {
 
   /** Counts that a limit was reached. */
   reached(limit: string): void {
-    this.#limits[limit] = (this.#limits[limit] ?? 0) + 1;
+    increment(this.#limits, limit);
   }
 
   /** Drops the oldest handshake whose client has fallen silent, if there is one. */

@@ -36,6 +36,10 @@ export class Pump {
   readonly duplex: Duplex;
   /** The TLS side. */
   readonly engine: TLSEngine;
+  /** Bytes of records that came in. */
+  received = 0;
+  /** Bytes of records that were written. */
+  sent = 0;
   #filling: Promise<void> | undefined;
   #flushing: Promise<void> | undefined;
   #ending: Promise<void> | undefined;
@@ -80,6 +84,7 @@ export class Pump {
       this.#filling = undefined;
       this.wake();
     }
+    this.received += n ?? 0;
     if (this.engine.state === "freed") return this.#closeInbox();
     if (n === null) return this.engine.receiveEof();
     this.engine.receive(this.#inbox.subarray(0, n));
@@ -127,6 +132,7 @@ export class Pump {
           const n = await this.duplex.write(rest);
           assertCount("write", n, rest.length);
           at += n;
+          this.sent += n;
         }
         giveBytes(records);
       }

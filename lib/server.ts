@@ -12,7 +12,7 @@ import type { Duplex } from "./duplex.ts";
 import { SSLError } from "./errors.ts";
 import { Gate, type LimitOptions } from "./gate.ts";
 import type { Metered } from "./metered.ts";
-import { noStats, type ServerStats } from "./server_stats.ts";
+import { increment, type ServerStats, ServerTally } from "./server_stats.ts";
 import { SSLSocket } from "./socket.ts";
 import type { SocketOptions } from "./socket_options.ts";
 import type { ContextOptions } from "./context_options.ts";
@@ -72,7 +72,8 @@ export class Server implements AsyncDisposable {
   #ssl: ServeOptions["ssl"]; // what it was made of
   #ownsContext: boolean;
   #swapping: Promise<void> | undefined;
-  readonly #stats: ServerStats;
+  readonly #tally = new ServerTally();
+  readonly #stats = this.#tally.stats;
   readonly #gate: Gate;
   readonly #clients = new Set<Duplex>();
   readonly #dropped = new WeakSet<Duplex>(); // by us: what their handlers make of it is no failure
@@ -94,7 +95,7 @@ export class Server implements AsyncDisposable {
     this.#ssl = options.ssl;
     this.#ownsContext = context !== options.ssl;
     this.addr = listener.addr;
-    this.stats = this.#stats = noStats();
+    this.stats = this.#stats;
     this.#gate = new Gate(options, this.#stats.limits);
     this.#accepting = this.#acceptAll();
   }
@@ -216,6 +217,7 @@ export class Server implements AsyncDisposable {
 
   async #serve(conn: Metered): Promise<void> {
     const { remoteAddr } = conn;
+    const accepted = performance.now();
     this.#clients.add(conn);
     let socket = await this.#handshake(conn);
     if (socket === undefined) return this.#remove(conn);
@@ -227,6 +229,8 @@ export class Server implements AsyncDisposable {
       this.#dropped.add(socket!);
       if (socket instanceof SSLSocket) SSLSocket.drop(socket, reason);
     };
+    const tls = socket instanceof SSLSocket ? socket : undefined; // STARTTLS is the handler's
+    const isCounted = tls !== undefined && this.#tally.opened(tls, (performance.now() - accepted) / 1000);
     const upgraded = (upgraded: Duplex) => {
       this.#clients.delete(socket!);
       this.#clients.add(socket = upgraded);
@@ -253,6 +257,7 @@ export class Server implements AsyncDisposable {
         this.#gate.reached("sslShutdownTimeout");
       }
       drop(socket); // a no-op after the handler's close
+      if (tls !== undefined) this.#tally.closed(tls, isCounted);
     }
   }
 
@@ -291,7 +296,7 @@ export class Server implements AsyncDisposable {
     const reason = error instanceof SSLError
       ? error.alert?.name ?? (error.reason || error.kind)
       : String(error);
-    this.#stats.failures[reason] = (this.#stats.failures[reason] ?? 0) + 1;
+    increment(this.#stats.failures, reason);
     this.#report(error, { phase: "handshake", remoteAddr });
   }
 

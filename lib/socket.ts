@@ -21,6 +21,7 @@ import { SSLObject } from "./object.ts";
 import { type Pump, takeOver } from "./pump.ts";
 import type { SSLSession } from "./session.ts";
 import type { SocketOptions } from "./socket_options.ts";
+import type { Outcome } from "./tally.ts";
 import { Turns } from "./turns.ts";
 import { inTurn } from "./turnstile.ts";
 import { readableOf, writableOf } from "./web_streams.ts";
@@ -162,6 +163,16 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     return socket.#closedLate;
   }
 
+  /** For `Server`: what the handshake came to; `undefined`: it is not over, or failed. */
+  static outcome(socket: SSLSocket): Outcome | undefined {
+    return socket.#engine.outcome;
+  }
+
+  /** For `Server`: bytes of records so far. */
+  static traffic(socket: SSLSocket): { readonly received: number; readonly sent: number } {
+    return socket.#pump;
+  }
+
   /** For `Server`: the greater, the later data has passed, one way or the other. */
   static lastUse(socket: SSLSocket): number {
     return socket.#lastUse;
@@ -292,14 +303,9 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
    * @param blocking `false`: the ones that do not wait.
    */
   setBlocking(blocking: boolean): void {
-    if (blocking) this.#nonBlocking = undefined;
-    else {
-      const late = () => this.#late();
-      this.#nonBlocking ??= new NonBlocking(this.#pump, this.#handshakeTimeout, late, {
-        choice: this.#choice,
-        check: this.#check,
-      });
-    }
+    if (blocking) return void (this.#nonBlocking = undefined);
+    const judges = { choice: this.#choice, check: this.#check };
+    this.#nonBlocking ??= new NonBlocking(this.#pump, this.#handshakeTimeout, () => this.#late(), judges);
   }
 
   /** For `tlsio/ussl`: what the non-blocking mode stands on. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { assertBytes, assertSeconds, type Bytes, concat, copyOf, encodeText, equalBytes } from "./bytes.ts";
+import { assertBytes, assertSeconds, type Bytes, copyOf, encodeText, equalBytes } from "./bytes.ts";
 
 /** Bytes of a ticket key's name. */
 const NAME = 16;
@@ -30,9 +30,17 @@ export interface TicketKeyRingOptions {
   now?: () => number;
 }
 
-interface TicketKey {
-  readonly created: number; // milliseconds since the Unix epoch
-  readonly bytes: Bytes; // name and secret
+/** For stores: one key of a ring. */
+export interface TicketKey {
+  /** When it takes over, milliseconds since the Unix epoch; a copy may know a key before that. */
+  readonly created: number;
+  /** Name and secret. */
+  readonly bytes: Bytes;
+}
+
+/** For stores: makes a key that takes over at `created`. */
+export function newTicketKey(created: number): TicketKey {
+  return { created, bytes: crypto.getRandomValues(new Uint8Array(NAME + SECRET)) };
 }
 
 /**
@@ -58,7 +66,8 @@ export class TicketKeyRing {
   readonly rotateEvery: number;
   readonly #now: () => number;
   readonly #watchers = new Set<() => void>();
-  #keys: TicketKey[] = [];
+  #keys: TicketKey[] = []; // the newest first
+  #sealing: TicketKey | undefined; // as of the last #update()
   #generation = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -114,29 +123,32 @@ export class TicketKeyRing {
   static from(bytes: Uint8Array, options: Omit<TicketKeyRingOptions, "lifetime"> = {}): TicketKeyRing {
     const { lifetime, rotateEvery, keys } = parse(bytes);
     const ring = new TicketKeyRing({ lifetime, rotateEvery, ...options });
-    ring.#wipe();
-    ring.#keys = keys;
+    ring.#take(keys);
     return ring;
   }
 
   /**
-   * Takes the keys of another ring in place of its own: how a copy follows the ring that it was made of.
+   * Takes the keys of another ring in place of its own: how a copy follows the ring that it was made of. A key that is to
+   * take over later does so by itself.
    *
    * @param bytes What {@linkcode TicketKeyRing.toBytes} of the other ring wrote.
    * @throws {SyntaxError} If the bytes are not those of a ring.
    */
   load(bytes: Uint8Array): void {
-    const { keys } = parse(bytes);
+    this.#take(parse(bytes).keys);
+  }
+
+  #take(keys: TicketKey[]): void {
     this.#wipe();
     this.#keys = keys;
-    this.#generation++;
+    this.#changed();
   }
 
   /**
-   * Calls `changed` after each rotation, for whoever passes the keys on. Until it is disposed of, the ring rotates on
+   * Calls `changed` after each rotation and each {@linkcode TicketKeyRing.load}, for whoever passes the keys on. Until it is disposed of, the ring rotates on
    * time even when nobody uses it; the timer for that keeps the process alive.
    *
-   * @param changed Called after a new key has taken over.
+   * @param changed Called after the keys have changed.
    * @returns What ends it.
    */
   watch(changed: () => void): Disposable {
@@ -170,30 +182,28 @@ export class TicketKeyRing {
    */
   toBytes(): Bytes {
     this.#update();
-    const header = new Uint8Array(HEADER);
-    header.set(MAGIC);
-    const view = new DataView(header.buffer);
-    view.setUint32(MAGIC.length, this.lifetime);
-    view.setUint32(MAGIC.length + 4, this.rotateEvery > 0xffffffff ? 0 : this.rotateEvery);
-    const entries = this.#keys.map(({ created, bytes }) => {
-      const entry = new Uint8Array(ENTRY);
-      new DataView(entry.buffer).setFloat64(0, created);
-      entry.set(bytes, 8);
-      return entry;
-    });
-    const bytes = concat([header, ...entries]);
-    for (const entry of entries) entry.fill(0);
-    return bytes;
+    return ticketKeyBytes(this.lifetime, this.rotateEvery, this.#keys);
   }
 
   /** Makes a new key take over now. The earlier ones still open their tickets. */
   rotate(): void {
-    const bytes = crypto.getRandomValues(new Uint8Array(NAME + SECRET));
-    this.#keys.unshift({ created: this.#now(), bytes });
+    this.#keys.splice(Math.max(this.#current(), 0), 0, newTicketKey(this.#now()));
     for (const old of this.#keys.splice(KEYS_MAX)) old.bytes.fill(0);
+    this.#changed();
+  }
+
+  #changed(): void {
+    this.#sealing = this.#keys[this.#current()];
     this.#generation++;
     for (const changed of this.#watchers) changed();
     this.#schedule();
+  }
+
+  /** The place of the key that seals now; -1: there is no key. By a clock that was set back none would: the oldest then. */
+  #current(): number {
+    const now = this.#now();
+    const at = this.#keys.findIndex(({ created }) => created <= now);
+    return at >= 0 ? at : this.#keys.length - 1;
   }
 
   /** How many keys open tickets now. */
@@ -208,10 +218,11 @@ export class TicketKeyRing {
     return this.#generation;
   }
 
-  /** For configs: name and secret of each key, the newest first. */
+  /** For configs: name and secret of each key, first the one that seals, then the newest first. */
   keys(): Bytes[] {
     this.#update();
-    return this.#keys.map((key) => key.bytes);
+    const others = this.#keys.filter((key) => key !== this.#sealing);
+    return [this.#sealing!, ...others].map((key) => key.bytes);
   }
 
   /** Rotates when it is time, and drops the keys whose last ticket has expired. */
@@ -227,11 +238,17 @@ export class TicketKeyRing {
       for (const old of this.#keys.splice(expired)) old.bytes.fill(0);
       this.#generation++;
     }
+    const sealing = this.#keys[this.#current()];
+    if (sealing !== this.#sealing) { // one that was known before its time
+      this.#sealing = sealing;
+      this.#generation++;
+    }
   }
 
   #wipe(): void {
     for (const key of this.#keys) key.bytes.fill(0);
     this.#keys = [];
+    this.#sealing = undefined;
   }
 
   /** Wipes the keys. Tickets sealed with them open no more. */
@@ -245,6 +262,25 @@ export class TicketKeyRing {
   [Symbol.for("Deno.customInspect")](): string {
     return `TicketKeyRing { keys: ${this.#keys.length}, lifetime: ${this.lifetime} }`;
   }
+}
+
+/** For stores: {@linkcode TicketKeyRing.toBytes} of a ring with these keys, the newest first. */
+export function ticketKeyBytes(lifetime: number, rotateEvery: number, keys: readonly TicketKey[]): Bytes {
+  const bytes = new Uint8Array(HEADER + keys.length * ENTRY);
+  const view = new DataView(bytes.buffer);
+  bytes.set(MAGIC);
+  view.setUint32(MAGIC.length, lifetime);
+  view.setUint32(MAGIC.length + 4, rotateEvery > 0xffffffff ? 0 : rotateEvery);
+  for (const [i, key] of keys.entries()) {
+    view.setFloat64(HEADER + i * ENTRY, key.created);
+    bytes.set(key.bytes, HEADER + i * ENTRY + 8);
+  }
+  return bytes;
+}
+
+/** For stores: what the bytes of a ring hold. */
+export function parseTicketKeys(bytes: Uint8Array): readonly TicketKey[] {
+  return parse(bytes).keys;
 }
 
 /** What the bytes of a ring hold. */

@@ -20,7 +20,7 @@ import { assertSeconds, typeName } from "./bytes.ts";
 import { inTime } from "./deadline.ts";
 import type { ListenOptions } from "./net.ts";
 import { assertSsl, type ServeOptions } from "./server.ts";
-import { noStats, type ServerStats } from "./server_stats.ts";
+import { noStats, type ServerStats, sumStats } from "./server_stats.ts";
 import { contextFor, wipe } from "./worker_context.ts";
 import { copyForWorker, type ServerKind } from "./worker_messages.ts";
 import { type Blueprint, WorkerLink } from "./worker_link.ts";
@@ -97,7 +97,7 @@ export class WorkerServer<Stats extends ServerStats = ServerStats> implements As
     this.#links = new Set(links);
     this.addr = addr;
     this.finished = this.#done.promise;
-    this.#past = sum(blueprint.kind === "http" ? [{ ...noStats(), requests: 0 } as ServerStats] : []);
+    this.#past = sumStats(blueprint.kind === "http" ? [{ ...noStats(), requests: 0 } as ServerStats] : []);
     const sendKeys = () => {
       for (const link of this.#links) link.sendKeys(blueprint.ring);
     };
@@ -205,7 +205,7 @@ export class WorkerServer<Stats extends ServerStats = ServerStats> implements As
       const crash = await link.ended;
       this.#links.delete(link);
       if (link.stats !== undefined) {
-        this.#past = sum([this.#past, { ...link.stats, handshaking: 0, open: 0 }]);
+        this.#past = sumStats([this.#past, { ...link.stats, handshaking: 0, open: 0 }]);
       }
       if (crash !== undefined) this.#reportCrash(crash);
       if (this.#closing !== undefined) return;
@@ -254,7 +254,7 @@ export class WorkerServer<Stats extends ServerStats = ServerStats> implements As
     await Promise.all(links.map((link) => link.askStats()));
     const counts = links.flatMap((link) => this.#links.has(link) && link.stats ? [link.stats] : []);
     return {
-      ...sum([this.#past, ...counts]) as Stats,
+      ...sumStats([this.#past, ...counts]) as Stats,
       workers: counts.length,
       restarts: this.#restarts,
     };
@@ -336,19 +336,4 @@ export function assertSharing(): void {
       'Cannot share a port: start Deno with --unstable-net, or with "unstable": ["net"] in deno.json',
     );
   }
-}
-
-/** The counts of several servers, added up. */
-function sum(all: readonly ServerStats[]): ServerStats {
-  const total = noStats();
-  for (const { failures, limits, ...counts } of all) {
-    add(total as unknown as Record<string, number>, counts);
-    add(total.failures, failures);
-    add(total.limits, limits);
-  }
-  return total;
-}
-
-function add(total: Record<string, number>, counts: Readonly<Record<string, number>>): void {
-  for (const [name, count] of Object.entries(counts)) total[name] = (total[name] ?? 0) + count;
 }

@@ -229,6 +229,16 @@ Deno.test("examples/serve_http.ts tells curl about its connection, and ends in o
   assertMatch(server.program.stdout, /^Served 2 requests$/m);
 });
 
+Deno.test("examples/metrics.ts says what it has counted, in Prometheus' text", async () => {
+  await using folder = await Folder.create();
+  await using server = await folder.serve("metrics.ts");
+  const [, metrics] = await server.program.waitFor(/^Metrics at (\S+)$/m);
+  for (let i = 0; i < 2; i++) await curl(server.url, undefined, ["--tls-max", "1.2"]);
+  const { stdout } = await curl(metrics!);
+  assertMatch(stdout, /^tlsio_handshakes_version_total\{version="TLSv1\.2"\} 2$/m);
+  assertMatch(stdout, /^tlsio_http_requests_total 2$/m);
+});
+
 Deno.test("examples/serve_workers.ts answers curl from each of its Workers, and ends in order", async () => {
   await using folder = await Folder.create();
   await using server = await folder.serve("serve_workers.ts");

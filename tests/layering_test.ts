@@ -75,6 +75,7 @@ const LAYERS: readonly string[][] = [
     "stream_socket",
   ],
   ["esp32_module", "esp32", "device_profiles", "profile"],
+  ["stores"],
   ["ssl", "context_options"],
   ["default_context"],
   ["ussl_errors", "tls_endpoint"],
@@ -84,12 +85,14 @@ const LAYERS: readonly string[][] = [
     "gate",
     "accept",
     "server",
+    "metrics",
     "worker_messages",
     "worker_context",
     "worker_link",
     "workers",
     "net",
     "server_certificate",
+    "certificate_watch",
     "addresses",
     "tcp_endpoint",
     "tcp_socket",
@@ -122,6 +125,8 @@ const MAY_SAY_DENO = [
   "ussl_options",
   "files",
   "key_log",
+  "stores",
+  "certificate_watch",
   "cli",
 ];
 /** Who calls the core's functions, with the numbers that they take and give. */
@@ -297,6 +302,18 @@ Deno.test("layering: importing socket.ts loads neither Node nor the core: plain 
   assertEquals(found, []);
   assertEquals(loaded.has("lib/core_module.js"), false);
   assertEquals(loaded.has("lib/tcp_socket.ts"), true);
+});
+
+Deno.test("layering: importing stores.ts loads neither Node nor the client of Redis", () => {
+  const { loaded, found } = loadedBy("stores.ts");
+  assertEquals(found, []);
+  assertEquals([loaded.has("lib/stores/ticket_keys.ts"), loaded.has("lib/stores/_redis.ts")], [true, false]);
+});
+
+Deno.test("layering: importing metrics.ts loads neither OpenTelemetry nor the core", () => {
+  const { loaded } = loadedBy("metrics.ts");
+  const paths = ["lib/metrics/opentelemetry.ts", "lib/metrics/_opentelemetry.ts", "lib/core.ts"];
+  assertEquals(paths.map((path) => loaded.has(path)), [true, false, false]);
 });
 
 Deno.test("layering: importing cli.ts loads none of what draws the reports", () => {

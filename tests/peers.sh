@@ -29,6 +29,8 @@ selfserv                            libnss3-tools
 tstclnt                             libnss3-tools
 wrk                                 wrk
 tshark                              tshark
+redis-server                        redis-server
+haproxy                             haproxy
 cc                                  gcc
 /usr/include/openssl/ssl.h          libssl-dev
 /usr/include/stdlib.h               libc6-dev

@@ -27,5 +27,6 @@ export * from "./peers/micropython.ts";
 export * from "./peers/deno.ts";
 export * from "./peers/nginx.ts";
 export * from "./peers/nss.ts";
+export * from "./peers/redis.ts";
 export * from "./peers/chromium.ts";
 export * from "./peers/tshark.ts";

@@ -6,6 +6,7 @@ import type { Duplex } from "../lib/duplex.ts";
 import { SSLError } from "../lib/errors.ts";
 import type { ClientConnected } from "../lib/net.ts";
 import { type ConnectionFailure, Server } from "../lib/server.ts";
+import { noStats } from "../lib/server_stats.ts";
 import { SSLContext, type WrapSocketOptions } from "../lib/ssl.ts";
 import { certFile } from "./peers.ts";
 import {
@@ -40,6 +41,11 @@ const CALM = {
   limits: {},
 };
 
+/** What a server counts, but for the handshakes that were completed: see server_stats_test.ts. */
+function counts({ stats }: Server) {
+  return Object.fromEntries(Object.entries(stats).filter(([name]) => name in CALM));
+}
+
 /** Collects what a server reports. */
 function log() {
   const entries: { error: unknown; failure: ConnectionFailure }[] = [];
@@ -57,11 +63,11 @@ test("Server shakes hands off the accept path: silent peers delay nobody", async
   const client = await dialTls(server);
   await client.write(encodeText("hello"));
   assertEquals(await readText(client), "hello");
-  assertEquals(server.stats, { ...CALM, accepted: 4, handshaking: 3, open: 1 });
+  assertEquals(counts(server), { ...CALM, accepted: 4, handshaking: 3, open: 1 });
   await client.close();
   for (const conn of silent) conn.close();
   await eventually(() => server.stats.handshaking === 0 && server.stats.open === 0);
-  assertEquals(server.stats, {
+  assertEquals(counts(server), {
     ...CALM,
     accepted: 4,
     handshakeFailures: 3,
@@ -108,7 +114,7 @@ for (const [what, { reason, attempt }] of Object.entries(OUTCOMES)) {
     await eventually(() => server.stats.handshakeFailures === 1);
     const limits: Record<string, number> = reason.endsWith("TIMEOUT") ? { sslHandshakeTimeout: 1 } : {};
     const failures = { [reason]: 1 };
-    assertEquals(server.stats, { ...CALM, accepted: 1, handshakeFailures: 1, failures, limits });
+    assertEquals(server.stats, { ...noStats(), accepted: 1, handshakeFailures: 1, failures, limits });
     const [{ error, failure } = {}] = entries;
     assertInstanceOf(error, SSLError);
     assertEquals([failure?.phase, failure?.remoteAddr?.transport], ["handshake", "tcp"]);
@@ -130,7 +136,7 @@ test("Server serves many connections at once, each its own", async () => {
   };
   await Promise.all(Array.from({ length: 40 }, (_, i) => talk(i)));
   await eventually(() => server.stats.open === 0);
-  assertEquals(server.stats, { ...CALM, accepted: 40 });
+  assertEquals(counts(server), { ...CALM, accepted: 40 });
 });
 
 // ---- Limits ---------------------------------------------------------------------------------------------
@@ -156,7 +162,13 @@ for (const ssl of [CREDENTIAL, null]) {
     await eventually(() => server.stats.open === 1);
     clients.push(await connect());
     await eventually(() => server.stats.open === 2);
-    assertEquals(server.stats, { ...CALM, accepted: 5, refused: 2, open: 2, limits: { maxConnections: 2 } });
+    assertEquals(counts(server), {
+      ...CALM,
+      accepted: 5,
+      refused: 2,
+      open: 2,
+      limits: { maxConnections: 2 },
+    });
     for (const client of clients.slice(1)) await client.close();
   });
 }
@@ -210,7 +222,7 @@ for (const [how, callback] of Object.entries(FAILING)) {
     assertEquals(failure?.remoteAddr, client.localAddr);
     await client.close();
     await eventually(() => server.stats.open === 0);
-    assertEquals(server.stats, { ...CALM, accepted: 1 });
+    assertEquals(counts(server), { ...CALM, accepted: 1 });
 
     fails = false;
     const next = await dialTls(server);
@@ -347,7 +359,7 @@ test("Server reports a failing accept, and accepts again", async () => {
   listener.give(conn);
   await eventually(() => served.length === 1);
   assertEquals(served[0]!.remoteAddr, conn.remoteAddr);
-  assertEquals(server.stats, { ...CALM, accepted: 1 });
+  assertEquals(server.stats, { ...noStats(), accepted: 1 });
 });
 
 test("Server goes on at once after clients that have gone before they were accepted", async () => {
@@ -382,5 +394,5 @@ test("Server.close() drops a connection that was accepted in that moment", async
   server.close();
   await server.waitClosed();
   assertEquals([closed, listener.closed], [true, true]);
-  assertEquals(server.stats, CALM);
+  assertEquals(server.stats, noStats());
 });

@@ -4,8 +4,10 @@ import * as cost from "../cost.ts";
 import * as dtls from "../dtls.ts";
 import * as engine from "../engine.ts";
 import * as http from "../http.ts";
+import * as metrics from "../metrics.ts";
 import * as tlsio from "../mod.ts";
 import * as socket from "../socket.ts";
+import * as stores from "../stores.ts";
 import * as ussl from "../ussl.ts";
 
 /** Names that exist at run time. */
@@ -14,17 +16,17 @@ const VALUES = `
   SSLCertVerificationError SSLContext SSLEOFError SSLError SSLObject SSLSession SSLSocket Server StreamReader StreamWriter
   TLSConfig TLSVersion TicketKeyRing WorkerServer certTimeToSeconds createCertificate createDefaultContext derToPem getServerCertificate
   openConnection openStreams openUnixConnection
-  peerCertificate pemToDer publicKeyPin saveSession startServer startUnixServer toDuplex wrapSocket`;
+  peerCertificate pemToDer publicKeyPin saveSession startServer startUnixServer toDuplex watchCertificates wrapSocket`;
 
 /** Names of types alone. */
 const TYPES = `
-  Alert AlpnCallback AlpnOffer Bytes CertReqs CertificateAddresses CertificateFiles CertificateOptions ChannelBindingType Cipher CipherInfo ClientConnected ClientInfo ConnectionFailure ConnectionHandler
-  ConnectionState ContextOptions Credential Duplex DuplexLike EphemeralKeyInfo FileOrData GetCertificate GetConfigForClient HasDuplex HeapLimits
+  Alert AlpnCallback AlpnOffer Bytes CertReqs CertificateAddresses CertificateFiles CertificateOptions CertificateWatch ChannelBindingType Cipher CipherInfo ClientConnected ClientInfo ConnectionFailure ConnectionHandler
+  ConnectionState ContextOptions Credential Duplex DuplexLike EphemeralKeyInfo FileOrData GetCertificate GetConfigForClient HasContext HasDuplex HeapLimits Histogram
   KeyType ListenOptions MemorySessionStoreOptions NameAttribute OnUnknownPeer OpenConnectionOptions OpenOptions
   OpenUnixConnectionOptions OwnCredential PeerCertificate PeerPolicyOptions PolicyOptions PskCallback SSLErrorInit SSLErrorKind ServeOptions
   ServerCertificateOptions ServerStats SessionFacts SessionStats SessionStore SignHash SocketOptions Source StartServerOptions StartTlsOptions StartUnixServerOptions
   Stored StreamOptions StreamPair Suite TLSConfigOptions TLSNumber TicketEvent TicketKeyRingOptions TicketRefusal TraceContent TraceEvent TryOutcome VerifyCallback VerifyConnection
-  WorkerOptions
+  WatchCertificatesOptions WorkerOptions
   WorkerStats WrapSocketOptions Writer`;
 
 /** Names that `./engine` exports, with its types. */
@@ -63,6 +65,16 @@ const SOCKET_VALUES = `
   SO_REUSEADDR Socket StreamSocket TCP_NODELAY errno getaddrinfo poll select socket`;
 const SOCKET_TYPES = "Address AddressInfo Duplex ErrorCode HasDuplex Pollable TLSErrorCode";
 
+/** Names that `./metrics` exports, with its types. */
+const METRICS_VALUES = "metricsText observeServer";
+const METRICS_TYPES = "AnyStats HasStats InstrumentOptions Labels MeterLike ObserveServerOptions";
+
+/** Names that `./stores` exports, with its types. */
+const STORES_VALUES =
+  "KvStore MemoryStore RedisStore SealError SharedSessionStore SharedTicketKeys StoreKey VALUE_MAX";
+const STORES_TYPES = `
+  KvAtomic KvLike SharedEntry SharedSessionStoreOptions SharedStore SharedTicketKeysOptions SharedTicketKeysStatus`;
+
 /** Names that `./ussl` exports, with its types. */
 const USSL_VALUES = `
   CERT_NONE CERT_OPTIONAL CERT_REQUIRED OSError PROTOCOL_TLS_CLIENT PROTOCOL_TLS_SERVER SSLContext SSLError SSLSession SSLSocket SSL_TIMEOUT StreamSocket save_session wrap_socket`;
@@ -79,7 +91,7 @@ const MEMBERS: Record<string, string> = {
     ".behaviour .check .create .getCiphers .refuseEarlyData .start getCiphers serverSide sessionStats wrapBio wrapSocket",
   SSLSession: ".from .state hasTicket id ticketLifetimeHint time timeout toBytes",
   SSLSocket:
-    `.closedLate .drop .handshakeFailure .lastUse .nonBlocking abort cipher clientSigalg close closeWrite cost earlyDataAccepted exportKeyingMaterial
+    `.closedLate .drop .handshakeFailure .lastUse .nonBlocking .outcome .traffic abort cipher clientSigalg close closeWrite cost earlyDataAccepted exportKeyingMaterial
     getCertificate getChannelBinding getEphemeralKeyInfo getUnverifiedChain getVerifiedChain getpeercert
     group handshake localAddr pending read readEarlyData readable ready remoteAddr selectedAlpnProtocol
     serverHostname serverSigalg session sessionReused setBlocking setTimeout sharedCiphers sharedSigalgs
@@ -88,7 +100,7 @@ const MEMBERS: Record<string, string> = {
   DTLSEngine:
     `accept alpnProtocol assertUsable chooseAlpn cipher closeNotify config connectionState cost device distrust
     earlyDataAccepted earlyState error exportKeyingMaterial extendedMasterSecret fail forgetSession group
-    handshake handshakeDone hasDatagrams maxDatagram maxWrite nextTimeout offered opened peerCertificates
+    handshake handshakeDone hasDatagrams maxDatagram maxWrite nextTimeout offered opened outcome peerCertificates
     pending read receive refuse run serverName session sessionReused setState signatureSchemes state
     takeDatagrams useConfig verifiedChain verifyFlags verifyMessage version wire write`,
   DTLSServer: ".check accept addr close stats",
@@ -103,10 +115,16 @@ const MEMBERS: Record<string, string> = {
   TLSEngine:
     `accept alpnProtocol assertUsable canAnswerEarly chooseAlpn cipher closeNotify config connectionState cost device
     distrust dropEarlyData earlyDataAccepted earlyState error exportKeyingMaterial extendedMasterSecret
-    fail forgetSession group handshake handshakeDone hasRecords maxWrite offered opened peerCertificates
+    fail forgetSession group handshake handshakeDone hasRecords maxWrite offered opened outcome peerCertificates
     pending read readEarlyData receive receiveEof refuse run serverName session sessionReused setState
     signatureSchemes state takeRecords takeUnread updateKey useConfig verifiedChain verifyFlags
     verifyMessage version wantsRecords wire write`,
+  KvStore: ".open delete get replace",
+  MemoryStore: "delete get replace",
+  RedisStore: ".open delete get replace",
+  SharedSessionStore: "delete put take",
+  SharedTicketKeys: ".open rotate status",
+  StoreKey: ".from .fromEnv .fromFile open seal",
   TicketKeyRing: ".from .share .shared generation keys load rotate size toBytes watch",
   PcapWriter: "tap toBytes truncated",
   Core:
@@ -139,7 +157,9 @@ for (
     ["dtls.ts", dtls, DTLS_VALUES, DTLS_TYPES],
     ["engine.ts", engine, ENGINE_VALUES, ENGINE_TYPES],
     ["http.ts", http, HTTP_VALUES, HTTP_TYPES],
+    ["metrics.ts", metrics, METRICS_VALUES, METRICS_TYPES],
     ["socket.ts", socket, SOCKET_VALUES, SOCKET_TYPES],
+    ["stores.ts", stores, STORES_VALUES, STORES_TYPES],
     ["ussl.ts", ussl, USSL_VALUES, USSL_TYPES],
   ] as const
 ) {
@@ -171,6 +191,7 @@ for (const [name, members] of Object.entries(MEMBERS)) {
     const found: string[] = [];
     const type = {
       ...socket,
+      ...stores,
       ...http,
       ...cost,
       ...engine,

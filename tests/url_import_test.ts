@@ -114,6 +114,18 @@ const report = await handshakeReport({
 console.log(trace.split("<svg").length - 1, "drawings", report.includes("ended before anything was measured"));
 `;
 
+const FLEET_PROGRAM = (base: string) => `
+const { MemoryStore, RedisStore, SharedTicketKeys, StoreKey } = await import("${base}/stores.ts");
+const { observeServer } = await import("${base}/metrics.ts");
+await using store = new MemoryStore();
+const storeKey = await StoreKey.from(crypto.getRandomValues(new Uint8Array(32)));
+await using keys = await SharedTicketKeys.open({ store, storeKey });
+await using redis = await RedisStore.open("redis://127.0.0.1:1");
+const refused = await redis.get("key").catch((error) => error.message);
+using _metrics = await observeServer({ stats: {} });
+console.log(keys.status.state, refused);
+`;
+
 Deno.test({
   name:
     "mod.ts imported from a URL into a fresh cache completes a handshake with --allow-import and --allow-net alone",
@@ -162,6 +174,13 @@ Deno.test("mod.ts imported from a URL starts workers with --unstable-net, --allo
   const flags = ["--unstable-net", "--allow-import", "--allow-net"];
   const { text } = await runFrom(await publishable(), WORKERS_PROGRAM, flags);
   assertStringIncludes(text, "2 workers 8 connections 0 restarts");
+});
+
+Deno.test("stores, metrics: imported from a URL they find their packages, with --allow-import and --allow-net alone", async () => {
+  const flags = ["--allow-import", "--allow-net"];
+  const { text, requested } = await runFrom(await publishable(), FLEET_PROGRAM, flags);
+  assertStringIncludes(text, "shared Cannot reach Redis");
+  assertEquals(requested.has("lib/stores/redis_store.ts"), true);
 });
 
 Deno.test("report: the pages are drawn from a URL, without the import map, and need no permission but --allow-import", async () => {

@@ -1,0 +1,203 @@
+/**
+ * A fleet on its worst day: three server processes behind HAProxy, keys in Redis; the keys rotate, Redis is killed and comes
+ * back empty, and each server is killed and started again, one of them while Redis is away. Clients resume all the while; each
+ * makes the same visits to a single server with keys of its own, to which none of this happens.
+ */
+import {
+  createCertificate,
+  openConnection,
+  saveSession,
+  type SSLSession,
+  type SSLSocket,
+  TLSVersion,
+} from "../../mod.ts";
+import { onFreePort, Program, tempDir } from "../../tests/peers.ts";
+import { haproxy, redisServer, type Server } from "../../tests/peers.ts";
+import type { ServerCounts, ServerSettings } from "./server.ts";
+
+/** How long it takes, in seconds. */
+export interface FleetOptions {
+  /** Redis is away for so long. */
+  outage: number;
+  /** Before, between and after what happens. */
+  calm: number;
+  /** Settings of the ticket keys. */
+  lifetime: number;
+  rotateEvery: number;
+  refreshEvery: number;
+  /** Clients; half of them speak TLS 1.2. */
+  clients: number;
+  /** Seconds between two visits of a client. */
+  every: number;
+  /** Told what happens. */
+  log?: (text: string) => void;
+}
+
+/** What a group of visits came to. */
+export interface Visits {
+  /** Visits that offered a session and came to an end. */
+  offered: number;
+  /** Those that resumed it. */
+  resumed: number;
+  /** Those whose session another server had given. */
+  elsewhere: number;
+  /** Those that broke off: their server was killed. They are made again. */
+  broken: number;
+}
+
+/** What came of it. */
+export interface FleetResult {
+  fleet: Visits;
+  single: Visits;
+  /** What part of the single server's resumptions the fleet granted, 0 to 1. */
+  share: number;
+  /** Why servers refused tickets. */
+  refused: Record<string, number>;
+  /** Writes of the fleet's keys. */
+  sequence: number;
+  seconds: number;
+}
+
+const NAMES = ["a", "b", "c"];
+const VISIT_TIMEOUT = 20; // seconds; more is a failure of the fleet
+
+const sleep = (seconds: number) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+
+/** Runs a fleet, and ends it. */
+export async function runFleet(options: FleetOptions): Promise<FleetResult> {
+  const { outage, calm, clients, every, log = () => {}, lifetime, rotateEvery, refreshEvery } = options;
+  const start = performance.now();
+  await using stack = new AsyncDisposableStack();
+  const dir = stack.use(await tempDir());
+  const { certificate, key } = createCertificate({ subject: "CN=localhost", hosts: ["localhost"] });
+  const files = { certfile: `${dir.path}/cert.pem`, keyfile: `${dir.path}/key.pem` };
+  await Deno.writeTextFile(files.certfile, certificate);
+  await Deno.writeTextFile(files.keyfile, key);
+
+  let redis = await redisServer();
+  stack.defer(() => redis[Symbol.asyncDispose]());
+  const secret = crypto.getRandomValues(new Uint8Array(32)).toBase64();
+  const startServer = async (name: string, port: number, isShared: boolean): Promise<Server> => {
+    const settings: ServerSettings = {
+      ...{ name, port, lifetime, rotateEvery, refreshEvery },
+      ...files,
+      ...(isShared && { store: `redis://127.0.0.1:${redis.port}`, cache: `${dir.path}/${name}.keys` }),
+    };
+    const path = new URL("server.ts", import.meta.url).href;
+    const args = ["run", "-A", "--no-check", path, JSON.stringify(settings)];
+    const program = new Program("deno", args, { env: { TLSIO_STORE_KEY: secret } });
+    await program.waitFor(/^listening$/m);
+    return { port, program, [Symbol.asyncDispose]: () => program[Symbol.asyncDispose]() };
+  };
+  const servers = await Promise.all(
+    NAMES.map((name) => onFreePort((port) => startServer(name, port, true))),
+  );
+  for (const i of NAMES.keys()) stack.defer(() => servers[i]![Symbol.asyncDispose]());
+  const single = stack.use(await onFreePort((port) => startServer("single", port, false)));
+  const balancer = stack.use(await haproxy(servers.map(({ port }) => port)));
+
+  const refused: Record<string, number> = {};
+  const countRefused = async ({ program }: Server): Promise<number> => {
+    await program.write("\n");
+    const counts: ServerCounts = JSON.parse((await program.waitFor(/^\{.*\}$/m))[0]);
+    for (const [reason, n] of Object.entries(counts.refused)) refused[reason] = (refused[reason] ?? 0) + n;
+    return counts.keys?.sequence as number;
+  };
+  const restart = async (i: number) => {
+    log(`server ${NAMES[i]} is killed`);
+    const { port, program } = servers[i]!;
+    await countRefused(servers[i]!);
+    program.kill("SIGKILL");
+    await program.exit();
+    servers[i] = await startServer(NAMES[i]!, port, true);
+    log(`server ${NAMES[i]} is back`);
+  };
+
+  const visits = { fleet: none(), single: none() };
+  const ended = new AbortController();
+  const groups = [[visits.fleet, balancer.port], [visits.single, single.port]] as const;
+  const crowd = Promise.all(
+    Array.from({ length: clients }, async (_, i) => {
+      const sslVersion = i % 2 === 0 ? TLSVersion.TLSv1_2 : TLSVersion.TLSv1_3;
+      await sleep(every * i / clients);
+      const customers = groups.map(([count, port]) => customer(count, port, certificate, sslVersion));
+      while (!ended.signal.aborted) {
+        const due = sleep(every);
+        await Promise.all(customers.map((visit) => visit()));
+        await due;
+      }
+    }),
+  );
+  crowd.catch(() => {}); // told below
+  const script = async () => {
+    await sleep(calm);
+    await restart(0);
+    await sleep(calm);
+    log("Redis is killed");
+    redis.program.kill("SIGKILL");
+    await redis.program.exit();
+    const back = sleep(outage);
+    await sleep(outage / 2);
+    await restart(1); // it has its copy of the keys alone
+    await back;
+    redis = await redisServer(redis.port);
+    log("Redis is back, and empty");
+    await sleep(calm);
+    await restart(2);
+    await sleep(calm);
+  };
+  try {
+    await Promise.race([script(), crowd]);
+  } finally {
+    ended.abort();
+  }
+  await crowd;
+  const sequences = await Promise.all(servers.map(countRefused));
+  const share = visits.fleet.resumed / visits.fleet.offered / (visits.single.resumed / visits.single.offered);
+  const seconds = (performance.now() - start) / 1000;
+  return { ...visits, share, refused, sequence: Math.max(...sequences), seconds };
+}
+
+function none(): Visits {
+  return { offered: 0, resumed: 0, elsewhere: 0, broken: 0 };
+}
+
+/** A client: each visit offers the session of the one before. */
+function customer(count: Visits, port: number, caCerts: string, sslVersion: TLSVersion): () => Promise<void> {
+  let session: { saved: SSLSession; from: string } | undefined;
+  const visit = async () => {
+    const saved = session && { savedSession: session.saved };
+    const ssl = { caCerts, sslVersion, ...saved };
+    const address = { hostname: "127.0.0.1", port, serverHostname: "localhost" };
+    const [reader, writer] = await openConnection({ ...address, ssl, sslHandshakeTimeout: VISIT_TIMEOUT });
+    try {
+      writer.write("hello\n");
+      const name = new TextDecoder().decode(await reader.readline()).trim();
+      if (name === "") throw new Error("the server is gone");
+      const tls = writer.transport as SSLSocket;
+      if (session !== undefined) {
+        count.offered++;
+        if (tls.sessionReused) count.resumed++;
+        if (name !== session.from) count.elsewhere++;
+      }
+      const next = saveSession(tls);
+      if (next === undefined) throw new Error("no session");
+      session = { saved: next, from: name };
+    } finally {
+      writer.close();
+      await writer.waitClosed().catch(() => {});
+    }
+  };
+  return async () => {
+    const deadline = performance.now() + VISIT_TIMEOUT * 1000;
+    for (;;) {
+      try {
+        return await visit();
+      } catch (error) {
+        count.broken++;
+        if (performance.now() > deadline) throw new Error("Cannot visit the fleet", { cause: error });
+        await sleep(0.05);
+      }
+    }
+  };
+}

@@ -9,6 +9,7 @@ import { HttpConnection, type ServeInfo } from "./_http_connection.ts";
 import { connectionOf, limitBody, objection, requestOf, send } from "./_http_exchange.ts";
 import { typeName } from "./bytes.ts";
 import type { Duplex } from "./duplex.ts";
+import { increment } from "./server_stats.ts";
 
 const CHECK_INTERVAL = 1; // seconds between looks for requests that are late; short timeouts are looked at more often
 const LONGEST_TIMER = 2_000_000; // seconds, 23 days; node adds one to keepAliveTimeout, and a timer has 31 bits
@@ -105,7 +106,7 @@ export class HttpHost {
   }
 
   #reached(limit: string): void {
-    this.limits[limit] = (this.limits[limit] ?? 0) + 1;
+    increment(this.limits, limit);
   }
 
   /** Closes the connections, those with requests under way after these. */

@@ -53,6 +53,7 @@ export {
   type Writer,
 } from "./lib/net.ts";
 export { type ConnectionFailure, type ConnectionHandler, type ServeOptions, Server } from "./lib/server.ts";
+export type { LimitOptions } from "./lib/gate.ts";
 export type { Histogram, ServerStats } from "./lib/server_stats.ts";
 export { type WorkerOptions, WorkerServer, type WorkerStats } from "./lib/workers.ts";
 export {

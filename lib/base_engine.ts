@@ -270,7 +270,7 @@ export abstract class BaseEngine {
     return this.#known?.extendedMasterSecret ?? false;
   }
 
-  /** For servers: what the handshake came to; `undefined`: it is not over, or failed. */
+  /** @internal For servers: what the handshake came to; `undefined`: it is not over, or failed. */
   get outcome(): Outcome | undefined {
     return this.#handshakeDone ? this.#facts : undefined;
   }

@@ -70,8 +70,8 @@ Deno.test("tlsio --help names every command, and each command's --help its flags
     ],
     bench: [
       ...[
-        "version",
-        "key",
+        "tls",
+        "key-type",
         "kind",
         "profile",
         "scenario",
@@ -82,17 +82,8 @@ Deno.test("tlsio --help names every command, and each command's --help its flags
         "rtt",
         "kbps",
       ],
-      ...[
-        "reconnect",
-        "ticket-lifetime",
-        "peers",
-        "servername",
-        "ca",
-        "insecure",
-        "client-cert",
-        "client-key",
-      ],
-      ...["timeout", "json", "csv", "html", "wide"],
+      ...["reconnect", "ticket-lifetime", "peers", "servername", "ca", "cert", "key", "no-check", "timeout"],
+      ...["json", "csv", "html", "wide"],
     ],
     cert: ["host", "ca", "self-signed", "key-type", "days", "subject", "out", "force"],
   };

@@ -60,12 +60,6 @@ export const ESP32: Device = {
       reliability: "guess",
       source: "as AES-GCM; no faster than AES-CBC twice",
     },
-    "ChaCha20-Poly1305": between(
-      0.1,
-      1,
-      "guess",
-      "nobody has published it; C without an accelerator, some 25 to 240 cycles a byte",
-    ),
     "SHA-1": atMost(0.16, 0.08, "CI limit of ESP-IDF 5.5.1: 5.0 ms for 32 KiB; half of that at least"),
     "SHA-256": around(0.09, [-20, 20], "measured", "10.96 MB/s: ESP-IDF commit 20d435c5613 (2019)"),
     "SHA-512": atMost(0.14, 0.07, "CI limit of ESP-IDF 5.5.1: 4.5 ms for 32 KiB; half of that at least"),

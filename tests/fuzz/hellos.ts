@@ -122,6 +122,7 @@ const HTTP_LIMITS = {
   keepAliveTimeout: 5,
   sendTimeout: 5,
   lingerTimeout: 0.01,
+  minDataRate: 0,
 };
 const PATIENCE = 10_000; // milliseconds
 

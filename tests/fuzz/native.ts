@@ -205,7 +205,9 @@ export async function runNative(
     await Deno.mkdir(`${folder}/corpus`);
     await Deno.writeFile(`${folder}/world`, await (world ??= makeWorld()));
     for (const [i, input] of inputs.entries()) await Deno.writeFile(`${folder}/corpus/${i}`, input);
-    const limits = [`-max_len=${INPUT_MAX}`, `-rss_limit_mb=${MEMORY}`, `-timeout=${SLOW}`, `-seed=${seed}`];
+    // libFuzzer's own limit looks at the process's highest memory, where Linux counts in what started it: the sanitizer's does not.
+    const memory = ["-rss_limit_mb=0", `-malloc_limit_mb=${MEMORY}`];
+    const limits = [...memory, `-max_len=${INPUT_MAX}`, `-timeout=${SLOW}`, `-seed=${seed}`];
     const time = seconds > 0 ? `-max_total_time=${seconds}` : "-runs=0";
     const start = performance.now();
     const { success, stderr } = await new Deno.Command(program, {
@@ -220,7 +222,7 @@ export async function runNative(
       env: {
         FUZZ_TARGET: target,
         FUZZ_WORLD: `${folder}/world`,
-        ASAN_OPTIONS: "detect_leaks=1:allocator_may_return_null=1",
+        ASAN_OPTIONS: `detect_leaks=1:allocator_may_return_null=1:hard_rss_limit_mb=${MEMORY}`,
       },
       stdout: "null",
     }).output();

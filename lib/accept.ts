@@ -44,3 +44,8 @@ function isGone(error: unknown): boolean {
   const { ConnectionAborted, ConnectionReset, NotConnected } = Deno.errors;
   return [ConnectionAborted, ConnectionReset, NotConnected].some((gone) => error instanceof gone);
 }
+
+/** EMFILE, ENFILE: of the process, of the machine. */
+export function isOutOfDescriptors(error: unknown): boolean {
+  return /\(os error 2[34]\)/.test(String(error));
+}

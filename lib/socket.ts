@@ -23,7 +23,7 @@ import type { SSLSession } from "./session.ts";
 import type { SocketOptions } from "./socket_options.ts";
 import type { Outcome } from "./tally.ts";
 import { Turns } from "./turns.ts";
-import { inTurn } from "./turnstile.ts";
+import { Turn } from "./turnstile.ts";
 import { readableOf, writableOf } from "./web_streams.ts";
 
 /** What `SSLContext` makes of them. */
@@ -49,6 +49,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   #handshakeFailure: Error | undefined;
   #reading = false;
   readonly #turns = new Turns(); // of those who write
+  readonly #turn: Turn | undefined; // of a server's handshake
   readonly #goodbye: Goodbye;
   #closing: Promise<void> | undefined;
   #closedLate = false;
@@ -72,7 +73,9 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     this.#handshakeTimeout = timeout;
     this.#shutdownTimeout = shutdownTimeout;
     this.#signal = options.signal;
+    if (config.serverSide) this.#turn = new Turn(this.#pump.duplex.remoteAddr);
     if (initialData !== undefined) this.#engine.receive(copyOf(initialData));
+    this.#pump.received = initialData?.length ?? 0;
   }
 
   #assertUsable(action: string): void {
@@ -98,6 +101,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     try {
       await inTime(this.#driveHandshake(), this.#handshakeTimeout, () => this.#late(), this.#signal);
     } catch (error) {
+      this.#turn?.leave();
       const first = this.#handshakeFailure = this.#pump.fail(error as Error);
       await this.#pump.linger();
       await this.#pump.close();
@@ -112,12 +116,9 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
       this.#pump.assertUsable(); // it may have waited
       return this.#pump.step(() => this.#engine.handshake());
     };
-    const { remoteAddr } = this.#pump.duplex;
-    let address: string | undefined = remoteAddr && "hostname" in remoteAddr ? remoteAddr.hostname : "";
-    let received = this.#choice !== undefined;
     for (;;) {
-      const { state } = received && this.#engine.config.serverSide ? await inTurn(step, address) : step();
-      if (received) address = undefined; // it has begun
+      const hasWork = this.#turn !== undefined && this.#pump.received > 0;
+      const { state } = hasWork ? await this.#turn.take(step) : step();
       this.#pump.wake(); // who waits for early data
       // The last flight may wait for a peer that waits for us to read: it is not waited for.
       if (state === "done") return this.#pump.flushSoon();
@@ -127,7 +128,6 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
       }
       await this.#pump.flush();
       await this.#pump.fill();
-      received = true;
       this.#pump.assertUsable();
     }
   }

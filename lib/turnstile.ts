@@ -2,53 +2,77 @@
  * Turnstile: how much of a turn of the event loop servers' handshakes may take. A flood of them comes in batches; done at once,
  * each batch would stop everything else for as long as all its private-key operations take.
  *
- * Handshakes that are under way go before those that begin. These take turns by address, so that a host with many waits for
- * itself, and one with few waits for one of each host.
+ * Hosts take turns, so that one with many handshakes waits for itself, and one with few waits for one step of each host. Of a
+ * host's handshakes, those that are under way go before those that begin.
  *
  * One operation is not interrupted: RSA-4096 takes 10 to 20 ms, so a turn has one of these.
  */
 
+import { hostOf } from "./ip_address.ts";
+
 const BUDGET = 8; // milliseconds in a turn, after which no further step begins
 const GAP = 2; // milliseconds without a step after which another turn has begun
+
+/** Goes on with a handshake. */
+type GoOn = () => void;
 
 let used = 0; // milliseconds of this turn
 let ended = 0; // when the last step did
 let timer: ReturnType<typeof setTimeout> | undefined; // of the next turn, while somebody waits for it
 let waiting = 0;
-const underWay: (() => void)[] = [];
-const beginning = new Map<string, (() => void)[]>(); // by address; the first one has its turn next
+const hosts = new Map<string, { underWay: Set<GoOn>; beginning: Set<GoOn> }>(); // the first one has its turn next
 
-/**
- * Does a step of a handshake when it is its turn.
- *
- * @param step The work, which does not wait.
- * @param address Whose handshake begins; `undefined`: it is under way.
- */
-export async function inTurn<T>(step: () => T, address: string | undefined): Promise<T> {
-  let start = performance.now();
-  if (timer === undefined && start - ended > GAP) used = 0;
-  if (used >= BUDGET || waiting > 0) {
-    await turnOf(address);
-    start = performance.now();
-  }
-  try {
-    return step();
-  } finally {
-    ended = performance.now();
-    used += ended - start;
-    release();
-  }
-}
+/** The place of one handshake. */
+export class Turn {
+  readonly #host: string;
+  #begun = false;
+  #left = false;
+  #goOn: GoOn | undefined; // while it waits
 
-function turnOf(address: string | undefined): Promise<void> {
-  waiting++;
-  timer ??= setTimeout(nextTurn);
-  return new Promise((resolve) => {
-    if (address === undefined) return underWay.push(resolve);
-    const queue = beginning.get(address);
-    if (queue === undefined) beginning.set(address, [resolve]);
-    else queue.push(resolve);
-  });
+  /** For a handshake with `peer`; those without an address share their turns. */
+  constructor(peer: Deno.Addr | undefined) {
+    this.#host = hostOf(peer);
+  }
+
+  /** Does a step of the handshake, which does not wait, when it is its turn; never, once it has left. */
+  async take<T>(step: () => T): Promise<T> {
+    let start = performance.now();
+    if (timer === undefined && start - ended > GAP) used = 0;
+    if (used >= BUDGET || waiting > 0) {
+      await this.#wait();
+      start = performance.now();
+    }
+    this.#begun = true;
+    try {
+      return step();
+    } finally {
+      ended = performance.now();
+      used += ended - start;
+      release();
+    }
+  }
+
+  #wait(): Promise<void> {
+    if (this.#left) return new Promise(() => {});
+    timer ??= setTimeout(nextTurn);
+    waiting++;
+    return new Promise((resolve) => {
+      let host = hosts.get(this.#host);
+      if (host === undefined) hosts.set(this.#host, host = { underWay: new Set(), beginning: new Set() });
+      this.#goOn = resolve;
+      (this.#begun ? host.underWay : host.beginning).add(resolve);
+    });
+  }
+
+  /** The handshake has ended, as by its deadline: it waits no more, and holds nothing here. */
+  leave(): void {
+    this.#left = true;
+    const host = hosts.get(this.#host);
+    if (host === undefined || this.#goOn === undefined) return;
+    if (!host.underWay.delete(this.#goOn) && !host.beginning.delete(this.#goOn)) return; // it has its turn
+    waiting--;
+    if (host.underWay.size + host.beginning.size === 0) hosts.delete(this.#host);
+  }
 }
 
 /** Lets the next one go on: in this turn, if there is time left, or in the next. */
@@ -59,12 +83,13 @@ function release(): void {
     return;
   }
   waiting--;
-  const next = underWay.shift();
-  if (next !== undefined) return next();
-  const [address, queue] = beginning.entries().next().value!;
-  beginning.delete(address);
-  queue.shift()!();
-  if (queue.length > 0) beginning.set(address, queue); // behind the others
+  const [name, host] = hosts.entries().next().value!;
+  const queue = host.underWay.size > 0 ? host.underWay : host.beginning;
+  const next = queue.values().next().value!;
+  queue.delete(next);
+  hosts.delete(name);
+  if (host.underWay.size + host.beginning.size > 0) hosts.set(name, host); // behind the others
+  next();
 }
 
 /** A timer, since Deno 2.9 looks at the network only once in 61 immediates (tokio's `event_interval`). */

@@ -108,15 +108,17 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   async #driveHandshake(): Promise<void> {
     this.#signal?.throwIfAborted();
     await this.#choice?.run();
+    const { serverSide } = this.#engine.config;
     const step = () => {
       this.#pump.assertUsable(); // it may have waited
-      return this.#pump.step(() => this.#engine.handshake());
+      return this.#pump.step(() => serverSide ? this.#engine.handshakeStep() : this.#engine.handshake());
     };
     const { remoteAddr } = this.#pump.duplex;
     let address: string | undefined = remoteAddr && "hostname" in remoteAddr ? remoteAddr.hostname : "";
     let received = this.#choice !== undefined;
+    const isAmid = ({ state }: { state: string }) => state === "working";
     for (;;) {
-      const { state } = received && this.#engine.config.serverSide ? await inTurn(step, address) : step();
+      const { state } = received && serverSide ? await inTurn(step, address, isAmid) : step();
       if (received) address = undefined; // it has begun
       this.#pump.wake(); // who waits for early data
       // The last flight may wait for a peer that waits for us to read: it is not waited for.

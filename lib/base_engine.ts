@@ -8,7 +8,7 @@ import { type Bytes, EMPTY, encodeText } from "./bytes.ts";
 import type { TLSConfig } from "./config.ts";
 import { IO_SIZE } from "./core.ts";
 import type { ConnectionCost } from "./cost/cost.ts";
-import { Connection, type Facts, PAUSED } from "./connection.ts";
+import { Connection, type Facts, PAUSED, WORKING } from "./connection.ts";
 import { EARLY } from "./early_data.ts";
 import { type Cipher, type EngineState, type HandshakeOutcome, moved } from "./engine_state.ts";
 import { alertForCode, CODE, SSLCertVerificationError, SSLError } from "./errors.ts";
@@ -24,6 +24,7 @@ import { tell } from "./tell.ts";
 const NEED_RECORDS = { state: "need-records" } as const;
 const DONE = { state: "done" } as const;
 const VERIFY = { state: "verify" } as const;
+const AT_WORK = { state: "working" } as const;
 const BAD_CERTIFICATE = 42; // AlertDescriptions
 const INTERNAL_ERROR = 80;
 
@@ -110,12 +111,25 @@ export abstract class BaseEngine {
 
   /** Goes on with the handshake as far as the received records allow. */
   handshake(): HandshakeOutcome {
+    return this.#goOn(false) as HandshakeOutcome; // it was not asked for steps
+  }
+
+  /**
+   * @internal Likewise, for servers in an event loop: but an RSA signature that takes long is made in steps of some 2 ms. After
+   * each it is `"working"`, and wants to be called again.
+   */
+  handshakeStep(): HandshakeOutcome | typeof AT_WORK {
+    return this.#goOn(true);
+  }
+
+  #goOn(inSteps: boolean): HandshakeOutcome | typeof AT_WORK {
     if (this.#state !== "handshake") {
       this.assertUsable("complete TLS handshake");
       return DONE;
     }
     while (!this.#judging) {
-      const code = this.run((connection) => connection.handshake());
+      const code = this.run((connection) => connection.handshake(inSteps));
+      if (code === WORKING) return AT_WORK;
       if (code === 0) {
         this.setState("open");
         this.#learn();

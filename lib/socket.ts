@@ -112,13 +112,15 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   async #driveHandshake(): Promise<void> {
     this.#signal?.throwIfAborted();
     await this.#choice?.run();
+    const { serverSide } = this.#engine.config;
     const step = () => {
       this.#pump.assertUsable(); // it may have waited
-      return this.#pump.step(() => this.#engine.handshake());
+      return this.#pump.step(() => serverSide ? this.#engine.handshakeStep() : this.#engine.handshake());
     };
+    const isAmid = ({ state }: { state: string }) => state === "working";
     for (;;) {
       const hasWork = this.#turn !== undefined && this.#pump.received > 0;
-      const { state } = hasWork ? await this.#turn.take(step) : step();
+      const { state } = hasWork ? await this.#turn.take(step, isAmid) : step();
       this.#pump.wake(); // who waits for early data
       // The last flight may wait for a peer that waits for us to read: it is not waited for.
       if (state === "done") return this.#pump.flushSoon();

@@ -3,24 +3,27 @@
  * each batch would stop everything else for as long as all its private-key operations take.
  *
  * Hosts take turns, so that one with many handshakes waits for itself, and one with few waits for one step of each host. Of a
- * host's handshakes, those that are under way go before those that begin.
+ * host's handshakes, one amid a signature goes first, so that no more than one of it has numbers in memory; then those that are
+ * under way, then those that begin.
  *
- * One operation is not interrupted: RSA-4096 takes 10 to 20 ms, so a turn has one of these.
+ * An RSA signature comes in steps of some 2 ms, as one of RSA-4096 takes 6 to 20 ms.
  */
 
 import { hostOf } from "./ip_address.ts";
 
-const BUDGET = 8; // milliseconds in a turn, after which no further step begins
+const BUDGET = 4; // milliseconds in a turn, after which no further step begins
 const GAP = 2; // milliseconds without a step after which another turn has begun
+const AMID = 0, UNDER_WAY = 1, BEGINNING = 2; // who of a host goes first
 
 /** Goes on with a handshake. */
 type GoOn = () => void;
+type Queues = readonly [Set<GoOn>, Set<GoOn>, Set<GoOn>];
 
 let used = 0; // milliseconds of this turn
 let ended = 0; // when the last step did
 let timer: ReturnType<typeof setTimeout> | undefined; // of the next turn, while somebody waits for it
 let waiting = 0;
-const hosts = new Map<string, { underWay: Set<GoOn>; beginning: Set<GoOn> }>(); // the first one has its turn next
+const hosts = new Map<string, Queues>(); // the first one has its turn next
 
 /** The place of one handshake. */
 export class Turn {
@@ -34,44 +37,52 @@ export class Turn {
     this.#host = hostOf(peer);
   }
 
-  /** Does a step of the handshake, which does not wait, when it is its turn; never, once it has left. */
-  async take<T>(step: () => T): Promise<T> {
-    let start = performance.now();
-    if (timer === undefined && start - ended > GAP) used = 0;
+  /**
+   * Does a step of the handshake, which does not wait, when it is its turn; never, once it has left.
+   *
+   * @param step The work.
+   * @param isAmid Whether the step has left something undone, by what it gave: then it is done again, before all else.
+   */
+  async take<T>(step: () => T, isAmid?: (result: T) => boolean): Promise<T> {
+    if (timer === undefined && performance.now() - ended > GAP) used = 0;
     if (used >= BUDGET || waiting > 0) {
+      timer ??= setTimeout(nextTurn);
       await this.#wait();
-      start = performance.now();
     }
     this.#begun = true;
     try {
-      return step();
+      for (;;) {
+        const result = timed(step);
+        if (!isAmid?.(result)) return result;
+        if (used < BUDGET && waiting === 0) continue;
+        const turn = this.#wait(true);
+        release();
+        await turn;
+      }
     } finally {
-      ended = performance.now();
-      used += ended - start;
       release();
     }
   }
 
-  #wait(): Promise<void> {
+  #wait(isAmid = false): Promise<void> {
     if (this.#left) return new Promise(() => {});
-    timer ??= setTimeout(nextTurn);
     waiting++;
     return new Promise((resolve) => {
-      let host = hosts.get(this.#host);
-      if (host === undefined) hosts.set(this.#host, host = { underWay: new Set(), beginning: new Set() });
+      let queues = hosts.get(this.#host);
+      if (queues === undefined) hosts.set(this.#host, queues = [new Set(), new Set(), new Set()]);
       this.#goOn = resolve;
-      (this.#begun ? host.underWay : host.beginning).add(resolve);
+      queues[isAmid ? AMID : this.#begun ? UNDER_WAY : BEGINNING].add(resolve);
     });
   }
 
   /** The handshake has ended, as by its deadline: it waits no more, and holds nothing here. */
   leave(): void {
     this.#left = true;
-    const host = hosts.get(this.#host);
-    if (host === undefined || this.#goOn === undefined) return;
-    if (!host.underWay.delete(this.#goOn) && !host.beginning.delete(this.#goOn)) return; // it has its turn
+    const queues = hosts.get(this.#host);
+    if (queues === undefined || this.#goOn === undefined) return;
+    if (!queues.some((queue) => queue.delete(this.#goOn!))) return; // it has its turn
     waiting--;
-    if (host.underWay.size + host.beginning.size === 0) hosts.delete(this.#host);
+    if (queues.every((queue) => queue.size === 0)) hosts.delete(this.#host);
   }
 }
 
@@ -83,13 +94,24 @@ function release(): void {
     return;
   }
   waiting--;
-  const [name, host] = hosts.entries().next().value!;
-  const queue = host.underWay.size > 0 ? host.underWay : host.beginning;
+  const [name, queues] = hosts.entries().next().value!;
+  const queue = queues.find(({ size }) => size > 0)!;
   const next = queue.values().next().value!;
   queue.delete(next);
   hosts.delete(name);
-  if (host.underWay.size + host.beginning.size > 0) hosts.set(name, host); // behind the others
+  if (queues.some(({ size }) => size > 0)) hosts.set(name, queues); // behind the others
   next();
+}
+
+/** Does a step, and counts its time. */
+function timed<T>(step: () => T): T {
+  const start = performance.now();
+  try {
+    return step();
+  } finally {
+    ended = performance.now();
+    used += ended - start;
+  }
 }
 
 /** A timer, since Deno 2.9 looks at the network only once in 61 immediates (tokio's `event_interval`). */

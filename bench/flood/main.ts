@@ -17,10 +17,18 @@ const LEFT = 64 * 1024; // bytes of the core that may be allocated afterwards an
 const GROWTH = 1.25; // RSS after the second of two equal floods to RSS after the first
 
 const flags = parseArgs(Deno.args, {
-  string: ["seconds", "keys", "floods", "addresses", "lanes"] as const,
-  boolean: ["check", "help"] as const,
-});
-const { keys = "P-256,RSA-4096", addresses = "1" } = flags;
+  string: ["seconds", "keys", "floods", "addresses", "lanes"],
+  boolean: ["check", "help"],
+  default: { seconds: "5", keys: "P-256,RSA-4096", addresses: "1", floods: Object.keys(FLOODS).join() },
+}) as unknown as {
+  seconds: string;
+  keys: string;
+  floods: string;
+  addresses: string;
+  lanes?: string;
+  check: boolean;
+  help: boolean;
+};
 if (flags.help) {
   console.log(
     "deno task flood [--check] [--seconds 5] [--keys P-256,RSA-4096] [--addresses 1] [--lanes N] [--floods a,b]",
@@ -30,16 +38,16 @@ if (flags.help) {
   }
   Deno.exit();
 }
-const seconds = Number(flags.seconds ?? 5);
-const floods = (flags.floods?.split(",") ?? Object.keys(FLOODS)) as Flood[];
-const keyTypes = keys.split(",");
+const seconds = Number(flags.seconds);
+const floods = flags.floods.split(",") as Flood[];
+const keyTypes = flags.keys.split(",");
 
 // ---- Who takes part -----------------------------------------------------------------------------------
 
 const canPin = Deno.build.os === "linux" && navigator.hardwareConcurrency > 1;
 const OWN: Record<string, string[]> = canPin
   ? {
-    server: ["taskset", "-c", "0"],
+    server: [],
     client: ["taskset", "-c", "1"],
     attacker: ["taskset", "-c", "1", "nice", "-n", "19"],
   }
@@ -126,7 +134,7 @@ const HEADER = [
   "stall, step ms",
   "RSS MiB         ",
   "core KiB            ",
-  "refused",
+  "failed",
 ].join(" | ");
 
 /** One flood, with what was before and what is after it. */
@@ -144,7 +152,7 @@ async function measure(
   let attacks = 0;
   let flooded: Measured;
   const lanes = flags.lanes && flood !== "none" ? Number(flags.lanes) : FLOODS[flood].lanes;
-  const target = { flood, port, lanes, addresses: Number(addresses), ...files };
+  const target = { flood, port, lanes, addresses: Number(flags.addresses), ...files };
   let during;
   {
     await using attacker = start("attacker", JSON.stringify(target));
@@ -218,7 +226,7 @@ try {
       ? "processors: 0 the server, 1 its clients, and attackers with what these leave (nice 19)"
       : "processors: shared by the server, its clients and the attackers; ratios hold their part, too",
   );
-  console.log(`attackers: ${addresses} address(es), the clients have another; ${seconds} s each`);
+  console.log(`attackers: ${flags.addresses} address(es), the clients have another; ${seconds} s each`);
   await certify("root", "P-256");
   for (const keyType of keyTypes) await certify(keyType, keyType, "root");
   if (floods.includes("rsa-client")) {

@@ -2,7 +2,8 @@
  * Turnstile: how much of a turn of the event loop servers' handshakes may take. A flood of them comes in batches; done at once,
  * each batch would stop everything else for as long as all its private-key operations take.
  *
- * Hosts take turns, so that one with many handshakes waits for itself, and one with few waits for one step of each host. Of a
+ * Hosts take turns, so that one with many handshakes waits for itself, and one with few hardly waits: a host of which none waits
+ * goes before those that do, which have had their part of the turn by then; else it waits for one step of each host. Of a
  * host's handshakes, one amid a signature goes first, so that no more than one of it has numbers in memory; then those that are
  * under way, then those that begin.
  *
@@ -12,6 +13,7 @@
 import { hostOf } from "./ip_address.ts";
 
 const BUDGET = 4; // milliseconds in a turn, after which no further step begins
+const FRESH = 8; // likewise, for a host of which no handshake waits while those of others do
 const GAP = 2; // milliseconds without a step after which another turn has begun
 const AMID = 0, UNDER_WAY = 1, BEGINNING = 2; // who of a host goes first
 
@@ -45,7 +47,7 @@ export class Turn {
    */
   async take<T>(step: () => T, isAmid?: (result: T) => boolean): Promise<T> {
     if (timer === undefined && performance.now() - ended > GAP) used = 0;
-    if (used >= BUDGET || waiting > 0) {
+    if (!this.#mayGo()) {
       timer ??= setTimeout(nextTurn);
       await this.#wait();
     }
@@ -54,7 +56,7 @@ export class Turn {
       for (;;) {
         const result = timed(step);
         if (!isAmid?.(result)) return result;
-        if (used < BUDGET && waiting === 0) continue;
+        if (this.#mayGo()) continue;
         const turn = this.#wait(true);
         release();
         await turn;
@@ -62,6 +64,11 @@ export class Turn {
     } finally {
       release();
     }
+  }
+
+  /** Those who wait have had their part of this turn when a host comes for which none waits. */
+  #mayGo(): boolean {
+    return !hosts.has(this.#host) && used < (waiting > 0 ? FRESH : BUDGET);
   }
 
   #wait(isAmid = false): Promise<void> {

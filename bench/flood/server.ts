@@ -37,11 +37,11 @@ const hold = () => {
 };
 setInterval(hold, 100);
 
-const { handshake } = TLSEngine.prototype;
-TLSEngine.prototype.handshake = function () {
+const { handshakeStep } = TLSEngine.prototype;
+TLSEngine.prototype.handshakeStep = function () {
   const start = performance.now();
   try {
-    return handshake.call(this);
+    return handshakeStep.call(this);
   } finally {
     most.step = Math.max(most.step, performance.now() - start);
   }

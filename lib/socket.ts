@@ -12,6 +12,7 @@ import { inTime } from "./deadline.ts";
 import { type Duplex, type DuplexLike, withBytesFirst } from "./duplex.ts";
 import { readEarly } from "./early_reader.ts";
 import { TLSEngine } from "./engine.ts";
+import { isWorking } from "./engine_state.ts";
 import { SSLError, timedOut } from "./errors.ts";
 import { Goodbye } from "./goodbye.ts";
 import { NonBlocking, type TryOutcome } from "./nonblocking.ts";
@@ -116,9 +117,8 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     const { remoteAddr } = this.#pump.duplex;
     let address: string | undefined = remoteAddr && "hostname" in remoteAddr ? remoteAddr.hostname : "";
     let received = this.#choice !== undefined;
-    const isAmid = ({ state }: { state: string }) => state === "working";
     for (;;) {
-      const { state } = received && serverSide ? await inTurn(step, address, isAmid) : step();
+      const { state } = received && serverSide ? await inTurn(step, address, isWorking) : step();
       if (received) address = undefined; // it has begun
       this.#pump.wake(); // who waits for early data
       // The last flight may wait for a peer that waits for us to read: it is not waited for.

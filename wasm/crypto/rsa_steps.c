@@ -109,13 +109,8 @@ cleanup:
  */
 static int invert_half(rsa_operation *op)
 {
-    int ret;
-    mbedtls_mpi *x = &op->power[op->half];
-    MBEDTLS_MPI_CHK(mbedtls_mpi_mod_mpi(x, &op->unblinding, prime_of(op)));
-    ret = mbedtls_mpi_inv_mod(x, x, prime_of(op));
-    if (ret == MBEDTLS_ERR_MPI_NOT_ACCEPTABLE) ret = MBEDTLS_ERR_RSA_RNG_FAILED; /* a prime that is none */
-cleanup:
-    return ret;
+    const int ret = mbedtls_mpi_inv_mod(&op->power[op->half], &op->unblinding, prime_of(op));
+    return ret == MBEDTLS_ERR_MPI_NOT_ACCEPTABLE ? MBEDTLS_ERR_RSA_RNG_FAILED : ret; /* a prime that is none */
 }
 
 static int end_blinding(rsa_operation *op)

@@ -90,7 +90,7 @@ for (const [how, options] of CORES) {
 
     Deno.test(`handshake(): whoever asks for no steps sees none, also of what was begun in steps (${version}, ${how})`, () => {
       using made = configs(core(), both, {}, { credential: RSA4096 });
-      for (const before of [2, 4, 5, 0, 1, 2]) { // the first two with a cold key
+      for (const before of [2, 0, 1, 2]) { // the first with a cold key
         using ends = greeted(made.client, made.server);
         for (let step = 0; step < before; step++) assertEquals(ends.server.handshakeStep().state, "working");
         assertEquals(ends.server.handshake().state, "need-records");
@@ -122,20 +122,19 @@ for (const [version, sslVersion] of VERSIONS) {
   Deno.test(`handshakeStep(): fifty handshakes of one key at once (${version})`, () => {
     const core = fixedCore();
     using made = configs(core, { sslVersion }, {}, { credential: RSA4096 });
-    const first = greeted(made.client, made.server);
-    sign(first.server);
-    finish(first);
-    first[Symbol.dispose]();
-    const start = core.allocated;
-    const all = Array.from({ length: 50 }, () => greeted(made.client, made.server));
-    let amid = all.map(({ server }) => server);
-    for (let rounds = 0; amid.length > 0; rounds++) {
-      assert(rounds < 10);
-      amid = amid.filter((server) => server.handshakeStep().state === "working");
+    const left: number[] = []; // what mbedTLS allocates once for all comes with the first fifty
+    for (let i = 0; i < 2; i++) {
+      const all = Array.from({ length: 50 }, () => greeted(made.client, made.server));
+      let amid = all.map(({ server }) => server);
+      for (let rounds = 0; amid.length > 0; rounds++) {
+        assert(rounds < 10);
+        amid = amid.filter((server) => server.handshakeStep().state === "working");
+      }
+      for (const ends of all) finish(ends);
+      for (const ends of all) ends[Symbol.dispose]();
+      left.push(core.allocated);
     }
-    for (const ends of all) finish(ends);
-    for (const ends of all) ends[Symbol.dispose]();
-    if (version === "TLSv1.3") assertEquals(core.allocated, start); // of TLS 1.2, the server keeps sessions
+    if (version === "TLSv1.3") assertEquals(left[0], left[1]); // of TLS 1.2, the server keeps sessions
   });
 
   Deno.test(`handshakeStep(): no steps where they are not worth it: RSA-2048 by the kernel, ECDSA (${version})`, () => {

@@ -15,6 +15,9 @@
 #include "mbedtls/platform.h"
 #include "mbedtls/platform_util.h"
 
+/* What takes time here are mbedTLS's products: the rest is to be small. */
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 #define LIMB_BITS ((size_t) 64)
 #define WINDOW ((size_t) 5)    /* bits, as everywhere: bignum.h */
 #define ENTRIES ((size_t) 1 << WINDOW)
@@ -398,3 +401,5 @@ void tlsio_rsa_free(rsa_operation *op)
     for (int i = 0; i < 2; i++) mbedtls_mpi_free(&op->power[i]);
     mbedtls_zeroize_and_free(op, sizeof(*op) + 2 * op->key->len);
 }
+
+#pragma clang attribute pop

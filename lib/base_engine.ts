@@ -10,7 +10,8 @@ import { IO_SIZE } from "./core.ts";
 import type { ConnectionCost } from "./cost/cost.ts";
 import { Connection, type Facts, PAUSED, WORKING } from "./connection.ts";
 import { EARLY } from "./early_data.ts";
-import { type Cipher, type EngineState, type HandshakeOutcome, moved } from "./engine_state.ts";
+import type { Cipher, EngineState, HandshakeOutcome, HandshakeStep } from "./engine_state.ts";
+import { moved } from "./engine_state.ts";
 import { alertForCode, CODE, SSLCertVerificationError, SSLError } from "./errors.ts";
 import { assertProtocol } from "./policy.ts";
 import { type ConnectionState, missingPin, stateOf } from "./peer_policy.ts";
@@ -24,7 +25,6 @@ import { tell } from "./tell.ts";
 const NEED_RECORDS = { state: "need-records" } as const;
 const DONE = { state: "done" } as const;
 const VERIFY = { state: "verify" } as const;
-const AT_WORK = { state: "working" } as const;
 const BAD_CERTIFICATE = 42; // AlertDescriptions
 const INTERNAL_ERROR = 80;
 
@@ -114,22 +114,19 @@ export abstract class BaseEngine {
     return this.#goOn(false) as HandshakeOutcome; // it was not asked for steps
   }
 
-  /**
-   * @internal Likewise, for servers in an event loop: but an RSA signature that takes long is made in steps of some 2 ms. After
-   * each it is `"working"`, and wants to be called again.
-   */
-  handshakeStep(): HandshakeOutcome | typeof AT_WORK {
+  /** @internal Likewise, for servers in an event loop: a long RSA signature is made in steps, each of which is a call. */
+  handshakeStep(): HandshakeStep {
     return this.#goOn(true);
   }
 
-  #goOn(inSteps: boolean): HandshakeOutcome | typeof AT_WORK {
+  #goOn(inSteps: boolean): HandshakeStep {
     if (this.#state !== "handshake") {
       this.assertUsable("complete TLS handshake");
       return DONE;
     }
     while (!this.#judging) {
       const code = this.run((connection) => connection.handshake(inSteps));
-      if (code === WORKING) return AT_WORK;
+      if (code === WORKING) return { state: "working" };
       if (code === 0) {
         this.setState("open");
         this.#learn();

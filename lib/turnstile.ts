@@ -12,7 +12,7 @@
 
 import { hostOf } from "./ip_address.ts";
 
-const BUDGET = 4; // milliseconds in a turn, after which no further step begins
+const BUDGET = 2; // milliseconds in a turn, after which no further step begins
 const FRESH = 8; // likewise, for a host of which no handshake waits while those of others do
 const GAP = 2; // milliseconds without a step after which another turn has begun
 const AMID = 0, UNDER_WAY = 1, BEGINNING = 2; // who of a host goes first

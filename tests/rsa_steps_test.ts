@@ -24,6 +24,8 @@ const SIMD = new WebAssembly.Module(
   Deno.readFileSync(new URL("../wasm/dist/core.simd.wasm", import.meta.url)),
 );
 const CORES: [string, CoreOptions][] = [["kernel", {}], ["integers", { module: SIMD }]];
+/** Steps by which a key's first numbers that blind are made. */
+const COLD = 3;
 const RSA4096 = credential("rsa4096");
 
 /** A client and a server whose client has said hello. */
@@ -74,8 +76,11 @@ for (const [how, options] of CORES) {
     Deno.test(`handshakeStep(): a signature of RSA-4096 is made in steps (${version}, ${how})`, () => {
       using made = configs(core(), both, {}, { credential: RSA4096 });
       using ends = greeted(made.client, made.server);
-      assertEquals(sign(ends.server), how === "kernel" ? 3 : 22);
+      assertEquals(sign(ends.server), COLD + (how === "kernel" ? 3 : 22));
       finish(ends);
+      using more = greeted(made.client, made.server);
+      assertEquals(sign(more.server), how === "kernel" ? 3 : 22);
+      finish(more);
       assertEquals(
         ends.client.signatureSchemes.peer,
         version === "TLSv1.3" ? "rsa_pss_rsae_sha256" : "rsa_pkcs1_sha256",
@@ -85,7 +90,7 @@ for (const [how, options] of CORES) {
 
     Deno.test(`handshake(): whoever asks for no steps sees none, also of what was begun in steps (${version}, ${how})`, () => {
       using made = configs(core(), both, {}, { credential: RSA4096 });
-      for (const before of [0, 1, 2]) {
+      for (const before of [2, 0, 1, 2]) { // the first with a cold key
         using ends = greeted(made.client, made.server);
         for (let step = 0; step < before; step++) assertEquals(ends.server.handshakeStep().state, "working");
         assertEquals(ends.server.handshake().state, "need-records");
@@ -101,7 +106,7 @@ for (const [how, options] of CORES) {
       finish(whole);
       whole[Symbol.dispose]();
       const before = core_.allocated;
-      for (let most = 1; most <= steps; most++) {
+      for (let most = 1; most <= steps - COLD; most++) {
         const ends = greeted(made.client, made.server);
         for (let step = 0; step < most; step++) assertEquals(ends.server.handshakeStep().state, "working");
         assert(core_.allocated > before);
@@ -117,20 +122,19 @@ for (const [version, sslVersion] of VERSIONS) {
   Deno.test(`handshakeStep(): fifty handshakes of one key at once (${version})`, () => {
     const core = fixedCore();
     using made = configs(core, { sslVersion }, {}, { credential: RSA4096 });
-    const first = greeted(made.client, made.server);
-    sign(first.server);
-    finish(first);
-    first[Symbol.dispose]();
-    const start = core.allocated;
-    const all = Array.from({ length: 50 }, () => greeted(made.client, made.server));
-    let amid = all.map(({ server }) => server);
-    for (let rounds = 0; amid.length > 0; rounds++) {
-      assert(rounds < 10);
-      amid = amid.filter((server) => server.handshakeStep().state === "working");
+    const left: number[] = []; // what mbedTLS allocates once for all comes with the first fifty
+    for (let i = 0; i < 2; i++) {
+      const all = Array.from({ length: 50 }, () => greeted(made.client, made.server));
+      let amid = all.map(({ server }) => server);
+      for (let rounds = 0; amid.length > 0; rounds++) {
+        assert(rounds < 10);
+        amid = amid.filter((server) => server.handshakeStep().state === "working");
+      }
+      for (const ends of all) finish(ends);
+      for (const ends of all) ends[Symbol.dispose]();
+      left.push(core.allocated);
     }
-    for (const ends of all) finish(ends);
-    for (const ends of all) ends[Symbol.dispose]();
-    if (version === "TLSv1.3") assertEquals(core.allocated, start); // of TLS 1.2, the server keeps sessions
+    if (version === "TLSv1.3") assertEquals(left[0], left[1]); // of TLS 1.2, the server keeps sessions
   });
 
   Deno.test(`handshakeStep(): no steps where they are not worth it: RSA-2048 by the kernel, ECDSA (${version})`, () => {
@@ -192,7 +196,7 @@ for (const [version, sslVersion] of VERSIONS) {
     } finally {
       Connection.prototype.handshake = handshake;
     }
-    assertEquals(steps.filter((code) => code === WORKING).length, 3, steps.join());
+    assertEquals(steps.filter((code) => code === WORKING).length, COLD + 3, steps.join());
     assertEquals(steps.at(-1), 0);
   });
 }

@@ -43,6 +43,7 @@ export class RedisStore implements SharedStore {
   readonly #client: Client;
   readonly #prefix: string;
   readonly #buffer: BufferClass;
+  #lastError: unknown; // of the client: why it is not connected
 
   private constructor(client: Client, prefix: string, buffer: BufferClass) {
     this.#client = client;
@@ -71,6 +72,7 @@ export class RedisStore implements SharedStore {
       disableOfflineQueue: true, // who asks has a deadline, and asks again
       commandsQueueMaxLength: QUEUE_MAX,
       pingInterval: PING_EVERY * 1000,
+      maintNotifications: "disabled", // of a paid service alone; it would need --allow-env
       socket: {
         connectTimeout: CONNECT_TIMEOUT * 1000,
         socketTimeout: SILENCE * 1000,
@@ -78,9 +80,10 @@ export class RedisStore implements SharedStore {
           Math.min(50 * 2 ** tries, RECONNECT_MAX * 1000) * (0.5 + Math.random() / 2),
       },
     }).withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
-    client.on("error", () => {}); // each call says so itself
-    client.connect().catch(() => {}); // likewise
-    return new RedisStore(client as unknown as Client, prefix, Buffer);
+    const store = new RedisStore(client as unknown as Client, prefix, Buffer);
+    client.on("error", (error: unknown) => store.#lastError = error); // each call says so itself
+    client.connect().catch((error: unknown) => store.#lastError = error); // likewise
+    return store;
   }
 
   /** Reads a value. */
@@ -119,7 +122,7 @@ export class RedisStore implements SharedStore {
   async #ready(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#client.once("ready", resolve);
-    const late = () => new Error("Cannot reach Redis: not connected");
+    const late = () => new Error("Cannot reach Redis: not connected", { cause: this.#lastError });
     try {
       await inTime(promise, CONNECT_TIMEOUT, late);
     } finally {

@@ -59,10 +59,11 @@ export function rotated(record: KeyRecord, now: number, times: Times): KeyRecord
   const { keys, published } = advanced(record, now, times) ?? record;
   const [next, ...others] = keys;
   if (others[0] !== undefined && others[0].created > now && !isAstray(record, now, times)) return undefined;
-  const takeover = Math.min(next!.created, Math.max(now, published + spread(times)));
+  const known = Math.min(published, now) + spread(times); // by everybody; no clock is trusted that is ahead of ours
+  const takeover = Math.min(next!.created, Math.max(now, known));
   const after = newTicketKey(Math.max(takeover, now) + times.rotateEvery * 1000);
-  const known = [{ ...next!, created: takeover }, ...stillUsed(others, now, times)];
-  return { sequence: record.sequence + 1, published: now, keys: [after, ...known].slice(0, KEYS_MAX) };
+  const earlier = [{ ...next!, created: takeover }, ...stillUsed(others, now, times)];
+  return { sequence: record.sequence + 1, published: now, keys: [after, ...earlier].slice(0, KEYS_MAX) };
 }
 
 /** Whether the newest key is to take over at a time that no clock near `now` has set. */
@@ -71,7 +72,11 @@ export function isAstray({ keys }: KeyRecord, now: number, times: Times): boolea
 }
 
 /** Without the keys whose last ticket has expired, and with room for one more. */
-export function stillUsed(keys: readonly TicketKey[], now: number, { lifetime }: Times): readonly TicketKey[] {
+export function stillUsed(
+  keys: readonly TicketKey[],
+  now: number,
+  { lifetime }: Times,
+): readonly TicketKey[] {
   const live = keys.filter((_, i) => i === 0 || now - keys[i - 1]!.created <= lifetime * 1000);
   return live.slice(0, KEYS_MAX - 1);
 }

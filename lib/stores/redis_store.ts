@@ -94,20 +94,25 @@ export class RedisStore implements SharedStore {
     }
     const { Buffer, createClient, RESP_TYPES } = await import("./_redis.ts");
     const password = decoded(new URL(url).password);
-    const client = createClient({
-      url,
-      disableOfflineQueue: true, // who asks has a deadline, and asks again
-      commandsQueueMaxLength: QUEUE_MAX,
-      pingInterval: PING_EVERY * 1000,
-      socket: {
-        ...(caCerts !== undefined && { ca: caCerts }),
-        connectTimeout: CONNECT_TIMEOUT * 1000,
-        socketTimeout: SILENCE * 1000,
-        reconnectStrategy: (tries: number) =>
-          Math.min(50 * 2 ** tries, RECONNECT_MAX * 1000) * (0.5 + Math.random() / 2),
-      },
-    }).withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
-    return new RedisStore(client as unknown as Client, prefix, Buffer, password);
+    const make = (url: string) =>
+      createClient({
+        url,
+        disableOfflineQueue: true, // who asks has a deadline, and asks again
+        commandsQueueMaxLength: QUEUE_MAX,
+        pingInterval: PING_EVERY * 1000,
+        socket: {
+          ...(caCerts !== undefined && { ca: caCerts }),
+          connectTimeout: CONNECT_TIMEOUT * 1000,
+          socketTimeout: SILENCE * 1000,
+          reconnectStrategy: (tries: number) =>
+            Math.min(50 * 2 ** tries, RECONNECT_MAX * 1000) * (0.5 + Math.random() / 2),
+        },
+      }).withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
+    try {
+      return new RedisStore(make(url) as unknown as Client, prefix, Buffer, password);
+    } catch {
+      throw new TypeError("Cannot use url: its path is not the number of a database");
+    }
   }
 
   /** Reads a value. */

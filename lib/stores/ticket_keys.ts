@@ -366,7 +366,7 @@ export class SharedTicketKeys implements AsyncDisposable {
   }
 
   #cacheError(cause: unknown): Error {
-    const why = cause instanceof Error ? cause.message : cause;
+    const why = cause instanceof Error ? cause.message.replace(/: \w+ '.*'$/, "") : cause; // without Deno's path
     return new Error(`Cannot use cache "${this.#cache}": ${why}`, { cause });
   }
 

@@ -127,3 +127,8 @@ function nextTurn(): void {
   used = 0;
   release();
 }
+
+/** How many handshakes of this thread wait for their turn. */
+export function waitingHandshakes(): number {
+  return waiting;
+}

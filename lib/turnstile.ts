@@ -5,7 +5,8 @@
  * Hosts take turns, so that one with many handshakes waits for itself, and one with few waits for one step of each host. Of a
  * host's handshakes, those that are under way go before those that begin.
  *
- * One operation is not interrupted: RSA-4096 takes 10 to 20 ms, so a turn has one of these.
+ * A step that leaves something undone is done again before all else, so that no two are amid one. What comes in one step is
+ * not interrupted: RSA-4096 takes 10 to 20 ms, so a turn has one of these.
  */
 
 import { hostOf } from "./ip_address.ts";
@@ -20,6 +21,8 @@ let used = 0; // milliseconds of this turn
 let ended = 0; // when the last step did
 let timer: ReturnType<typeof setTimeout> | undefined; // of the next turn, while somebody waits for it
 let waiting = 0;
+let called = false; // somebody has been told to go on, and is about to
+let amid: GoOn | undefined; // who has left something undone
 const hosts = new Map<string, { underWay: Set<GoOn>; beginning: Set<GoOn> }>(); // the first one has its turn next
 
 /** The place of one handshake. */
@@ -34,44 +37,63 @@ export class Turn {
     this.#host = hostOf(peer);
   }
 
-  /** Does a step of the handshake, which does not wait, when it is its turn; never, once it has left. */
-  async take<T>(step: () => T): Promise<T> {
-    let start = performance.now();
-    if (timer === undefined && start - ended > GAP) used = 0;
-    if (used >= BUDGET || waiting > 0) {
-      await this.#wait();
-      start = performance.now();
-    }
+  /**
+   * Does a step of the handshake when it is its turn; never, once it has left.
+   *
+   * @param step The work, which does not wait.
+   * @param isAmid Whether it has left something undone, by what it gave: then it is done again.
+   * @returns What the last step gave.
+   */
+  async take<T>(step: () => T, isAmid?: (result: T) => boolean): Promise<T> {
+    if (timer === undefined && performance.now() - ended > GAP) used = 0;
+    if (used >= BUDGET || waiting > 0 || called) await this.#wait();
     this.#begun = true;
     try {
-      return step();
+      for (;;) {
+        const result = timed(step);
+        if (!isAmid?.(result)) return result;
+        if (used >= BUDGET) await this.#wait(true);
+      }
     } finally {
-      ended = performance.now();
-      used += ended - start;
       release();
     }
   }
 
-  #wait(): Promise<void> {
-    if (this.#left) return new Promise(() => {});
+  async #wait(isAmid = false): Promise<void> {
+    if (this.#left) await new Promise(() => {});
     timer ??= setTimeout(nextTurn);
     waiting++;
-    return new Promise((resolve) => {
+    await new Promise<void>((resolve) => {
+      this.#goOn = resolve;
+      if (isAmid) return void (amid = resolve);
       let host = hosts.get(this.#host);
       if (host === undefined) hosts.set(this.#host, host = { underWay: new Set(), beginning: new Set() });
-      this.#goOn = resolve;
       (this.#begun ? host.underWay : host.beginning).add(resolve);
     });
+    called = false;
   }
 
   /** The handshake has ended, as by its deadline: it waits no more, and holds nothing here. */
   leave(): void {
     this.#left = true;
+    const goOn = this.#goOn;
+    if (goOn === undefined) return;
     const host = hosts.get(this.#host);
-    if (host === undefined || this.#goOn === undefined) return;
-    if (!host.underWay.delete(this.#goOn) && !host.beginning.delete(this.#goOn)) return; // it has its turn
+    if (goOn === amid) amid = undefined;
+    else if (!host?.underWay.delete(goOn) && !host?.beginning.delete(goOn)) return; // it has its turn
     waiting--;
-    if (host.underWay.size + host.beginning.size === 0) hosts.delete(this.#host);
+    if (host?.underWay.size === 0 && host.beginning.size === 0) hosts.delete(this.#host);
+  }
+}
+
+/** Does a step, and counts its time. */
+function timed<T>(step: () => T): T {
+  const start = performance.now();
+  try {
+    return step();
+  } finally {
+    ended = performance.now();
+    used += ended - start;
   }
 }
 
@@ -83,6 +105,10 @@ function release(): void {
     return;
   }
   waiting--;
+  called = true;
+  const first = amid;
+  amid = undefined;
+  if (first !== undefined) return first();
   const [name, host] = hosts.entries().next().value!;
   const queue = host.underWay.size > 0 ? host.underWay : host.beginning;
   const next = queue.values().next().value!;

@@ -28,7 +28,8 @@ export interface LimitOptions {
   /** Connections at once; at the limit a new one is closed at once. @default {10000} */
   maxConnections?: number;
   /**
-   * Connections at once from one IPv4 address, or one IPv6 network of 64 bits; a further one is closed at once.
+   * Connections at once from one IPv4 address, or one IPv6 network of 64 bits; a further one is closed at once. Behind a balancer
+   * on another machine all clients have its address: give `Infinity`.
    *
    * @default {1000; none for loopback addresses: all clients of a proxy on the same machine have one}
    */
@@ -44,7 +45,10 @@ export interface LimitOptions {
    * sent. It is looked at every second; above it, the connection that holds the most is dropped, and the next. @default {1073741824}
    */
   maxPendingBytes?: number;
-  /** Seconds after which a connection on which no byte comes or goes is dropped; `Infinity`: never. @default {600} */
+  /**
+   * Seconds after which a connection on which no byte comes or goes is dropped, whatever its handler waits for meanwhile;
+   * `Infinity`: never. @default {600}
+   */
   idleTimeout?: number;
 }
 

@@ -167,6 +167,31 @@ Deno.test("Turn: a step that throws holds up nobody", async () => {
   await nextTurn();
 });
 
+Deno.test("Turn: a step that leaves something undone is done again, in turns with other hosts", async () => {
+  await nextTurn();
+  const order: string[] = [];
+  let timers = 0;
+  const count = setInterval(() => timers++, 1);
+  const inParts = (name: string, place: Turn) => {
+    let left = 3;
+    return place.take(() => {
+      work(10);
+      order.push(name);
+      return --left;
+    }, (undone) => undone > 0);
+  };
+  const gone = turn("b");
+  const results = Promise.all([useUp(), inParts("a", turn("a")), inParts("b", turn("c"))]);
+  inParts("gone", gone);
+  while (!order.includes("gone")) await new Promise((resolve) => setTimeout(resolve));
+  gone.leave(); // amid its work
+  assertEquals(await results, [undefined, 0, 0]);
+  await nextTurn();
+  clearInterval(count);
+  assertEquals(order.join(), "a,b,gone,a,b,a,b");
+  assert(timers >= 6, `${timers} timers`);
+});
+
 Deno.test("Turn: who leaves has no step any more, and holds up nobody", async () => {
   await nextTurn();
   const order: string[] = [];

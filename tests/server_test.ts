@@ -254,13 +254,13 @@ test("Server prints a handler's failure when there is no onError, and nothing el
   }
 });
 
-const FAILING = {
+const FAILURES = {
   throws: (failure: Error) => {
     throw failure;
   },
   rejects: (failure: Error) => Promise.reject(failure),
 };
-for (const [how, fail] of Object.entries(FAILING)) {
+for (const [how, fail] of Object.entries(FAILURES)) {
   test(`Server goes on when onError ${how}`, async () => {
     const printed: unknown[][] = [];
     const { error } = console;

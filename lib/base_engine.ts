@@ -8,13 +8,14 @@ import { type Bytes, EMPTY, encodeText } from "./bytes.ts";
 import type { TLSConfig } from "./config.ts";
 import { IO_SIZE } from "./core.ts";
 import type { ConnectionCost } from "./cost/cost.ts";
-import { Connection, type Facts, PAUSED } from "./connection.ts";
+import { ASKS, Connection, type Facts, PAUSED } from "./connection.ts";
 import { EARLY } from "./early_data.ts";
 import { type Cipher, type EngineState, type HandshakeOutcome, moved } from "./engine_state.ts";
 import { alertForCode, CODE, SSLCertVerificationError, SSLError } from "./errors.ts";
 import { assertProtocol } from "./policy.ts";
 import { type ConnectionState, missingPin, stateOf } from "./peer_policy.ts";
 import type { SSLSession } from "./session.ts";
+import { forgetFailed, shareNew } from "./session_cache.ts";
 import type { Outcome } from "./tally.ts";
 import { DTLS_VERSION, groupName, sigalgName, suiteOf, TLSVersion, versionName } from "./suites.ts";
 import { type TraceEvent, type Tracer, tracer } from "./trace.ts";
@@ -45,6 +46,7 @@ export abstract class BaseEngine {
   /** @internal Whether {@linkcode BaseEngine.refuse} has sent an alert, whatever kind of error it was given. */
   refused = false;
   #judging = false; // the handshake waits for accept() or refuse()
+  #asking: Extract<HandshakeOutcome, { state: "session" }> | undefined; // it waits for giveSession()
 
   /** For the engines that add a way in and out. */
   constructor(
@@ -114,7 +116,7 @@ export abstract class BaseEngine {
       this.assertUsable("complete TLS handshake");
       return DONE;
     }
-    while (!this.#judging) {
+    while (!this.#judging && this.#asking === undefined) {
       const code = this.run((connection) => connection.handshake());
       if (code === 0) {
         this.setState("open");
@@ -123,16 +125,23 @@ export abstract class BaseEngine {
         this.#connection.endHandshake(this.#facts!);
         this.#config.tally.end(this.#facts!, this.version!, this.#serverName);
         if (this.#facts!.version === TLSVersion.TLSv1_2) this.#tellSession(); // in TLS 1.3 tickets are yet to come
+        shareNew(this.#config, this.#connection);
         return DONE;
       }
-      if (code === PAUSED) {
-        this.#judge();
-        continue;
-      }
-      if (code !== CODE.WANT_READ) throw this.fail(this.#handshakeAction(), code);
-      if (this.wire.starved) return NEED_RECORDS;
+      if (code === PAUSED) this.#judge();
+      else if (code === ASKS) {
+        this.#asking = { state: "session", id: this.#connection.serverSession(false) };
+      } else if (code !== CODE.WANT_READ) throw this.fail(this.#handshakeAction(), code);
+      else if (this.wire.starved) return NEED_RECORDS;
     }
-    return VERIFY;
+    return this.#asking ?? VERIFY;
+  }
+
+  /** Server: goes on with a handshake that waits with `"session"`, by this one, which you wipe then, or in full. */
+  giveSession(session: Bytes | undefined): void {
+    this.assertUsable("resume a session");
+    if (this.#asking !== undefined && session !== undefined) this.#connection.giveSession(session);
+    this.#asking = undefined;
   }
 
   /** The peer has proved who it is. Until that is judged the handshake cannot go on, whatever fails here. */
@@ -424,6 +433,7 @@ export abstract class BaseEngine {
   protected fail(action: string, code: number): SSLError {
     const { alertSent } = this.#connection.facts();
     const handshake = !this.#handshakeDone;
+    if (!handshake && code !== CODE.CONN_EOF) forgetFailed(this.#config, this.#connection);
     const refusal = handshake ? this.wire.callbacks?.error(action, code) : undefined;
     this.#error = refusal ?? this.#connection.error(action, code, handshake, this.#hostname);
     this.setState("failed");

@@ -88,6 +88,8 @@ export const FACT_ORDER = [
 
 /** What `handshake()` returns once, of a config that judges its peers: HANDSHAKE_PAUSED of wasm/glue/tlsio.h. */
 export const PAUSED = 1;
+/** Likewise of a server that asks for a session: HANDSHAKE_ASKS. */
+export const ASKS = 2;
 
 /** One connection. Its methods return the core's codes; the handle must not be used after `free()`. */
 export class Connection {
@@ -192,10 +194,8 @@ export class Connection {
   /** Offers a session. Returns 0, or a code when this core cannot use it. */
   offer(session: SSLSession): number {
     const state = SSLSession.state(session);
-    return this.core.with(
-      [state],
-      (at) => this.core.call.connection_offer_session(this.#handle, at!, state.length),
-    );
+    const offer = (at?: number) => this.core.call.connection_offer_session(this.#handle, at!, state.length);
+    return this.core.with([state], offer);
   }
 
   /** What it has of a device's heap, and what was counted for it; `undefined`: the core is no device's. */
@@ -411,6 +411,23 @@ export class Connection {
       ticket: facts[4] === 1,
       alpn: this.alpn() ?? "",
     }, state);
+  }
+
+  /** Server, TLS 1.2: the id of the session at hand; `whole`: with the session behind it, if it is new. Empty: none. */
+  serverSession(whole: boolean): Bytes {
+    const { connection_server_session: get } = this.core.call;
+    return this.core.collect("save the session", (at, size) => get(this.#handle, whole ? 1 : 0, at, size));
+  }
+
+  /** Server: gives the session that {@linkcode ASKS} is about. Returns 0, or a code when it is none to resume. */
+  giveSession(state: Bytes): number {
+    const give = (at?: number) => this.core.call.connection_give_session(this.#handle, at!, state.length);
+    return this.core.with([state], give);
+  }
+
+  /** Server: takes the session at hand out of the cache. */
+  forgetSession(): void {
+    this.core.call.connection_forget_session(this.#handle);
   }
 
   /** Keying material for other protocols. */

@@ -8,12 +8,14 @@ export type ReadOutcome =
 
 /**
  * What a step of the handshake came to. `"verify"`: the peer has proved who it is, and waits for `accept()` or `refuse()`; only
- * where the config has `verifyConnection` or `onUnknownPeer`, which who drives the engine must ask.
+ * where the config has `verifyConnection` or `onUnknownPeer`, which who drives the engine must ask. `"session"`: a server's
+ * waits for `giveSession()`; only where the config has `sessionCache`, which must be asked for `id` likewise.
  */
 export type HandshakeOutcome =
   | { readonly state: "done" }
   | { readonly state: "need-records" }
-  | { readonly state: "verify" };
+  | { readonly state: "verify" }
+  | { readonly state: "session"; readonly id: Uint8Array<ArrayBuffer> };
 
 /** The cipher suite in use, as CPython's `cipher()`. */
 export interface Cipher {

@@ -27,7 +27,11 @@ const SECRET_MIN = 32; // bytes, of AES-256
 interface Part {
   readonly id: Bytes;
   readonly key: CryptoKey;
+  readonly sessionIds: Bytes;
 }
+
+/** @internal For {@linkcode SharedSessionCache}: what marks session ids, the key's own first. */
+export let sessionIdKeys: (key: StoreKey) => readonly Bytes[];
 
 /** Why a value does not open: it is damaged, or sealed under another key. */
 export class SealError extends Error {
@@ -52,6 +56,10 @@ export class SealError extends Error {
  */
 export class StoreKey {
   readonly #parts: readonly Part[];
+
+  static {
+    sessionIdKeys = (key) => key.#parts.map(({ sessionIds }) => sessionIds);
+  }
 
   private constructor(parts: readonly Part[]) {
     this.#parts = parts;
@@ -172,6 +180,7 @@ async function derive(secret: Bytes): Promise<Part> {
   return {
     id: new Uint8Array(await crypto.subtle.deriveBits(hkdf("id"), base, ID * 8)),
     key: await crypto.subtle.deriveKey(hkdf("AES-256-GCM"), base, aes, false, ["encrypt", "decrypt"]),
+    sessionIds: new Uint8Array(await crypto.subtle.deriveBits(hkdf("session ids"), base, 256)),
   };
 }
 

@@ -253,7 +253,7 @@ static int end(connection *conn, int ret)
     return ret;
 }
 
-/* Goes as far as the received records allow. Returns 0 when the handshake is over, or HANDSHAKE_PAUSED. */
+/* Goes as far as the received records allow. Returns 0 when the handshake is over, HANDSHAKE_PAUSED or HANDSHAKE_ASKS. */
 int EXPORT(connection_handshake)(connection *conn)
 {
     CHECK_CONNECTION(conn);
@@ -264,6 +264,10 @@ int EXPORT(connection_handshake)(connection *conn)
         use_alert_keys(&conn->ssl);
         expect_fragment_length(&conn->ssl);
         drop_session_of_other_suite(conn);
+        if (asks_for_session(conn)) {
+            ret = HANDSHAKE_ASKS;
+            break;
+        }
         ret = handshake_step(conn);
         if (ret != 0 && drop_datagram(&conn->ssl, ret)) ret = 0;
         if (ret == 0 && (conn->config->options & OPTION_JUDGE) != 0 && !conn->judged && has_proved(&conn->ssl, before)) {

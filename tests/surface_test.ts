@@ -24,7 +24,7 @@ const TYPES = `
   ConnectionState ContextOptions Credential Duplex DuplexLike EphemeralKeyInfo FileOrData GetCertificate GetConfigForClient HasContext HasDuplex HeapLimits Histogram
   KeyType LimitOptions ListenOptions MemorySessionStoreOptions NameAttribute OnUnknownPeer OpenConnectionOptions OpenOptions
   OpenUnixConnectionOptions OwnCredential PeerCertificate PeerPolicyOptions PolicyOptions PskCallback SSLErrorInit SSLErrorKind ServeOptions
-  ServerCertificateOptions ServerStats SessionFacts SessionCache SessionStats SessionStore SignHash SocketOptions Source StartServerOptions StartTlsOptions StartUnixServerOptions
+  ServerCertificateOptions ServerStats SessionCache SessionFacts SessionStats SessionStore SignHash SocketOptions Source StartServerOptions StartTlsOptions StartUnixServerOptions
   Stored StreamOptions StreamPair Suite TLSConfigOptions TLSNumber TicketEvent TicketKeyRingOptions TicketRefusal TraceContent TraceEvent TryOutcome VerifyCallback VerifyConnection
   WatchCertificatesOptions WorkerOptions
   WorkerStats WrapSocketOptions Writer`;
@@ -34,7 +34,7 @@ const ENGINE_VALUES = `
   BaseEngine CERT_NONE CERT_OPTIONAL CERT_REQUIRED CORE_EXPORTS CORE_IMPORTS ClientHello Core PcapWriter TLSConfig TLSEngine readClientHello`;
 const ENGINE_TYPES = `
   Bytes CertReqs Cipher ClientHelloOutcome ConnectionIO ConnectionState CoreCallbacks CoreExports CoreOptions CoreTable EngineState HandshakeOutcome
-  OnUnknownPeer OwnCredential PcapWriterOptions PeerPolicyOptions PolicyOptions PskCallback ReadOutcome SignHash Source TLSConfigOptions
+  OnUnknownPeer OwnCredential PcapWriterOptions PeerPolicyOptions PolicyOptions PskCallback ReadOutcome SessionCache SignHash Source TLSConfigOptions
   TLSEngineOptions TapOptions TraceContent TraceEvent Tracer VerifyCallback VerifyConnection`;
 
 /** Names that `./cost` exports, with its types. */

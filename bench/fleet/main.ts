@@ -22,5 +22,7 @@ const line = (name: string, { offered, resumed, elsewhere, broken }: typeof resu
   );
 line("fleet ", result.fleet);
 line("single", result.single);
+line("fleet , by session id", result.fleetById);
+line("single, by session id", result.singleById);
 console.log("refused:", result.refused, "writes of the keys:", result.sequence);
 console.log(`share: ${(100 * result.share).toFixed(2)} % in ${result.seconds.toFixed(0)} s`);

@@ -4,7 +4,7 @@
  * line of its input.
  */
 import { startServer, type TicketEvent, TicketKeyRing } from "../../mod.ts";
-import { KvStore, RedisStore, SharedTicketKeys, StoreKey } from "../../stores.ts";
+import { KvStore, RedisStore, SharedSessionCache, SharedTicketKeys, StoreKey } from "../../stores.ts";
 
 /** What a server is told. */
 export interface ServerSettings {
@@ -32,6 +32,8 @@ export interface ServerCounts {
   refused: Record<string, number>;
   /** `SharedTicketKeys.status`. */
   keys: Record<string, unknown> | undefined;
+  /** `SharedSessionCache.status`. */
+  sessions?: Record<string, unknown>;
 }
 
 if (import.meta.main) {
@@ -42,13 +44,11 @@ if (import.meta.main) {
     : place.startsWith("redis")
     ? await RedisStore.open(place)
     : await KvStore.open(place);
-  const keys = store && await SharedTicketKeys.open({
-    store,
-    storeKey: await StoreKey.fromEnv(),
-    ...times,
-    ...(cache !== undefined && { cache }),
-    onError: (error) => console.error(String(error)),
-  });
+  const onError = (error: unknown) => console.error(String(error));
+  const shared = store && { store, storeKey: await StoreKey.fromEnv(), onError };
+  const keys = shared &&
+    await SharedTicketKeys.open({ ...shared, ...times, ...(cache !== undefined && { cache }) });
+  const sessionCache = shared && new SharedSessionCache(shared);
   const counts: ServerCounts = { resumed: 0, refused: {}, keys: undefined };
   const onTicket = (event: TicketEvent) => {
     if (event.type === "accepted") counts.resumed++;
@@ -63,16 +63,20 @@ if (import.meta.main) {
   }, {
     hostname: "127.0.0.1",
     port,
-    ssl: { certfile, keyfile, onTicket, tickets: keys?.ring ?? new TicketKeyRing(times) },
+    ssl: {
+      ...{ certfile, keyfile, onTicket, tickets: keys?.ring ?? new TicketKeyRing(times) },
+      ...(sessionCache && { sessionCache }),
+    },
   });
   console.log("listening");
   const decoder = new TextDecoder();
   for await (const chunk of Deno.stdin.readable) {
     for (const _ of decoder.decode(chunk).matchAll(/\n/g)) {
-      console.log(JSON.stringify({ ...counts, keys: keys?.status }));
+      console.log(JSON.stringify({ ...counts, keys: keys?.status, sessions: sessionCache?.status }));
     }
   }
   await server[Symbol.asyncDispose]();
+  await sessionCache?.[Symbol.asyncDispose]();
   await keys?.[Symbol.asyncDispose]();
   await store?.[Symbol.asyncDispose]();
 }

@@ -314,6 +314,37 @@ Deno.test("TLSEngine with sessionCache: the session of a connection that failed 
   }
 });
 
+Deno.test("TLSEngine with sessionCache: a core holds nothing after sessions that were given, refused and forgotten", () => {
+  const own = fixedCore(1, clock);
+  const round = () => {
+    const cache = new Cache();
+    const serve = (sessionCacheSize = 256) =>
+      new TLSConfig(
+        serverOptions({ sessionCache: cache, tickets: fixedRing(1, clock), sessionCacheSize }),
+        own,
+      );
+    using from = new TLSConfig(clientOptions({ sslVersion: TLS12, tickets: false }), own);
+    using first = serve();
+    using second = serve(1); // each makes room for the next
+    for (let i = 0; i < 4; i++) {
+      const made = visit(first, undefined, { from });
+      const finds = [(found?: Bytes) => found, (found?: Bytes) => found!.slice(0, 90), () => undefined];
+      for (const find of finds) visit(second, made.session, { from, find }).pair[Symbol.dispose]();
+      made.pair.deliver = flipAt("client", made.pair.flight("client").length + 20);
+      made.pair.run();
+      made.pair[Symbol.dispose]();
+    }
+    const waiting = visit(first, undefined, { from });
+    using left = new EnginePair(from, second, { savedSession: waiting.session }).run();
+    assertEquals(left.server.handshake().state, "session", "it goes away while it waits");
+    waiting.pair[Symbol.dispose]();
+  };
+  round();
+  const before = own.allocated;
+  round();
+  assertEquals(own.allocated, before);
+});
+
 Deno.test("sessionCache: what is no cache, or cannot be used, is refused by name", () => {
   const cache = new Cache();
   const refused: [TLSConfigOptions, typeof TypeError | typeof RangeError, string][] = [

@@ -1,7 +1,7 @@
 /** Servers that share TLS 1.2 sessions by id in a store, whatever becomes of the store. */
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type ContextOptions, SSLContext, SSLSession, type SSLSocket, startServer } from "tlsio";
-import { CERT_OPTIONAL, TLSVersion, wrapSocket } from "tlsio";
+import { CERT_OPTIONAL, MemoryBIO, TLSVersion, wrapSocket } from "tlsio";
 import {
   MemoryStore,
   SharedSessionCache,
@@ -10,6 +10,7 @@ import {
   StoreKey,
 } from "../stores.ts";
 import type { Bytes } from "../lib/bytes.ts";
+import { contextFor } from "../lib/worker_context.ts";
 import { bytesFrom } from "./pair.ts";
 import { pipe } from "./pipe.ts";
 import { SECRET, storeKey, until } from "./shared_keys.ts";
@@ -279,5 +280,12 @@ test("SharedSessionCache: options that are wrong are refused by name", async () 
     "lookupsPerSecond",
   );
   await using one = await member(store);
+  const bio = () => one.context.wrapBio(new MemoryBIO(), new MemoryBIO());
+  assertThrows(bio, TypeError, "sessionCache needs a socket");
+  await assertRejects(
+    () => contextFor({ ...CREDENTIAL, sessionCache: one.cache }),
+    TypeError,
+    "cannot cross to a Worker",
+  );
   assertEquals(Deno.inspect(one.cache), "SharedSessionCache { isUp: true, found: 0 }");
 });

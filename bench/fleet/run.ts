@@ -127,7 +127,7 @@ export async function runFleet(options: FleetOptions): Promise<FleetResult> {
     const { port, program } = servers[i]!;
     await countRefused(servers[i]!);
     program.kill("SIGKILL");
-    await program.exit();
+    await program[Symbol.asyncDispose]();
     servers[i] = await startServer(NAMES[i]!, port, true);
     log(`server ${NAMES[i]} is back`);
   };
@@ -172,7 +172,7 @@ export async function runFleet(options: FleetOptions): Promise<FleetResult> {
     await sleep(calm);
     log("Redis is killed");
     redis.program.kill("SIGKILL");
-    await redis.program.exit();
+    await redis.program[Symbol.asyncDispose]();
     const back = sleep(outage);
     await sleep(outage / 2);
     await restart(1); // it has its copy of the keys alone

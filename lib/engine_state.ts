@@ -17,6 +17,14 @@ export type HandshakeOutcome =
   | { readonly state: "verify" }
   | { readonly state: "session"; readonly id: Uint8Array<ArrayBuffer> };
 
+/** Likewise, of who asked for steps; `"working"`: an operation goes on with the next. */
+export type HandshakeStep = HandshakeOutcome | { readonly state: "working" };
+
+/** Whether an operation goes on. */
+export function isWorking({ state }: HandshakeStep): boolean {
+  return state === "working";
+}
+
 /** The cipher suite in use, as CPython's `cipher()`. */
 export interface Cipher {
   /** IANA name. */
@@ -26,6 +34,9 @@ export interface Cipher {
   /** Strength of the cipher in bits. */
   readonly bits: number;
 }
+
+/** What a connection's `handshake()` returns besides 0 and errors: `HANDSHAKE_PAUSED` of wasm/glue/tlsio.h and so on. */
+export const PAUSED = 1, WORKING = 2, ASKS = 3;
 
 /** Where an engine is. `read-closed`: the peer sent close_notify; `write-closed`: we did. */
 export type EngineState =

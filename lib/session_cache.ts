@@ -94,7 +94,8 @@ interface Config {
 
 /** The connection of an engine. */
 interface Connection {
-  serverSession(whole: boolean): Bytes;
+  sessionId(): Bytes;
+  newSession(): Bytes;
   forgetSession(): void;
 }
 
@@ -106,7 +107,7 @@ export function shareNew(
   if (sessionCache === undefined) return;
   let whole: Bytes;
   try {
-    whole = from.serverSession(true);
+    whole = from.newSession();
   } catch {
     return; // out of memory, as its next use will say; the handshake is good
   }
@@ -122,7 +123,7 @@ export function forgetFailed(
   of: Connection,
 ): void {
   if (!serverSide) return;
-  const id = of.serverSession(false);
+  const id = of.sessionId();
   if (id.length === 0) return;
   of.forgetSession();
   tell(sessionCache && ((id: Bytes) => sessionCache.forget(trustId, id)), id);

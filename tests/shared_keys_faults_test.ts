@@ -3,7 +3,7 @@ import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes 
 import { MemoryStore, type SharedEntry, SharedTicketKeys } from "../stores.ts";
 import { type Bytes } from "../lib/bytes.ts";
 import { bytesFrom } from "./pair.ts";
-import { tempDir } from "./peers.ts";
+import { run, tempDir } from "./peers.ts";
 import { keysOf, open, PERIOD, until } from "./shared_keys.ts";
 
 /** A store whose answers a test gives. */
@@ -48,6 +48,19 @@ Deno.test("SharedTicketKeys: a store that is back while the cache is read takes 
   await using other = await open(store);
   assertEquals(keysOf(other), keysOf(keys), "the store has the keys that the server has");
   for (const key of keysOf(keys)) assert(!/^(00)+$/.test(key), "no key of zeros");
+});
+
+Deno.test("SharedTicketKeys: a program that does not dispose of it ends all the same", async () => {
+  const root = new URL("../", import.meta.url).href;
+  const program = `
+    const { MemoryStore, SharedTicketKeys, StoreKey } = await import("${root}stores.ts");
+    const storeKey = await StoreKey.from(new Uint8Array(32));
+    const keys = await SharedTicketKeys.open({ store: new MemoryStore(), storeKey, refreshEvery: 1 });
+    console.log(keys.status.state);`;
+  await using dir = await tempDir();
+  await Deno.writeTextFile(`${dir.path}/main.ts`, program);
+  const { code, stdout } = await run("deno", ["run", "-A", "--no-check", `${dir.path}/main.ts`]);
+  assertEquals([code, stdout], [0, "shared\n"]);
 });
 
 Deno.test("SharedTicketKeys: errors that take turns are told of once each", async () => {

@@ -73,7 +73,7 @@ const METRICS_TYPES = "AnyStats HasStats InstrumentOptions Labels MeterLike Obse
 const STORES_VALUES =
   "KvStore MemoryStore RedisStore SealError SharedSessionStore SharedTicketKeys StoreKey VALUE_MAX";
 const STORES_TYPES = `
-  KvAtomic KvLike SharedEntry SharedSessionStoreOptions SharedStore SharedTicketKeysOptions SharedTicketKeysStatus`;
+  KvAtomic KvLike MemoryStoreOptions RedisStoreOptions SharedEntry SharedSessionStoreOptions SharedStore SharedTicketKeysOptions SharedTicketKeysStatus`;
 
 /** Names that `./ussl` exports, with its types. */
 const USSL_VALUES = `
@@ -120,7 +120,7 @@ const MEMBERS: Record<string, string> = {
     signatureSchemes state takeRecords takeUnread updateKey useConfig verifiedChain verifyFlags
     verifyMessage version wantsRecords wire write`,
   KvStore: ".open delete get replace",
-  MemoryStore: "delete get replace",
+  MemoryStore: "delete get replace size",
   RedisStore: ".open delete get replace",
   SharedSessionStore: "delete put take",
   SharedTicketKeys: ".open rotate status",

@@ -38,11 +38,17 @@ Deno.test("SharedTicketKeys: a store that is back while the cache is read takes 
   await Deno.remove(cache);
   const { success } = await new Deno.Command("mkfifo", { args: [cache] }).output();
   assert(success);
+  const pipe = await Deno.open(cache, { read: true, write: true });
   const opening = open(store, { cache, refreshEvery: 0.05, onError: () => {} });
   await new Promise((resolve) => setTimeout(resolve, 100));
   store.onGet = undefined; // empty: it is given the keys of whoever looks
+  const written = Promise.withResolvers<void>();
+  store.onReplace = () => written.promise;
   await new Promise((resolve) => setTimeout(resolve, 400));
-  await Deno.writeFile(cache, sealed, { create: false });
+  await pipe.write(sealed);
+  pipe.close();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  written.resolve();
   await using keys = await opening;
   await until("share", () => keys.status.state === "shared");
   await using other = await open(store);

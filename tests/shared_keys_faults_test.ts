@@ -1,7 +1,7 @@
 /** SharedTicketKeys at bad moments: a store that comes back meanwhile, clocks that are wrong, an end that does not wait. */
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { MemoryStore, type SharedEntry, SharedTicketKeys } from "../stores.ts";
-import { type Bytes } from "../lib/bytes.ts";
+import type { Bytes } from "../lib/bytes.ts";
 import { bytesFrom } from "./pair.ts";
 import { run, tempDir } from "./peers.ts";
 import { keysOf, open, PERIOD, until } from "./shared_keys.ts";

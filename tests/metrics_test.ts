@@ -68,7 +68,7 @@ Deno.test("metricsText(): labels go into every line; HTTP and workers have their
     assertThrows(() => metricsText(STATS, { [name]: "c" }), TypeError, `"${name}" is no name of a label`);
   }
   const number = { host: 1 as unknown as string };
-  assertThrows(() => metricsText(STATS, number), TypeError, 'expected text for "host", got a number');
+  assertThrows(() => metricsText(STATS, number), TypeError, 'expected text for "host", got number');
 });
 
 Deno.test("observeServer(): Deno's OpenTelemetry sends what a server counts", async () => {

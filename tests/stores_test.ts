@@ -152,6 +152,18 @@ Deno.test("stores: RedisStore.open() refuses other URLs, without the password in
   assertEquals(error.message.includes("hunter2"), false);
 });
 
+Deno.test("stores: KvStore: what somebody else has put there is not taken, nor for nothing", async () => {
+  await using dir = await tempDir();
+  using kv = await (Deno as unknown as { openKv(path: string): Promise<Kv> }).openKv(`${dir.path}/kv`);
+  await kv.set(["tlsio", "key"], "text");
+  await using store = await KvStore.open(`${dir.path}/kv`);
+  await assertRejects(() => store.get("key"), TypeError, 'Cannot read "key" from Deno KV: expected bytes');
+  assertEquals(await store.replace("key", undefined, Uint8Array.of(1), 60), false);
+  await store[Symbol.asyncDispose](); // twice, with its scope
+});
+
+type Kv = Disposable & { set(key: string[], value: unknown): Promise<unknown> };
+
 Deno.test("stores: KvStore.open() says which flag Deno needs", async () => {
   const program = `const { KvStore } = await import("${new URL("../stores.ts", import.meta.url)}");
     await KvStore.open(":memory:").catch((error) => console.log(error.name, error.message));`;

@@ -73,7 +73,8 @@ const METRICS_TYPES = "AnyStats HasStats InstrumentOptions Labels MeterLike Obse
 const STORES_VALUES =
   "KvStore MemoryStore RedisStore SealError SharedSessionCache SharedSessionStore SharedTicketKeys StoreKey VALUE_MAX";
 const STORES_TYPES = `
-  KvAtomic KvLike SharedEntry SharedSessionCacheOptions SharedSessionCacheStatus SharedSessionStoreOptions SharedStore SharedTicketKeysOptions SharedTicketKeysStatus`;
+  KvAtomic KvLike MemoryStoreOptions RedisStoreOptions SharedEntry SharedSessionCacheOptions SharedSessionCacheStatus
+  SharedSessionStoreOptions SharedStore SharedTicketKeysOptions SharedTicketKeysStatus`;
 
 /** Names that `./ussl` exports, with its types. */
 const USSL_VALUES = `
@@ -121,7 +122,7 @@ const MEMBERS: Record<string, string> = {
     signatureSchemes state takeRecords takeUnread updateKey useConfig verifiedChain verifyFlags
     verifyMessage version wantsRecords wire write`,
   KvStore: ".open delete get replace",
-  MemoryStore: "delete get replace",
+  MemoryStore: "delete get replace size",
   RedisStore: ".open delete get replace",
   SharedSessionCache: "find forget keep status",
   SharedSessionStore: "delete put take",

@@ -118,10 +118,9 @@ export async function runFleet(options: FleetOptions): Promise<FleetResult> {
 
   const refused: Record<string, number> = {};
   const ask = async ({ program }: Server): Promise<ServerCounts> => {
-    const asked = [...program.stdout.matchAll(/^\{/gm)].length;
+    const answer = (program.stdout.match(/^\{/gm)?.length ?? 0) + 1;
     await program.write("\n");
-    const answer = await program.waitFor(new RegExp(`^(?:\\{[^]*?\n){${asked}}(\\{.*\\})$`, "m"));
-    return JSON.parse(answer[1]!);
+    return JSON.parse((await program.waitFor(new RegExp(`^\\{"answer":${answer},.*\\}$`, "m")))[0]);
   };
   const countRefused = async (server: Server): Promise<number> => {
     const counts = await ask(server);

@@ -34,6 +34,8 @@ export interface ServerSettings {
 
 /** What a server has counted. */
 export interface ServerCounts {
+  /** How often it has said so. */
+  answer: number;
   /** Handshakes that resumed. */
   resumed: number;
   /** Tickets that were refused, by reason. */
@@ -77,10 +79,13 @@ if (import.meta.main) {
   const watch = await watchCertificates(server, ssl, { onRenewed: () => counts.renewed++ });
   console.log("listening");
   const decoder = new TextDecoder();
+  let answer = 0;
   for await (const chunk of Deno.stdin.readable) {
     for (const _ of decoder.decode(chunk).matchAll(/\n/g)) {
       const { handshakeFailures: failed } = server.stats;
-      console.log(JSON.stringify({ ...counts, failed, keys: keys?.status } satisfies ServerCounts));
+      console.log(
+        JSON.stringify({ answer: ++answer, ...counts, failed, keys: keys?.status } satisfies ServerCounts),
+      );
     }
   }
   await watch[Symbol.asyncDispose]();

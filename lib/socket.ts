@@ -12,6 +12,7 @@ import { inTime } from "./deadline.ts";
 import { type Duplex, type DuplexLike, withBytesFirst } from "./duplex.ts";
 import { readEarly } from "./early_reader.ts";
 import { TLSEngine } from "./engine.ts";
+import { isWorking } from "./engine_state.ts";
 import { SSLError, timedOut } from "./errors.ts";
 import { Goodbye } from "./goodbye.ts";
 import { NonBlocking, type TryOutcome } from "./nonblocking.ts";
@@ -23,7 +24,7 @@ import type { SSLSession } from "./session.ts";
 import type { SocketOptions } from "./socket_options.ts";
 import type { Outcome } from "./tally.ts";
 import { Turns } from "./turns.ts";
-import { inTurn } from "./turnstile.ts";
+import { Turn } from "./turnstile.ts";
 import { readableOf, writableOf } from "./web_streams.ts";
 
 /** What `SSLContext` makes of them. */
@@ -49,6 +50,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   #handshakeFailure: Error | undefined;
   #reading = false;
   readonly #turns = new Turns(); // of those who write
+  readonly #turn: Turn | undefined; // of a server's handshake
   readonly #goodbye: Goodbye;
   #closing: Promise<void> | undefined;
   #closedLate = false;
@@ -72,7 +74,9 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     this.#handshakeTimeout = timeout;
     this.#shutdownTimeout = shutdownTimeout;
     this.#signal = options.signal;
+    if (config.serverSide) this.#turn = new Turn(this.#pump.duplex.remoteAddr);
     if (initialData !== undefined) this.#engine.receive(copyOf(initialData));
+    this.#pump.received = initialData?.length ?? 0;
   }
 
   #assertUsable(action: string): void {
@@ -98,6 +102,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     try {
       await inTime(this.#driveHandshake(), this.#handshakeTimeout, () => this.#late(), this.#signal);
     } catch (error) {
+      this.#turn?.leave();
       const first = this.#handshakeFailure = this.#pump.fail(error as Error);
       await this.#pump.linger();
       await this.#pump.close();
@@ -108,16 +113,14 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   async #driveHandshake(): Promise<void> {
     this.#signal?.throwIfAborted();
     await this.#choice?.run();
+    const { serverSide } = this.#engine.config;
     const step = () => {
       this.#pump.assertUsable(); // it may have waited
-      return this.#pump.step(() => this.#engine.handshake());
+      return this.#pump.step(() => serverSide ? this.#engine.handshakeStep() : this.#engine.handshake());
     };
-    const { remoteAddr } = this.#pump.duplex;
-    let address: string | undefined = remoteAddr && "hostname" in remoteAddr ? remoteAddr.hostname : "";
-    let received = this.#choice !== undefined;
     for (;;) {
-      const { state } = received && this.#engine.config.serverSide ? await inTurn(step, address) : step();
-      if (received) address = undefined; // it has begun
+      const hasWork = this.#turn !== undefined && this.#pump.received > 0;
+      const { state } = hasWork ? await this.#turn.take(step, isWorking) : step();
       this.#pump.wake(); // who waits for early data
       // The last flight may wait for a peer that waits for us to read: it is not waited for.
       if (state === "done") return this.#pump.flushSoon();
@@ -127,7 +130,6 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
       }
       await this.#pump.flush();
       await this.#pump.fill();
-      received = true;
       this.#pump.assertUsable();
     }
   }

@@ -28,7 +28,8 @@ export interface LimitOptions {
   /** Connections at once; at the limit a new one is closed at once. @default {10000} */
   maxConnections?: number;
   /**
-   * Connections at once from one IPv4 address, or one IPv6 network of 64 bits; a further one is closed at once.
+   * Connections at once from one IPv4 address, or one IPv6 network of 64 bits; a further one is closed at once. Behind a balancer
+   * on another machine all clients have its address: give `Infinity`.
    *
    * @default {1000; none for loopback addresses: all clients of a proxy on the same machine have one}
    */
@@ -44,7 +45,10 @@ export interface LimitOptions {
    * sent. It is looked at every second; above it, the connection that holds the most is dropped, and the next. @default {1073741824}
    */
   maxPendingBytes?: number;
-  /** Seconds after which a connection on which no byte comes or goes is dropped; `Infinity`: never. @default {600} */
+  /**
+   * Seconds after which a connection on which no byte comes or goes is dropped, whatever its handler waits for meanwhile;
+   * `Infinity`: never. @default {600}
+   */
   idleTimeout?: number;
 }
 
@@ -57,6 +61,7 @@ export class Gate {
   readonly #all = new Set<Metered>();
   readonly #handshakes = new Set<Metered>(); // the oldest first
   readonly #perHost = new Map<string, Share>();
+  #crowd: number | undefined; // the most handshakes of a host, when none had stalled: until one can have
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** `limits` counts how often each was reached. */
@@ -91,6 +96,7 @@ export class Gate {
       return undefined;
     }
     const metered = new Metered(conn);
+    this.#crowd = undefined;
     this.#all.add(metered);
     this.#handshakes.add(metered);
     const share = metered.share = this.#perHost.get(metered.host) ?? metered.share;
@@ -129,6 +135,8 @@ export class Gate {
    * clients are silent, those of the host that has most go first.
    */
   makeRoom(limit: string, host?: string): boolean {
+    const own = host === undefined ? Infinity : this.#perHost.get(host)?.handshakes ?? 0;
+    if (this.#crowd !== undefined && this.#crowd <= own + 1) return false; // a look at each takes 0.1 ms
     let most: { share: Share; oldest: Metered; stalled: Metered | undefined } | undefined; // of the host that has most
     let stalled: Metered | undefined; // of all
     for (const conn of this.#handshakes) {
@@ -141,21 +149,23 @@ export class Gate {
       }
     }
     if (most === undefined) return false;
-    const own = host === undefined ? Infinity : this.#perHost.get(host)?.handshakes ?? 0;
     const isUnfair = most.share.handshakes > own + 1;
-    const [conn, why] = most.stalled === undefined && isUnfair
-      ? [most.oldest, "its host has the most handshakes"]
-      : [most.stalled ?? stalled, "its handshake has stalled"];
-    if (conn === undefined) return false;
-    this.#drop(conn, limit, `a new connection needs its place, and ${why}`);
+    const isLate = most.stalled !== undefined || !isUnfair;
+    const conn = isLate ? most.stalled ?? stalled : most.oldest;
+    if (conn === undefined) {
+      this.#crowd = most.share.handshakes;
+      return false;
+    }
+    const why = isLate ? "its handshake has stalled" : "its host has the most handshakes";
+    this.#drop(conn, limit, `a new connection needs its place, and ${why}`, isLate);
     return true;
   }
 
-  #drop(conn: Metered, limit: string, why: string): void {
+  #drop(conn: Metered, limit: string, why: string, isLate = true): void {
     this.release(conn);
     this.reached(limit);
     const message = `Cannot go on with the connection: ${why} (${limit})`;
-    conn.drop(new SSLError(message, { kind: "timeout", code: CODE.TIMEOUT }));
+    conn.drop(new SSLError(message, isLate ? { kind: "timeout", code: CODE.TIMEOUT } : { kind: "closed" }));
   }
 
   /** Its handshake is over. */
@@ -177,27 +187,27 @@ export class Gate {
    */
   #look(): void {
     this.#timer = setTimeout(() => this.#look(), this.#interval * 1000);
+    this.#crowd = undefined;
+    const { maxPendingBytes = MAX_PENDING } = this.#options;
+    let pending = 0;
     for (const conn of this.#all) {
       conn.look();
-      if (conn.silent * this.#interval < this.#idleTimeout) continue;
-      this.#drop(conn, "idleTimeout", `nothing came or went for ${this.#idleTimeout} seconds`);
+      if (conn.silent * this.#interval < this.#idleTimeout) pending += conn.held();
+      else this.#drop(conn, "idleTimeout", `nothing came or went for ${this.#idleTimeout} seconds`);
     }
-    this.#checkPending();
+    if (pending > maxPendingBytes) this.#shed(pending - maxPendingBytes);
   }
 
-  #checkPending(): void {
-    const { maxPendingBytes = MAX_PENDING } = this.#options;
-    const held = Array.from(this.#all, (conn) => [conn.held(), conn] as const);
-    let total = held.reduce((sum, [bytes]) => sum + bytes, 0);
-    if (total <= maxPendingBytes) return;
-    for (const [bytes, conn] of held.sort(([a], [b]) => b - a)) {
-      this.#drop(
-        conn,
-        "maxPendingBytes",
-        `of all bytes that wait in the server, it holds the most, ${bytes}`,
-      );
-      total -= bytes;
-      if (total <= maxPendingBytes) return;
+  /** Drops those that hold the most, until so many bytes are gone. */
+  #shed(bytes: number): void {
+    const held = Array.from(this.#all, (conn) => ({ conn, bytes: conn.held() })).sort((a, b) =>
+      b.bytes - a.bytes
+    );
+    for (const { conn, bytes: most } of held) {
+      if (bytes <= 0) return;
+      const why = `of all bytes that wait in the server, it holds the most, ${most}`;
+      this.#drop(conn, "maxPendingBytes", why, false);
+      bytes -= most;
     }
   }
 

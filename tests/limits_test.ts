@@ -7,7 +7,7 @@ import { SSLError } from "../lib/errors.ts";
 import { Gate, type LimitOptions } from "../lib/gate.ts";
 import { Metered } from "../lib/metered.ts";
 import type { ClientConnected } from "../lib/net.ts";
-import { converse, plain, RawClient, secure, statuses } from "./http_helpers.ts";
+import { converse, curl, plain, RawClient, secure, statuses } from "./http_helpers.ts";
 import { CREDENTIAL, dial, dialTls, eventually, LONG, readText, serving, SHORT, test } from "./sockets.ts";
 
 /** Sends back what comes, until the peer ends. */
@@ -150,6 +150,28 @@ Deno.test("maxHandshakes: silence of the host with the most handshakes goes befo
   tested.stop();
 });
 
+Deno.test("maxHandshakes: a host that keeps its handshakes busy does not hold up another", async () => {
+  await using server = await secure(() => new Response("served"), { maxHandshakes: 3 });
+  const held = await Promise.all([1, 2, 3].map(() => dial(server)));
+  const hello = new Uint8Array([22, 3, 1, 2, 0, 1, 0, 1, 252, ...new Uint8Array(500)]);
+  let sent = 0;
+  const trickle = setInterval(() => {
+    const byte = hello.slice(sent, ++sent);
+    for (const conn of held) conn.write(byte).catch(() => {});
+  }, 100);
+  try {
+    await eventually(() => server.stats.handshaking === 3);
+    using refused = await dial(server);
+    assertEquals(await refused.read(new Uint8Array(1)).catch(() => null), null);
+    assertEquals((await curl(server, "/", ["--interface", "127.0.0.2"])).stdout, "served");
+    assertEquals([server.stats.refused, server.stats.limits.maxHandshakes], [1, 2]);
+    assertEquals(await held[0]!.read(new Uint8Array(1)).catch(() => null), null); // the oldest
+  } finally {
+    clearInterval(trickle);
+    for (const conn of held) conn.close();
+  }
+});
+
 test("maxHandshakes: a handshake that waits for the server's own code has not stalled", async () => {
   const { promise: chosen, resolve: choose } = Promise.withResolvers<undefined>();
   const getConfigForClient = () => chosen;
@@ -266,7 +288,7 @@ test("maxPendingBytes: responses to clients that do not read, also those behind 
   using large = await RawClient.connect(server);
   await large.send(get.repeat(16));
   await eventually(() => server.stats.limits.maxPendingBytes === 1);
-  assertEquals(server.stats.open, 1);
+  await eventually(() => server.stats.open === 1);
   const buffer = new Uint8Array(65536);
   for (let total = 0; total < 2 * MIB;) total += (await small.conn.read(buffer))!; // it goes on
 });

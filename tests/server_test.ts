@@ -254,13 +254,13 @@ test("Server prints a handler's failure when there is no onError, and nothing el
   }
 });
 
-const FAILURES = {
+const FAILING_ON_ERROR: Record<string, (failure: Error) => void | Promise<void>> = {
   throws: (failure: Error) => {
     throw failure;
   },
   rejects: (failure: Error) => Promise.reject(failure),
 };
-for (const [how, fail] of Object.entries(FAILURES)) {
+for (const [how, fail] of Object.entries(FAILING_ON_ERROR)) {
   test(`Server goes on when onError ${how}`, async () => {
     const printed: unknown[][] = [];
     const { error } = console;

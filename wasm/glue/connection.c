@@ -255,8 +255,8 @@ static int end(connection *conn, int ret)
 }
 
 /*
- * Goes as far as the received records allow. Returns 0 when the handshake is over, HANDSHAKE_PAUSED, or, with `in_steps`,
- * HANDSHAKE_WORKING.
+ * Goes as far as the received records allow. Returns 0 when the handshake is over, HANDSHAKE_PAUSED, HANDSHAKE_ASKS, or, with
+ * `in_steps`, HANDSHAKE_WORKING.
  */
 int EXPORT(connection_handshake)(connection *conn, int in_steps)
 {
@@ -272,6 +272,10 @@ int EXPORT(connection_handshake)(connection *conn, int in_steps)
         use_alert_keys(&conn->ssl);
         expect_fragment_length(&conn->ssl);
         drop_session_of_other_suite(conn);
+        if (asks_for_session(conn)) {
+            ret = HANDSHAKE_ASKS;
+            break;
+        }
         ret = handshake_step(conn);
         if (ret != 0 && drop_datagram(&conn->ssl, ret)) ret = 0;
         if (ret == 0 && (conn->config->options & OPTION_JUDGE) != 0 && !conn->judged && has_proved(&conn->ssl, before)) {

@@ -92,6 +92,9 @@ int tlsio_rng(void *unused, unsigned char *bytes, size_t len);
 #define TICKET_CONTEXT 32 /* bytes; a hash of what a session must share to be resumed */
 #define TICKET_ID 16      /* bytes; a ticket's tag tells it from all others */
 #define TICKET_KEYS 8     /* one encrypts; seven earlier ones cover a lifetime of seven rotations */
+#define SESSION_ID 32     /* bytes; mbedTLS's, and the longest */
+#define SESSION_KEY 32    /* bytes; HMAC-SHA-256 */
+#define SESSION_KEYS 8    /* one marks ids, the others know those that it will mark, or has marked */
 
 typedef struct {
     unsigned char name[TICKET_NAME];
@@ -135,6 +138,10 @@ struct config {
     mbedtls_ssl_cache_context cache;
     mbedtls_ssl_cookie_ctx cookies; /* DTLS server */
     int cache_full; /* sessions that had to leave it for others */
+    /* Sessions by id that a fleet shares: what marks their ids; no keys: they are this config's alone. */
+    unsigned char session_keys[SESSION_KEYS][SESSION_KEY];
+    size_t session_key_count;
+    unsigned char session_context[TICKET_CONTEXT];
     /* Lists that mbedTLS keeps pointers to. */
     int *suites;
     uint16_t *groups;
@@ -157,6 +164,11 @@ struct config {
 typedef int get_key(credential *new, const void *source, int32_t *at);
 /* Adds a certificate chain, and the key that `get` makes of `source`, behind those that are there. */
 int add_credential(config *c, const unsigned char *chain, size_t len, get_key *get, const void *source, int32_t *at);
+
+/* ---- cache.c --------------------------------------------------------------------------------------- */
+
+/* Whether a server's handshake is to wait for a session that another server of the fleet may have; once. */
+int asks_for_session(connection *conn);
 
 /* ---- connection.c ---------------------------------------------------------------------------------- */
 
@@ -240,6 +252,7 @@ struct connection {
     uint8_t may_send_early; /* client: the session that is offered allows it */
     uint8_t is_deaf;        /* takes no records */
     uint8_t judged;         /* the handshake has paused for OPTION_JUDGE */
+    uint8_t asked;          /* likewise for a session of the fleet's */
     uint8_t traced;         /* call trace() */
     uint8_t in_steps;       /* the handshake returns after each step of a signature */
     measure *measure;       /* what it costs; NULL: nobody asked, or the core is a device's */
@@ -304,6 +317,7 @@ int note_shared(connection *conn);
 /* ---- policy.c -------------------------------------------------------------------------------------- */
 
 #define HANDSHAKE_PAUSED 1 /* of connection_handshake(): call it again to go on, or send an alert */
+#define HANDSHAKE_ASKS 3   /* likewise: it goes on with the session of connection_give_session(), or with a full handshake */
 
 /* Whether the step that began in state `before` has completed the peer's proof of who it is. */
 int has_proved(const mbedtls_ssl_context *ssl, int before);

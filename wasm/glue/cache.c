@@ -25,6 +25,10 @@ static int cache_get(void *p_config, const unsigned char *id, size_t len, mbedtl
 {
     config *c = p_config;
     int ret = mbedtls_ssl_cache_get(&c->cache, id, len, session);
+    if (ret == 0 && active != NULL && goes_on_otherwise(&active->ssl, session)) {
+        mbedtls_ssl_session_free(session); /* wipes it; the caller's own free finds nothing */
+        ret = MBEDTLS_ERR_SSL_CACHE_ENTRY_NOT_FOUND;
+    }
     if (active != NULL) {
         active->facts[FACT_CACHE] = ret == 0 ? CACHE_HIT : find(c, id, len) != NULL ? CACHE_EXPIRED : CACHE_MISS;
     }

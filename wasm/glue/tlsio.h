@@ -157,6 +157,11 @@ typedef int get_key(credential *new, const void *source, int32_t *at);
 /* Adds a certificate chain, and the key that `get` makes of `source`, behind those that are there. */
 int add_credential(config *c, const unsigned char *chain, size_t len, get_key *get, const void *source, int32_t *at);
 
+/* ---- alerts.c --------------------------------------------------------------------------------------- */
+
+/* What becomes of an alert that mbedTLS would pass over with `ret`. */
+int pass_alert(connection *conn, int ret);
+
 /* ---- connection.c ---------------------------------------------------------------------------------- */
 
 #define CHAIN_MAX (MBEDTLS_X509_MAX_INTERMEDIATE_CA + 2) /* the intermediates, the leaf and the anchor */
@@ -242,7 +247,7 @@ struct connection {
     uint8_t traced;         /* call trace() */
     measure *measure;       /* what it costs; NULL: nobody asked, or the core is a device's */
     int key_updates;   /* received since the last data */
-    int empty_records; /* likewise; and what a TLS 1.3 handshake drops */
+    int empty_records; /* likewise, those that say nothing: empty ones, warnings, what a TLS 1.3 handshake drops */
     int at_end;        /* the stream has ended */
     int unknown_psk;   /* server: there was no key for an identity that the client named */
     /* The counter of received records, while the connection has no buffers: mbedTLS keeps it there. */
@@ -265,6 +270,8 @@ extern connection *active;
 int on_hello(mbedtls_ssl_context *ssl);
 /* What becomes of a ChangeCipherSpec of TLS 1.3: CONTINUE_PROCESSING drops it. */
 int drop_ccs(connection *conn);
+/* Counts a record that says nothing. Returns whether there were too many of them in a row. */
+int is_flood(connection *conn);
 
 /* ---- constraints.c --------------------------------------------------------------------------------- */
 
@@ -286,6 +293,7 @@ static inline int uses_datagrams(const mbedtls_ssl_context *ssl)
 void set_datagram_bio(connection *conn);
 /* Whether `ret` of a step of the handshake says no more than that a datagram is to be dropped, which it is then. */
 int drop_datagram(mbedtls_ssl_context *ssl, int ret);
+
 /* ---- extensions.c ---------------------------------------------------------------------------------- */
 
 /* Looks at a handshake message that has come whole. Returns 0, or a negative code. */
@@ -297,6 +305,11 @@ int check_extensions(mbedtls_ssl_context *ssl);
 void note_signature(connection *conn, int received);
 /* Keeps what a server and its client both have. Returns 0, or a negative code. */
 int note_shared(connection *conn);
+/* RFC 7627 section 5.3: a session goes on with the master secret of the kind that it began with. */
+void keep_extended_ms(connection *conn);
+int goes_on_otherwise(const mbedtls_ssl_context *ssl, const mbedtls_ssl_session *session);
+int check_server_hello(connection *conn);
+uint32_t verify_flags_of(uint32_t kept);
 
 /* ---- policy.c -------------------------------------------------------------------------------------- */
 
@@ -397,6 +410,6 @@ void trace_record(connection *conn, int received, const unsigned char *header);
 mbedtls_ssl_ticket_write_t ticket_write;
 mbedtls_ssl_ticket_parse_t ticket_parse;
 /* Between the steps of a server's handshake. */
-void drop_session_of_other_suite(connection *conn);
+void drop_unlike_session(connection *conn);
 
 #endif

@@ -20,6 +20,11 @@
 
 export { type KvAtomic, type KvLike, KvStore } from "./lib/stores/kv_store.ts";
 export { RedisStore, type RedisStoreOptions } from "./lib/stores/redis_store.ts";
+export {
+  SharedSessionCache,
+  type SharedSessionCacheOptions,
+  type SharedSessionCacheStatus,
+} from "./lib/stores/session_cache.ts";
 export { SharedSessionStore, type SharedSessionStoreOptions } from "./lib/stores/sessions.ts";
 export {
   MemoryStore,

@@ -6,6 +6,7 @@ import {
   MemoryStore,
   RedisStore,
   SealError,
+  SharedSessionCache,
   SharedSessionStore,
   type SharedStore,
   type SharedTicketKeys,
@@ -94,6 +95,30 @@ for (const [name, start] of Object.entries(STORES)) {
     await one.put("host", put[0]!);
     await other.delete("host");
     assertEquals(await one.take("host"), undefined);
+  });
+}
+
+for (const [name, start] of Object.entries(STORES)) {
+  Deno.test(`SharedSessionCache: ${name}: what one server keeps, the others find, until it is forgotten`, async () => {
+    await using place = await start();
+    await using stack = new AsyncDisposableStack();
+    const open = async () => {
+      const store = stack.use(await place.open());
+      return stack.use(new SharedSessionCache({ store, storeKey: await storeKey(), timeout: 5 }));
+    };
+    const [one, other] = [await open(), await open()];
+    const [id, session] = [bytesFrom(1, 32), bytesFrom(2, 900)];
+    one.keep("00", id, session.slice(), 60);
+    await until("write", () => one.status.written === 1);
+    assertEquals(await other.find("00", id), session);
+    assertEquals(await other.find("01", id), undefined);
+    other.forget("00", id);
+    let found = await one.find("00", id);
+    for (let i = 0; i < 100 && found !== undefined; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      found = await one.find("00", id);
+    }
+    assertEquals([found, one.status.failures, other.status.failures], [undefined, 0, 0]);
   });
 }
 

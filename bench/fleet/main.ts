@@ -23,6 +23,8 @@ const line = (name: string, { offered, resumed, elsewhere, broken }: typeof resu
   );
 line("fleet ", result.fleet);
 line("single", result.single);
+line("fleet , by session id", result.fleetById);
+line("single, by session id", result.singleById);
 const { renewals, certificates, live, lost } = result;
 console.log(
   `certificates: ${renewals} renewals, ${certificates} seen by clients; ${live} live connections, ${lost} lost`,

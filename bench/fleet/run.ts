@@ -2,9 +2,12 @@
  * A fleet on its worst day: three server processes behind HAProxy, keys in Redis; the keys rotate, Redis is killed and comes
  * back empty, and each server is killed and started again, one of them while Redis is away. Clients resume all the while; each
  * makes the same visits to a single server with keys of its own, to which none of this happens. Before that, while nobody is
- * killed, the files of the certificates are renewed, and no connection may break off.
+ * killed, the files of the certificates are renewed, and no connection may break off. Beside them come some clients without
+ * tickets, whose sessions by id are in Redis, too: what Redis has lost they have lost, as the single server's have with each
+ * renewal.
  */
 import {
+  type ContextOptions,
   createCertificate,
   openConnection,
   saveSession,
@@ -53,6 +56,9 @@ export interface Visits {
 export interface FleetResult {
   fleet: Visits;
   single: Visits;
+  /** Of the clients without tickets, a quarter as many. */
+  fleetById: Visits;
+  singleById: Visits;
   /** What part of the single server's resumptions the fleet granted, 0 to 1. */
   share: number;
   /** Why servers refused tickets. */
@@ -131,14 +137,17 @@ export async function runFleet(options: FleetOptions): Promise<FleetResult> {
     log(`server ${NAMES[i]} is back`);
   };
 
-  const visits = { fleet: none(), single: none() };
+  const visits = { fleet: none(), single: none(), fleetById: none(), singleById: none() };
   const ended = new AbortController();
   const groups = [[visits.fleet, balancer.port], [visits.single, single.port]] as const;
+  const groupsById = [[visits.fleetById, balancer.port], [visits.singleById, single.port]] as const;
   const crowd = Promise.all(
-    Array.from({ length: clients }, async (_, i) => {
-      const sslVersion = i % 2 === 0 ? TLSVersion.TLSv1_2 : TLSVersion.TLSv1_3;
+    Array.from({ length: Math.ceil(1.25 * clients) }, async (_, i) => {
+      const byId = i >= clients;
+      const sslVersion = byId || i % 2 === 0 ? TLSVersion.TLSv1_2 : TLSVersion.TLSv1_3;
+      const ssl = { caCerts, sslVersion, ...(byId && { tickets: false as const }) };
       await sleep(every * i / clients);
-      const customers = groups.map(([count, port]) => customer(count, port, caCerts, sslVersion));
+      const customers = (byId ? groupsById : groups).map(([count, port]) => customer(count, port, ssl));
       while (!ended.signal.aborted) {
         const due = sleep(every);
         await Promise.all(customers.map((visit) => visit()));
@@ -207,11 +216,11 @@ function none(): Visits {
 }
 
 /** A client: each visit offers the session of the one before. */
-function customer(count: Visits, port: number, caCerts: string, sslVersion: TLSVersion): () => Promise<void> {
+function customer(count: Visits, port: number, policy: ContextOptions): () => Promise<void> {
   let session: { saved: SSLSession; from: string } | undefined;
   const visit = async () => {
     const saved = session && { savedSession: session.saved };
-    const ssl = { caCerts, sslVersion, ...saved };
+    const ssl = { ...policy, ...saved };
     const address = { hostname: "127.0.0.1", port, serverHostname: "localhost" };
     const [reader, writer] = await openConnection({ ...address, ssl, sslHandshakeTimeout: VISIT_TIMEOUT });
     try {

@@ -7,6 +7,7 @@ import { startServer, type TicketEvent, TicketKeyRing, watchCertificates } from 
 import {
   KvStore,
   RedisStore,
+  SharedSessionCache,
   SharedTicketKeys,
   type SharedTicketKeysStatus,
   StoreKey,
@@ -55,13 +56,11 @@ if (import.meta.main) {
     : place.startsWith("redis")
     ? await RedisStore.open(place)
     : await KvStore.open(place);
-  const keys = store && await SharedTicketKeys.open({
-    store,
-    storeKey: await StoreKey.fromEnv(),
-    ...times,
-    ...(cache !== undefined && { cache }),
-    onError: (error) => console.error(String(error)),
-  });
+  const onError = (error: unknown) => console.error(String(error));
+  const shared = store && { store, storeKey: await StoreKey.fromEnv(), onError };
+  const keys = shared &&
+    await SharedTicketKeys.open({ ...shared, ...times, ...(cache !== undefined && { cache }) });
+  const sessionCache = shared && new SharedSessionCache(shared);
   const counts = { resumed: 0, refused: {} as Record<string, number>, renewed: 0 };
   const onTicket = (event: TicketEvent) => {
     if (event.type === "accepted") counts.resumed++;
@@ -69,7 +68,8 @@ if (import.meta.main) {
       counts.refused[event.reason] = (counts.refused[event.reason] ?? 0) + 1;
     }
   };
-  const ssl = { certfile, keyfile, onTicket, tickets: keys?.ring ?? new TicketKeyRing(times) };
+  const tickets = keys?.ring ?? new TicketKeyRing(times);
+  const ssl = { certfile, keyfile, onTicket, tickets, ...(sessionCache && { sessionCache }) };
   const server = await startServer(async (reader, writer) => {
     for await (const _ of reader) {
       writer.write(`${name}\n`);
@@ -90,6 +90,7 @@ if (import.meta.main) {
   }
   await watch[Symbol.asyncDispose]();
   await server[Symbol.asyncDispose]();
+  await sessionCache?.[Symbol.asyncDispose]();
   await keys?.[Symbol.asyncDispose]();
   await store?.[Symbol.asyncDispose]();
 }

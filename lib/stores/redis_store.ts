@@ -101,6 +101,7 @@ export class RedisStore implements SharedStore {
         disableOfflineQueue: true, // who asks has a deadline, and asks again
         commandsQueueMaxLength: QUEUE_MAX,
         pingInterval: PING_EVERY * 1000,
+        maintNotifications: "disabled", // of a paid service alone; it would need --allow-env
         socket: {
           ...(caCerts !== undefined && { ca: caCerts }),
           connectTimeout: CONNECT_TIMEOUT * 1000,

@@ -143,6 +143,9 @@ export class SharedSessionStore implements SessionStore {
     try {
       const bytes = await this.#storeKey.open(name, value);
       for (let at = 0; at < bytes.length;) {
+        if (bytes.length - at < LENGTH) {
+          throw new SyntaxError("Cannot read stored sessions: they are cut short");
+        }
         const end = at + LENGTH + new DataView(bytes.buffer, bytes.byteOffset + at).getUint32(0);
         sessions.push(SSLSession.from(bytes.subarray(at + LENGTH, end)));
         at = end;

@@ -6,7 +6,7 @@ import { TLSVersion } from "../lib/suites.ts";
 import {
   assertRefused,
   attack,
-  type Attacked,
+  type 
   type AttackOptions,
   Bystander,
   type Change,

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { assertBytes, assertSeconds, encodeText, typeName } from "./bytes.ts";
+import { assertBytes, assertSeconds, assertType, encodeText, typeName } from "./bytes.ts";
 import type { Behaviour } from "./behaviour.ts";
 import type { Source } from "./credentials.ts";
 import { assertSessionCache, type SessionCache } from "./session_cache.ts";
@@ -195,6 +195,8 @@ const EARLY_DATA_MAX = 1 << 20;
 /** Bits of an RSA key that `minRsaBits` may ask for: below, a key protects nothing; MBEDTLS_MPI_MAX_SIZE ends above. */
 const RSA_BITS = { least: 1024, most: 8192 } as const;
 
+const FLAGS = ["checkHostname", "allowCommonName", "renegotiation", "preferClientOrder", "measure"] as const;
+
 /** Throws for options that are wrong whatever the core says. */
 export function checkOptions(options: TLSConfigOptions, serverSide: boolean, certReqs: number): void {
   if (certReqs !== CERT_NONE && certReqs !== CERT_OPTIONAL && certReqs !== CERT_REQUIRED) {
@@ -229,9 +231,7 @@ export function checkOptions(options: TLSConfigOptions, serverSide: boolean, cer
   if (!Number.isInteger(minRsaBits) || minRsaBits < RSA_BITS.least || minRsaBits > RSA_BITS.most) {
     throw new RangeError(`Cannot use minRsaBits: expected 1024 to 8192, got ${minRsaBits}`);
   }
-  if (options.measure !== undefined && typeof options.measure !== "boolean") {
-    throw new TypeError(`Cannot use measure: expected true or false, got ${typeName(options.measure)}`);
-  }
+  for (const option of FLAGS) assertType(option, "boolean", options[option]);
   if (options.psk !== undefined) {
     if (typeof options.psk !== "object" || options.psk === null) {
       throw new TypeError(`Cannot use psk: expected { identity, key }, got ${typeName(options.psk)}`);

@@ -6,7 +6,7 @@
 
 import { accept, isOutOfDescriptors, tryClose } from "./accept.ts";
 import type { Behaviour } from "./behaviour.ts";
-import { assertSeconds, typeName } from "./bytes.ts";
+import { assertSeconds, assertType, typeName } from "./bytes.ts";
 import { inTime } from "./deadline.ts";
 import type { Duplex } from "./duplex.ts";
 import { SSLError } from "./errors.ts";
@@ -410,6 +410,7 @@ function checkOptions(options: ServeOptions): void {
   for (const [name, value] of Object.entries({ sslHandshakeTimeout, sslShutdownTimeout })) {
     if (value !== undefined) assertSeconds(name, value);
   }
+  assertType("onError", "function", options.onError);
   Gate.check(options);
 }
 

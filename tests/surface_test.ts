@@ -101,7 +101,7 @@ const MEMBERS: Record<string, string> = {
   DTLSEngine:
     `accept alpnProtocol assertUsable chooseAlpn cipher closeNotify config connectionState cost device distrust
     earlyDataAccepted earlyState error exportKeyingMaterial extendedMasterSecret fail forgetSession giveSession group
-    handshake handshakeDone hasDatagrams maxDatagram maxWrite nextTimeout offered opened outcome peerCertificates
+    handshake handshakeDone handshakeStep hasDatagrams maxDatagram maxWrite nextTimeout offered opened outcome peerCertificates
     pending read receive refuse run serverName session sessionReused setState signatureSchemes state
     takeDatagrams useConfig verifiedChain verifyFlags verifyMessage version wire write`,
   DTLSServer: ".check accept addr close stats",
@@ -117,7 +117,7 @@ const MEMBERS: Record<string, string> = {
   TLSEngine:
     `accept alpnProtocol assertUsable canAnswerEarly chooseAlpn cipher closeNotify config connectionState cost device
     distrust dropEarlyData earlyDataAccepted earlyState error exportKeyingMaterial extendedMasterSecret
-    fail forgetSession giveSession group handshake handshakeDone hasRecords maxWrite offered opened outcome peerCertificates
+    fail forgetSession giveSession group handshake handshakeDone handshakeStep hasRecords maxWrite offered opened outcome peerCertificates
     pending read readEarlyData receive receiveEof refuse run serverName session sessionReused setState
     signatureSchemes state takeRecords takeUnread updateKey useConfig verifiedChain verifyFlags
     verifyMessage version wantsRecords wire write`,

@@ -46,7 +46,7 @@ static int cache_get(void *p_config, const unsigned char *id, size_t len, mbedtl
 {
     config *c = p_config;
     int ret = mbedtls_ssl_cache_get(&c->cache, id, len, session);
-    if (ret == 0 && has_expired(session)) {
+    if (ret == 0 && (has_expired(session) || (active != NULL && goes_on_otherwise(&active->ssl, session)))) {
         mbedtls_ssl_session_free(session); /* wipes it; the caller's own free finds nothing */
         ret = MBEDTLS_ERR_SSL_CACHE_ENTRY_NOT_FOUND;
     }

@@ -170,6 +170,11 @@ int add_credential(config *c, const unsigned char *chain, size_t len, get_key *g
 /* Whether a server's handshake is to wait for a session that another server of the fleet may have; once. */
 int asks_for_session(connection *conn);
 
+/* ---- alerts.c --------------------------------------------------------------------------------------- */
+
+/* What becomes of an alert that mbedTLS would pass over with `ret`. */
+int pass_alert(connection *conn, int ret);
+
 /* ---- connection.c ---------------------------------------------------------------------------------- */
 
 #define CHAIN_MAX (MBEDTLS_X509_MAX_INTERMEDIATE_CA + 2) /* the intermediates, the leaf and the anchor */
@@ -258,7 +263,7 @@ struct connection {
     measure *measure;       /* what it costs; NULL: nobody asked, or the core is a device's */
     signing *signing;       /* server: the signature that is made in steps; NULL: none */
     int key_updates;   /* received since the last data */
-    int empty_records; /* likewise; and what a TLS 1.3 handshake drops */
+    int empty_records; /* likewise, those that say nothing: empty ones, warnings, what a TLS 1.3 handshake drops */
     int at_end;        /* the stream has ended */
     int unknown_psk;   /* server: there was no key for an identity that the client named */
     /* The counter of received records, while the connection has no buffers: mbedTLS keeps it there. */
@@ -281,6 +286,8 @@ extern connection *active;
 int on_hello(mbedtls_ssl_context *ssl);
 /* What becomes of a ChangeCipherSpec of TLS 1.3: CONTINUE_PROCESSING drops it. */
 int drop_ccs(connection *conn);
+/* Counts a record that says nothing. Returns whether there were too many of them in a row. */
+int is_flood(connection *conn);
 
 /* ---- constraints.c --------------------------------------------------------------------------------- */
 
@@ -302,6 +309,7 @@ static inline int uses_datagrams(const mbedtls_ssl_context *ssl)
 void set_datagram_bio(connection *conn);
 /* Whether `ret` of a step of the handshake says no more than that a datagram is to be dropped, which it is then. */
 int drop_datagram(mbedtls_ssl_context *ssl, int ret);
+
 /* ---- extensions.c ---------------------------------------------------------------------------------- */
 
 /* Looks at a handshake message that has come whole. Returns 0, or a negative code. */
@@ -313,6 +321,11 @@ int check_extensions(mbedtls_ssl_context *ssl);
 void note_signature(connection *conn, int received);
 /* Keeps what a server and its client both have. Returns 0, or a negative code. */
 int note_shared(connection *conn);
+/* RFC 7627 section 5.3: a session goes on with the master secret of the kind that it began with. */
+void keep_extended_ms(connection *conn);
+int goes_on_otherwise(const mbedtls_ssl_context *ssl, const mbedtls_ssl_session *session);
+int check_server_hello(connection *conn);
+uint32_t verify_flags_of(uint32_t kept);
 
 /* ---- policy.c -------------------------------------------------------------------------------------- */
 
@@ -440,6 +453,6 @@ void trace_record(connection *conn, int received, const unsigned char *header);
 mbedtls_ssl_ticket_write_t ticket_write;
 mbedtls_ssl_ticket_parse_t ticket_parse;
 /* Between the steps of a server's handshake. */
-void drop_session_of_other_suite(connection *conn);
+void drop_unlike_session(connection *conn);
 
 #endif

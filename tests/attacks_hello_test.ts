@@ -3,14 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { type Bytes, concat, encodeText } from "../lib/bytes.ts";
 import { CERT_OPTIONAL, CERT_REQUIRED } from "../lib/policy.ts";
 import { TLSVersion } from "../lib/suites.ts";
-import {
-  assertRefused,
-  attack,
-  type 
-  type AttackOptions,
-  Bystander,
-  type Change,
-} from "./attack.ts";
+import { assertRefused, attack, type AttackOptions, Bystander, type Change } from "./attack.ts";
 import { uint16s, vector } from "./hellos.ts";
 import {
   configs,

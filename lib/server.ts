@@ -46,7 +46,7 @@ export interface ServeOptions extends LimitOptions {
    *
    * @default {a callback's failure and a worker's crash are printed, the rest is only counted}
    */
-  onError?: (error: unknown, failure: ConnectionFailure) => void | Promise<void>;
+  onError?: (error: unknown, failure: ConnectionFailure) => unknown;
   /** @internal Makes the handshake in place of the server, to watch it: `tlsio serve --trace`. */
   wrap?: (context: SSLContext, conn: Duplex, options: SocketOptions) => Promise<SSLSocket>;
 }

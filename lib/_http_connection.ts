@@ -206,6 +206,16 @@ export class HttpConnection extends NodeDuplex {
     return [...this.#underWay].some((response) => !response.req.complete);
   }
 
+  /** Bytes that wait: of requests for node, of responses for the client, also of those behind another. */
+  get held(): number {
+    let bytes = this.readableLength + this.writableLength;
+    for (const response of this.#underWay) {
+      bytes += response.req.readableLength +
+        (response.writableLength - (response.socket?.writableLength ?? 0));
+    }
+    return bytes;
+  }
+
   /** Answers a request without a handler, and closes behind it. */
   refuse(response: ServerResponse, status: number): void {
     this.#closing = true;

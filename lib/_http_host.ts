@@ -91,13 +91,16 @@ export class HttpHost {
   /**
    * Serves a connection.
    *
+   * @param duplex The connection.
+   * @param holding Takes what tells how many bytes wait in it.
    * @returns Settles when it is closed; never fails.
    */
-  async serve(duplex: Duplex): Promise<void> {
+  async serve(duplex: Duplex, holding?: (held: () => number) => void): Promise<void> {
     const connection = new HttpConnection(duplex, {
       ...this.#options,
       onLimit: (limit) => this.#reached(limit),
     });
+    holding?.(() => connection.held);
     this.#connections.add(connection);
     this.#node.emit("connection", connection);
     if (this.#closing) connection.closeSoon();

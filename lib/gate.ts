@@ -1,6 +1,6 @@
 /**
- * Gate: which connections a server takes, and which it drops, by its limits. At a limit the newest connection is refused; a
- * handshake whose client has fallen silent makes room for it.
+ * Gate: which connections a server takes, and which it drops, by its limits. At a limit the newest connection is refused, unless
+ * a handshake makes room for it: one whose client has fallen silent, or one of a host that has more of them than others.
  *
  * @module
  */
@@ -8,8 +8,8 @@
 import { assertSize } from "./byte_queue.ts";
 import { assertSeconds } from "./bytes.ts";
 import { CODE, SSLError } from "./errors.ts";
-import { parseAddress } from "./ip_address.ts";
-import { Metered } from "./metered.ts";
+import { hostOf } from "./ip_address.ts";
+import { Metered, type Share } from "./metered.ts";
 import { increment } from "./server_stats.ts";
 
 const MAX_CONNECTIONS = 10_000; // at some 20 KiB each when idle, 200 MiB
@@ -18,25 +18,37 @@ const MAX_HANDSHAKES = 1_000; // half-open: below the connections, so that a flo
 const IDLE_TIMEOUT = 600; // seconds; nginx's proxy_timeout
 const INTERVAL = 1; // seconds between two looks; one at 10 000 connections takes a tenth of a millisecond
 const LOOKS = 4; // at least so many per idleTimeout
-/** Looks in a row after which a handshake may give way: two, since a busy event loop may look before it reads what has come. */
-const STALLED = 2;
+const STALLED = 2; // seconds without a byte after which a handshake may give way
+const MAX_PENDING = 1 << 30; // bytes: 100 KiB for each of 10 000 connections, or 16 writers that are full
+
+const LOOPBACK = hostOf({ transport: "tcp", hostname: "::1", port: 0 });
 
 /** Limits of the connections of a server. */
 export interface LimitOptions {
   /** Connections at once; at the limit a new one is closed at once. @default {10000} */
   maxConnections?: number;
   /**
-   * Connections at once from one IPv4 address, or one IPv6 network of 64 bits; a further one is closed at once.
+   * Connections at once from one IPv4 address, or one IPv6 network of 64 bits; a further one is closed at once. Behind a balancer
+   * on another machine all clients have its address: give `Infinity`.
    *
    * @default {1000; none for loopback addresses: all clients of a proxy on the same machine have one}
    */
   maxConnectionsPerAddress?: number;
   /**
-   * Handshakes at once. At the limit, the oldest whose client has sent nothing for two seconds is dropped for a new connection;
-   * if there is none, the new one is closed at once. @default {1000}
+   * Handshakes at once. At the limit, one is dropped for a new connection: the oldest whose client has sent nothing for two
+   * seconds, or else the oldest of a host that has at least two more than the new one's. If there is none, the new connection is
+   * closed at once. @default {1000}
    */
   maxHandshakes?: number;
-  /** Seconds after which a connection on which no byte comes or goes is dropped; `Infinity`: never. @default {600} */
+  /**
+   * Bytes that wait in the streams of all connections: those that came and were not read, and those that were written and not
+   * sent. It is looked at every second; above it, the connection that holds the most is dropped, and the next. @default {1073741824}
+   */
+  maxPendingBytes?: number;
+  /**
+   * Seconds after which a connection on which no byte comes or goes is dropped, whatever its handler waits for meanwhile;
+   * `Infinity`: never. @default {600}
+   */
   idleTimeout?: number;
 }
 
@@ -46,9 +58,10 @@ export class Gate {
   readonly #limits: Record<string, number>;
   readonly #idleTimeout: number;
   readonly #interval: number; // seconds
-  readonly #all = new Map<Metered, string | undefined>(); // with their addresses, where these are counted
+  readonly #all = new Set<Metered>();
   readonly #handshakes = new Set<Metered>(); // the oldest first
-  readonly #perAddress = new Map<string, number>();
+  readonly #perHost = new Map<string, Share>();
+  #crowd: number | undefined; // the most handshakes of a host, when none had stalled: until one can have
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** `limits` counts how often each was reached. */
@@ -60,50 +73,56 @@ export class Gate {
   }
 
   /** Throws for limits that cannot be used. */
-  static check({ idleTimeout, maxConnections, maxConnectionsPerAddress, maxHandshakes }: LimitOptions): void {
+  static check({ idleTimeout, ...limits }: LimitOptions): void {
     if (idleTimeout !== undefined) assertSeconds("idleTimeout", idleTimeout);
-    for (const [name, value] of Object.entries({ maxConnections, maxConnectionsPerAddress, maxHandshakes })) {
+    for (
+      const name of [
+        "maxConnections",
+        "maxConnectionsPerAddress",
+        "maxHandshakes",
+        "maxPendingBytes",
+      ] as const
+    ) {
+      const value = limits[name];
       if (value !== undefined && value !== Infinity) assertSize(name, value, 1);
     }
   }
 
   /** Takes a connection, in its handshake; `undefined`: a limit is reached, and that was counted. */
   admit(conn: Deno.Conn): Metered | undefined {
-    const address = this.#addressOf(conn.remoteAddr);
-    const limit = this.#exceeded(address);
+    const limit = this.#exceeded(hostOf(conn.remoteAddr));
     if (limit !== undefined) {
       this.reached(limit);
       return undefined;
     }
     const metered = new Metered(conn);
-    this.#all.set(metered, address);
+    this.#crowd = undefined;
+    this.#all.add(metered);
     this.#handshakes.add(metered);
-    if (address !== undefined) this.#perAddress.set(address, (this.#perAddress.get(address) ?? 0) + 1);
+    const share = metered.share = this.#perHost.get(metered.host) ?? metered.share;
+    this.#perHost.set(metered.host, share);
+    share.connections++;
+    share.handshakes++;
     this.#timer ??= setTimeout(() => this.#look(), this.#interval * 1000);
     return metered;
   }
 
-  #exceeded(address: string | undefined): keyof LimitOptions | undefined {
+  #exceeded(host: string): keyof LimitOptions | undefined {
     const { maxConnections = MAX_CONNECTIONS, maxHandshakes = MAX_HANDSHAKES } = this.#options;
-    const { maxConnectionsPerAddress = MAX_PER_ADDRESS } = this.#options;
-    const perAddress = address === undefined ? 0 : this.#perAddress.get(address) ?? 0;
-    if (perAddress >= maxConnectionsPerAddress) return "maxConnectionsPerAddress";
-    if (this.#all.size >= maxConnections && !this.makeRoom("maxConnections")) return "maxConnections";
-    if (this.#handshakes.size >= maxHandshakes && !this.makeRoom("maxHandshakes")) return "maxHandshakes";
+    const { connections = 0 } = this.#perHost.get(host) ?? {};
+    if (connections >= this.#maxPerHost(host)) return "maxConnectionsPerAddress";
+    if (this.#all.size >= maxConnections && !this.makeRoom("maxConnections", host)) return "maxConnections";
+    if (this.#handshakes.size >= maxHandshakes && !this.makeRoom("maxHandshakes", host)) {
+      return "maxHandshakes";
+    }
     return undefined;
   }
 
-  /** Whom a connection counts for: a host, which has a whole IPv6 network of 64 bits; `undefined`: nobody. */
-  #addressOf(addr: Deno.Addr): string | undefined {
-    if (!("hostname" in addr)) return undefined;
-    const { hostname } = addr;
-    const isLocal = hostname.startsWith("127.") || hostname === "::1" || hostname.startsWith("::ffff:127.");
-    if (isLocal && this.#options.maxConnectionsPerAddress === undefined) return undefined;
-    if (!hostname.includes(":")) return hostname;
-    const bytes = parseAddress(hostname.split("%", 1)[0]!)!;
-    const isMapped = bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 255 &&
-      bytes[11] === 255;
-    return isMapped ? bytes.subarray(12).join(".") : bytes.subarray(0, 8).toHex();
+  #maxPerHost(host: string): number {
+    const isLocal = host.startsWith("127.") || host === LOOPBACK;
+    return host === ""
+      ? Infinity
+      : this.#options.maxConnectionsPerAddress ?? (isLocal ? Infinity : MAX_PER_ADDRESS);
   }
 
   /** Counts that a limit was reached. */
@@ -111,38 +130,55 @@ export class Gate {
     increment(this.#limits, limit);
   }
 
-  /** Drops the oldest handshake whose client has fallen silent, if there is one. */
-  makeRoom(limit: string): boolean {
+  /**
+   * Drops a handshake for a new connection of `host`, if one may be: see {@linkcode LimitOptions.maxHandshakes}. Of those whose
+   * clients are silent, those of the host that has most go first.
+   */
+  makeRoom(limit: string, host?: string): boolean {
+    const own = host === undefined ? Infinity : this.#perHost.get(host)?.handshakes ?? 0;
+    if (this.#crowd !== undefined && this.#crowd <= own + 1) return false; // a look at each takes 0.1 ms
+    let most: { share: Share; oldest: Metered; stalled: Metered | undefined } | undefined; // of the host that has most
+    let stalled: Metered | undefined; // of all
     for (const conn of this.#handshakes) {
-      if (conn.silent < STALLED) continue;
-      this.#drop(conn, limit, "a new connection needs its place, and its handshake has stalled");
-      return true;
+      const { share } = conn;
+      const silent = conn.stalled * this.#interval >= STALLED ? conn : undefined;
+      stalled ??= silent;
+      if (share === most?.share) most.stalled ??= silent;
+      else if (share.handshakes > (most?.share.handshakes ?? 0)) {
+        most = { share, oldest: conn, stalled: silent };
+      }
     }
-    return false;
+    if (most === undefined) return false;
+    const isUnfair = most.share.handshakes > own + 1;
+    const isLate = most.stalled !== undefined || !isUnfair;
+    const conn = isLate ? most.stalled ?? stalled : most.oldest;
+    if (conn === undefined) {
+      this.#crowd = most.share.handshakes;
+      return false;
+    }
+    const why = isLate ? "its handshake has stalled" : "its host has the most handshakes";
+    this.#drop(conn, limit, `a new connection needs its place, and ${why}`, isLate);
+    return true;
   }
 
-  #drop(conn: Metered, limit: string, why: string): void {
+  #drop(conn: Metered, limit: string, why: string, isLate = true): void {
     this.release(conn);
     this.reached(limit);
     const message = `Cannot go on with the connection: ${why} (${limit})`;
-    conn.drop(new SSLError(message, { kind: "timeout", code: CODE.TIMEOUT }));
+    conn.drop(new SSLError(message, isLate ? { kind: "timeout", code: CODE.TIMEOUT } : { kind: "closed" }));
   }
 
   /** Its handshake is over. */
   opened(conn: Metered): void {
-    this.#handshakes.delete(conn);
+    if (this.#handshakes.delete(conn)) conn.share.handshakes--;
   }
 
   /** It has ended. */
   release(conn: Metered): void {
-    const address = this.#all.get(conn);
     if (!this.#all.delete(conn)) return;
-    this.#handshakes.delete(conn);
+    this.opened(conn);
+    if (--conn.share.connections === 0) this.#perHost.delete(conn.host);
     if (this.#all.size === 0) this.stop();
-    if (address === undefined) return;
-    const left = this.#perAddress.get(address)! - 1;
-    if (left === 0) this.#perAddress.delete(address);
-    else this.#perAddress.set(address, left);
   }
 
   /**
@@ -151,10 +187,27 @@ export class Gate {
    */
   #look(): void {
     this.#timer = setTimeout(() => this.#look(), this.#interval * 1000);
-    for (const conn of this.#all.keys()) {
+    this.#crowd = undefined;
+    const { maxPendingBytes = MAX_PENDING } = this.#options;
+    let pending = 0;
+    for (const conn of this.#all) {
       conn.look();
-      if (conn.silent * this.#interval < this.#idleTimeout) continue;
-      this.#drop(conn, "idleTimeout", `nothing came or went for ${this.#idleTimeout} seconds`);
+      if (conn.silent * this.#interval < this.#idleTimeout) pending += conn.held();
+      else this.#drop(conn, "idleTimeout", `nothing came or went for ${this.#idleTimeout} seconds`);
+    }
+    if (pending > maxPendingBytes) this.#shed(pending - maxPendingBytes);
+  }
+
+  /** Drops those that hold the most, until so many bytes are gone. */
+  #shed(bytes: number): void {
+    const held = Array.from(this.#all, (conn) => ({ conn, bytes: conn.held() })).sort((a, b) =>
+      b.bytes - a.bytes
+    );
+    for (const { conn, bytes: most } of held) {
+      if (bytes <= 0) return;
+      const why = `of all bytes that wait in the server, it holds the most, ${most}`;
+      this.#drop(conn, "maxPendingBytes", why, false);
+      bytes -= most;
     }
   }
 

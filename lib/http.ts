@@ -207,7 +207,7 @@ export class HttpServer implements AsyncDisposable {
     const { HttpHost } = await import("./_http_host.ts"); // here: it loads node:http, longer than a handshake takes
     const host = new HttpHost(handler, { ...limits, onError: onError ?? internalServerError });
     const starting = Server.start(
-      (duplex) => handle(host, duplex),
+      (duplex, _upgraded, holding) => handle(host, duplex, holding),
       (usual) => listen({ ...rest, port }, usual),
       {
         ...rest,
@@ -283,9 +283,13 @@ export class HttpServer implements AsyncDisposable {
 }
 
 /** With a profile that leaves the handshake to the handler it is still to come. */
-async function handle(host: HttpHost, duplex: Duplex): Promise<void> {
+async function handle(
+  host: HttpHost,
+  duplex: Duplex,
+  holding: (held: () => number) => void,
+): Promise<void> {
   if (duplex instanceof SSLSocket && duplex.version() === undefined) await duplex.handshake();
-  await host.serve(duplex);
+  await host.serve(duplex, holding);
 }
 
 /** Seconds that the HTTP server of a profile's device waits for parts of a request; `undefined`: it has none. */

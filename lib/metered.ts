@@ -4,16 +4,31 @@
  */
 
 import type { Duplex } from "./duplex.ts";
+import { hostOf } from "./ip_address.ts";
+
+/** What a host has of a server. */
+export interface Share {
+  connections: number;
+  handshakes: number;
+}
 
 /** A connection of a server. */
 export class Metered implements Duplex {
   readonly localAddr: Deno.Addr;
   readonly remoteAddr: Deno.Addr;
+  /** Whom it counts for. */
+  readonly host: string;
+  /** What its host has. */
+  share: Share = { connections: 0, handshakes: 0 };
   /** Looks in a row at which nothing had come or gone. */
   silent = 0;
-  /** Called when it is dropped, with the reason: what stands on it has to go, too. */
-  ondrop: ((reason: Error) => void) | undefined;
+  /** Those of them at which we waited for the client, which is not so while its handshake waits for a turn. */
+  stalled = 0;
+  /** How many bytes the streams on it hold: what has come and was not read, what was written and has not gone. */
+  held: () => number = () => 0;
   readonly #conn: Deno.Conn;
+  #ondrop: ((reason: Error) => void) | undefined;
+  #waits = 0; // reads and writes under way
   #moved = 0; // bytes, both ways
   #seen = -1; // of them, at the last look
   #reason: Error | undefined;
@@ -22,22 +37,27 @@ export class Metered implements Duplex {
     this.#conn = conn;
     this.localAddr = conn.localAddr;
     this.remoteAddr = conn.remoteAddr;
+    this.host = hostOf(conn.remoteAddr);
   }
 
   readonly #count = <N extends number | null>(n: N): N => {
+    this.#waits--;
     if (n !== null) this.#moved += n;
     return n;
   };
 
   readonly #fail = (error: unknown): never => {
+    this.#waits--;
     throw this.#reason ?? error;
   };
 
   read(p: Uint8Array<ArrayBuffer>): Promise<number | null> {
+    this.#waits++;
     return this.#conn.read(p).then(this.#count, this.#fail);
   }
 
   write(p: Uint8Array<ArrayBuffer>): Promise<number> {
+    this.#waits++;
     return this.#conn.write(p).then(this.#count, this.#fail);
   }
 
@@ -50,12 +70,18 @@ export class Metered implements Duplex {
   }
 
   setNoDelay(noDelay = true): void {
-    (this.#conn as Duplex).setNoDelay?.(noDelay); // a unix socket has none
+    try {
+      (this.#conn as Duplex).setNoDelay?.(noDelay); // a unix socket has none
+    } catch {
+      // the client is gone: the first read or write says so
+    }
   }
 
   /** Looks whether bytes have come or gone since the last time. */
   look(): void {
-    this.silent = this.#moved === this.#seen ? this.silent + 1 : 0;
+    const isSilent = this.#moved === this.#seen;
+    this.silent = isSilent ? this.silent + 1 : 0;
+    this.stalled = isSilent && this.#waits > 0 ? this.stalled + 1 : 0;
     this.#seen = this.#moved;
   }
 
@@ -64,10 +90,16 @@ export class Metered implements Duplex {
     return this.#reason;
   }
 
+  /** Called when it is dropped, with the reason, also when it was already: what stands on it has to go, too. */
+  set ondrop(tell: (reason: Error) => void) {
+    this.#ondrop = tell;
+    if (this.#reason !== undefined) tell(this.#reason);
+  }
+
   /** Closes it; its reads and writes, also those under way, fail with `reason`. */
   drop(reason: Error): void {
     this.#reason ??= reason;
-    this.ondrop?.(reason);
+    this.#ondrop?.(reason);
     try {
       this.#conn.close();
     } catch {

@@ -22,7 +22,7 @@ import { SSLSocket } from "./socket.ts";
 import type { SocketOptions } from "./socket_options.ts";
 import { partsOf } from "./context_options.ts";
 import { SSLContext, wrapSocket, type WrapSocketOptions } from "./ssl.ts";
-import { openStreams, type StreamOptions, type StreamReader, type StreamWriter } from "./streams.ts";
+import { openStreams, type StreamOptions, type StreamReader, StreamWriter } from "./streams.ts";
 import { assertSharing, type WorkerOptions, WorkerServer } from "./workers.ts";
 
 const CONNECT_TIMEOUT = 60; // seconds
@@ -334,8 +334,9 @@ export function listen(
 
 function streamHandler(callback: ClientConnected, limit: number | undefined): ConnectionHandler {
   if (limit !== undefined) assertSize("limit", limit, 1);
-  return async (socket, upgraded) => {
+  return async (socket, upgraded, holding) => {
     const [reader, writer] = streamsOf(socket, limit, upgraded);
+    holding(() => StreamWriter.held(writer));
     const done = callback(reader, writer);
     if (done === undefined) return await writer.waitClosed();
     try {

@@ -7,6 +7,7 @@
 import { assertBytes, assertSeconds, assertType, encodeText, typeName } from "./bytes.ts";
 import type { Behaviour } from "./behaviour.ts";
 import type { Source } from "./credentials.ts";
+import { assertSessionCache, type SessionCache } from "./session_cache.ts";
 import { checkPeerPolicy, judgesPeer, type PeerPolicyOptions } from "./peer_policy.ts";
 import { isTLS13Suite, TLSVersion, versionName } from "./suites.ts";
 import type { TicketEvent } from "./tally.ts";
@@ -96,6 +97,11 @@ export interface PolicyOptions extends PeerPolicyOptions {
   onTicket?: (event: TicketEvent) => void;
   /** Server: sessions to keep for TLS 1.2 clients without tickets; 0: none. @default {256} (as rustls) */
   sessionCacheSize?: number;
+  /**
+   * Server: shares the sessions of TLS 1.2 clients without tickets with other servers, as a `SharedSessionCache` of
+   * `tlsio/stores` does. A handshake whose session is not in this server's own cache waits for it. @default {none}
+   */
+  sessionCache?: SessionCache;
   /**
    * Server, TLS 1.3: bytes of early data (0-RTT) to take from a client that resumes, at most 1 MiB. Whoever recorded it can
    * send it again: each ticket brings it once here, but not once in all processes that share a `TicketKeyRing`. A connection
@@ -262,6 +268,7 @@ export function checkOptions(options: TLSConfigOptions, serverSide: boolean, cer
   if (!Number.isSafeInteger(sessionCacheSize) || sessionCacheSize < 0) {
     throw new RangeError(`Cannot use sessionCacheSize: expected a whole number, got ${sessionCacheSize}`);
   }
+  if (options.sessionCache !== undefined) assertSessionCache(options.sessionCache, options);
   checkMaxEarlyData(options, serverSide);
   if (options.datagrams !== undefined) checkDatagrams(options, options.datagrams);
 }

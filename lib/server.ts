@@ -4,14 +4,14 @@
  * @module
  */
 
-import { accept, tryClose } from "./accept.ts";
+import { accept, isOutOfDescriptors, tryClose } from "./accept.ts";
 import type { Behaviour } from "./behaviour.ts";
 import { assertSeconds, assertType, typeName } from "./bytes.ts";
 import { inTime } from "./deadline.ts";
 import type { Duplex } from "./duplex.ts";
 import { SSLError } from "./errors.ts";
 import { Gate, type LimitOptions } from "./gate.ts";
-import type { Metered } from "./metered.ts";
+import { Metered } from "./metered.ts";
 import { increment, type ServerStats, ServerTally } from "./server_stats.ts";
 import { SSLSocket } from "./socket.ts";
 import type { SocketOptions } from "./socket_options.ts";
@@ -41,22 +41,25 @@ export interface ServeOptions extends LimitOptions {
   /** Seconds to wait for a peer's close_notify. @default {30} */
   sslShutdownTimeout?: number;
   /**
-   * Told of each failure; not of a callback's that comes of closing the server's connections.
+   * Told of each failure; not of a callback's that comes of closing the server's connections. What it throws, or rejects with, is
+   * printed.
    *
    * @default {a callback's failure and a worker's crash are printed, the rest is only counted}
    */
-  onError?: (error: unknown, failure: ConnectionFailure) => void;
+  onError?: (error: unknown, failure: ConnectionFailure) => unknown;
   /** @internal Makes the handshake in place of the server, to watch it: `tlsio serve --trace`. */
   wrap?: (context: SSLContext, conn: Duplex, options: SocketOptions) => Promise<SSLSocket>;
 }
 
 /**
  * Handles one connection of a {@linkcode Server} as a Duplex. When its promise settles, the connection is dropped.
- * `upgraded` takes what stands for the connection from then on: TLS that was started on it.
+ * `upgraded` takes what stands for the connection from then on: TLS that was started on it. `holding` takes what tells how many
+ * bytes the handler's streams hold.
  */
 export type ConnectionHandler = (
   socket: Duplex,
   upgraded: (socket: Duplex) => void,
+  holding: (held: () => number) => void,
 ) => void | Promise<void>;
 
 /** A server that is listening. */
@@ -237,7 +240,7 @@ export class Server implements AsyncDisposable {
     };
     let failure: unknown;
     try {
-      await this.#handler(socket, upgraded);
+      await this.#handler(socket, upgraded, (held) => conn.held = held);
     } catch (error) {
       failure = error;
     } finally {
@@ -270,6 +273,8 @@ export class Server implements AsyncDisposable {
     }
     const { handshake, key, handshakeTimeout = HANDSHAKE_TIMEOUT } = this.#behaviour ?? {};
     this.#stats.handshaking++;
+    const dropped = new AbortController(); // it may wait for what is not the network
+    conn.ondrop = (reason) => dropped.abort(reason);
     let own: SSLContext | undefined;
     try {
       if (key === "its own" && context !== this.#ssl) own = await contextOf(this.#ssl!);
@@ -277,6 +282,7 @@ export class Server implements AsyncDisposable {
         doHandshake: handshake !== "in the handler's first read or write",
         timeout: sslHandshakeTimeout ?? handshakeTimeout,
         shutdownTimeout: sslShutdownTimeout ?? SHUTDOWN_TIMEOUT,
+        signal: dropped.signal,
       });
     } catch (error) {
       if (!this.#dropped.has(conn)) this.#countFailure(error, conn);
@@ -293,9 +299,12 @@ export class Server implements AsyncDisposable {
     if (error instanceof SSLError && error.kind === "timeout" && error !== dropped) {
       this.#gate.reached("sslHandshakeTimeout");
     }
+    // Names, of which there are few: messages may quote the client, which could fill the memory with them.
     const reason = error instanceof SSLError
       ? error.alert?.name ?? (error.reason || error.kind)
-      : String(error);
+      : error instanceof Error
+      ? error.name
+      : typeName(error);
     increment(this.#stats.failures, reason);
     this.#report(error, { phase: "handshake", remoteAddr });
   }
@@ -303,11 +312,7 @@ export class Server implements AsyncDisposable {
   #report(error: unknown, failure: ConnectionFailure): void {
     const { onError } = this.#options;
     if (onError !== undefined) {
-      try {
-        onError(error, failure);
-      } catch (another) {
-        console.error("Uncaught in a server's onError:", another); // the other connections go on
-      }
+      tellFailure(onError, error, failure);
     } else if (failure.phase === "handler") console.error("Uncaught in a connection's handler:", error);
   }
 
@@ -348,19 +353,22 @@ export class Server implements AsyncDisposable {
   abortHandshakes(): void {
     if (this.#context === undefined) return;
     for (const client of this.#clients) {
-      if (isOpen(client)) continue;
-      this.#dropped.add(client);
-      drop(client);
+      if (!isOpen(client)) this.#abort(client);
     }
+  }
+
+  #abort(client: Duplex): void {
+    this.#dropped.add(client);
+    // What has not come to be a socket yet may wait for something else than its connection.
+    if (client instanceof Metered) {
+      client.drop(new SSLError("Cannot go on: the server was closed", { kind: "closed" }));
+    } else drop(client);
   }
 
   /** Drops the open connections. */
   abortClients(): void {
     if (!this.#serving) this.#gate.stop(); // its timer must not wait for handlers that go on
-    for (const client of this.#clients) {
-      this.#dropped.add(client);
-      drop(client);
-    }
+    for (const client of this.#clients) this.#abort(client);
   }
 
   /** Waits until the server is closed and every connection is done. */
@@ -406,16 +414,24 @@ function checkOptions(options: ServeOptions): void {
   Gate.check(options);
 }
 
+/** Calls `onError`; the other connections go on whatever that does. */
+export async function tellFailure(
+  onError: NonNullable<ServeOptions["onError"]>,
+  error: unknown,
+  failure: ConnectionFailure,
+): Promise<void> {
+  try {
+    await onError(error, failure);
+  } catch (another) {
+    console.error("Uncaught in a server's onError:", another);
+  }
+}
+
 /** Whether `error` says that our end of a connection is closed. */
 function isClosed(error: unknown): boolean {
   return error instanceof SSLError
     ? error.kind === "closed"
     : error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted;
-}
-
-/** EMFILE, ENFILE: of the process, of the machine. */
-function isOutOfDescriptors(error: unknown): boolean {
-  return /\(os error 2[34]\)/.test(String(error));
 }
 
 function wrapIn(context: SSLContext, conn: Duplex, options: SocketOptions): Promise<SSLSocket> {

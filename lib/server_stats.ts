@@ -141,8 +141,8 @@ export class ServerTally {
     const { resumed, ticket, issued } = outcome;
     stats.handshakes++;
     if (resumed) stats.resumed++;
-    increment(stats.versions, socket.version()!);
-    increment(stats.suites, socket.cipher()!.name);
+    increment(stats.versions, socket.version() ?? "unknown");
+    increment(stats.suites, socket.cipher()?.name ?? "unknown"); // the core may have been retired since
     stats.ticketsIssued += issued;
     const opened = TICKET_OUTCOMES[ticket - 1];
     if (opened !== undefined && resumed) stats.ticketsAccepted++;

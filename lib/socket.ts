@@ -5,25 +5,25 @@
  */
 
 import { assertBytes, assertSeconds, type Bytes, copyOf } from "./bytes.ts";
-import { ClientChoice, type ConfigChooser } from "./client_choice.ts";
+import type { ConfigChooser } from "./client_choice.ts";
 import type { TLSConfig } from "./config.ts";
 import type { ConnectionCost } from "./cost/cost.ts";
 import { inTime } from "./deadline.ts";
 import { type Duplex, type DuplexLike, withBytesFirst } from "./duplex.ts";
 import { readEarly } from "./early_reader.ts";
 import { TLSEngine } from "./engine.ts";
+import { isWorking } from "./engine_state.ts";
 import { SSLError, timedOut } from "./errors.ts";
 import { Goodbye } from "./goodbye.ts";
 import { NonBlocking, type TryOutcome } from "./nonblocking.ts";
-import { PeerCheck } from "./peer_check.ts";
-import { judgesPeer } from "./peer_policy.ts";
 import { SSLObject } from "./object.ts";
 import { type Pump, takeOver } from "./pump.ts";
 import type { SSLSession } from "./session.ts";
 import type { SocketOptions } from "./socket_options.ts";
 import type { Outcome } from "./tally.ts";
+import { type Stages, stagesOf } from "./stages.ts";
 import { Turns } from "./turns.ts";
-import { inTurn } from "./turnstile.ts";
+import { Turn } from "./turnstile.ts";
 import { readableOf, writableOf } from "./web_streams.ts";
 
 /** What `SSLContext` makes of them. */
@@ -38,8 +38,7 @@ let uses = 0; // of all sockets
 export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   readonly #pump: Pump;
   readonly #engine: TLSEngine;
-  readonly #choice: ClientChoice | undefined;
-  readonly #check: PeerCheck | undefined;
+  readonly #stages: Stages;
   readonly #handshakeTimeout: number;
   readonly #shutdownTimeout: number;
   readonly #signal: AbortSignal | undefined;
@@ -49,6 +48,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   #handshakeFailure: Error | undefined;
   #reading = false;
   readonly #turns = new Turns(); // of those who write
+  readonly #turn: Turn | undefined; // of a server's handshake
   readonly #goodbye: Goodbye;
   #closing: Promise<void> | undefined;
   #closedLate = false;
@@ -67,12 +67,13 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     this.#engine = engine;
     this.#pump = takeOver(conn, engine);
     this.#goodbye = new Goodbye(this.#pump, this.#turns, () => this.handshake());
-    this.#choice = options.choose && new ClientChoice(this.#pump, options.choose);
-    if (judgesPeer(config.options) || options.choose) this.#check = new PeerCheck(this.#pump);
+    this.#stages = stagesOf(this.#pump, config, options.choose);
     this.#handshakeTimeout = timeout;
     this.#shutdownTimeout = shutdownTimeout;
     this.#signal = options.signal;
+    if (config.serverSide) this.#turn = new Turn(this.#pump.duplex.remoteAddr);
     if (initialData !== undefined) this.#engine.receive(copyOf(initialData));
+    this.#pump.received = initialData?.length ?? 0;
   }
 
   #assertUsable(action: string): void {
@@ -98,6 +99,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     try {
       await inTime(this.#driveHandshake(), this.#handshakeTimeout, () => this.#late(), this.#signal);
     } catch (error) {
+      this.#turn?.leave();
       const first = this.#handshakeFailure = this.#pump.fail(error as Error);
       await this.#pump.linger();
       await this.#pump.close();
@@ -107,27 +109,24 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
 
   async #driveHandshake(): Promise<void> {
     this.#signal?.throwIfAborted();
-    await this.#choice?.run();
+    await this.#stages.choice?.run();
+    const { serverSide } = this.#engine.config;
     const step = () => {
       this.#pump.assertUsable(); // it may have waited
-      return this.#pump.step(() => this.#engine.handshake());
+      return this.#pump.step(() => serverSide ? this.#engine.handshakeStep() : this.#engine.handshake());
     };
-    const { remoteAddr } = this.#pump.duplex;
-    let address: string | undefined = remoteAddr && "hostname" in remoteAddr ? remoteAddr.hostname : "";
-    let received = this.#choice !== undefined;
     for (;;) {
-      const { state } = received && this.#engine.config.serverSide ? await inTurn(step, address) : step();
-      if (received) address = undefined; // it has begun
+      const hasWork = this.#turn !== undefined && this.#pump.received > 0;
+      const { state } = hasWork ? await this.#turn.take(step, isWorking) : step();
       this.#pump.wake(); // who waits for early data
       // The last flight may wait for a peer that waits for us to read: it is not waited for.
       if (state === "done") return this.#pump.flushSoon();
-      if (state === "verify") {
-        await this.#check!.run();
+      if (state === "verify" || state === "session") {
+        await this.#stages[state]!.run();
         continue;
       }
       await this.#pump.flush();
       await this.#pump.fill();
-      received = true;
       this.#pump.assertUsable();
     }
   }
@@ -304,8 +303,8 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
    */
   setBlocking(blocking: boolean): void {
     if (blocking) return void (this.#nonBlocking = undefined);
-    const judges = { choice: this.#choice, check: this.#check };
-    this.#nonBlocking ??= new NonBlocking(this.#pump, this.#handshakeTimeout, () => this.#late(), judges);
+    const late = () => this.#late();
+    this.#nonBlocking ??= new NonBlocking(this.#pump, this.#handshakeTimeout, late, this.#stages);
   }
 
   /** For `tlsio/ussl`: what the non-blocking mode stands on. */

@@ -105,6 +105,7 @@ export let paired: {
   attach(reader: StreamReader, duplex: Duplex): void;
   fail(reader: StreamReader, error: unknown): void;
   end(reader: StreamReader): void;
+  held(reader: StreamReader): number;
 };
 
 /**
@@ -154,6 +155,7 @@ export class StreamReader {
       end: (reader) => {
         reader.#eof = true;
       },
+      held: (reader) => reader.#buffer.length,
     };
   }
 

@@ -71,6 +71,11 @@ export class StreamWriter<Options extends object = object> {
     this.#closed.promise.catch(() => {}); // waitClosed() reports it
   }
 
+  /** For `Server`: how many bytes it and its reader hold. */
+  static held<Options extends object>(writer: StreamWriter<Options>): number {
+    return writer.#buffered + (writer.#reader === null ? 0 : paired.held(writer.#reader));
+  }
+
   /** The Duplex in use; after `startTls()` the one over TLS. */
   get transport(): Duplex {
     return this.#duplex;

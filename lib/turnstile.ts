@@ -2,53 +2,98 @@
  * Turnstile: how much of a turn of the event loop servers' handshakes may take. A flood of them comes in batches; done at once,
  * each batch would stop everything else for as long as all its private-key operations take.
  *
- * Handshakes that are under way go before those that begin. These take turns by address, so that a host with many waits for
- * itself, and one with few waits for one of each host.
+ * Hosts take turns, so that one with many handshakes waits for itself, and one with few hardly waits: a host of which none waits
+ * goes before those that do, which have had their part of the turn by then; else it waits for one step of each host. Of a
+ * host's handshakes, one amid a signature goes first, so that no more than one of it has numbers in memory; then those that are
+ * under way, then those that begin.
  *
- * One operation is not interrupted: RSA-4096 takes 10 to 20 ms, so a turn has one of these.
+ * An RSA signature comes in steps of some 2 ms, as one of RSA-4096 takes 6 to 20 ms.
  */
 
-const BUDGET = 8; // milliseconds in a turn, after which no further step begins
+import { hostOf } from "./ip_address.ts";
+
+const BUDGET = 2; // milliseconds in a turn, after which no further step begins
+const FRESH = 8; // likewise, for a host of which no handshake waits while those of others do
 const GAP = 2; // milliseconds without a step after which another turn has begun
+const AMID = 0, UNDER_WAY = 1, BEGINNING = 2; // who of a host goes first
+
+/** Goes on with a handshake. */
+type GoOn = () => void;
+type Queues = readonly [Set<GoOn>, Set<GoOn>, Set<GoOn>];
 
 let used = 0; // milliseconds of this turn
 let ended = 0; // when the last step did
 let timer: ReturnType<typeof setTimeout> | undefined; // of the next turn, while somebody waits for it
 let waiting = 0;
-const underWay: (() => void)[] = [];
-const beginning = new Map<string, (() => void)[]>(); // by address; the first one has its turn next
+let called: string | undefined; // the host that has been told to go on, and is about to
+const hosts = new Map<string, Queues>(); // the first one has its turn next
 
-/**
- * Does a step of a handshake when it is its turn.
- *
- * @param step The work, which does not wait.
- * @param address Whose handshake begins; `undefined`: it is under way.
- */
-export async function inTurn<T>(step: () => T, address: string | undefined): Promise<T> {
-  let start = performance.now();
-  if (timer === undefined && start - ended > GAP) used = 0;
-  if (used >= BUDGET || waiting > 0) {
-    await turnOf(address);
-    start = performance.now();
-  }
-  try {
-    return step();
-  } finally {
-    ended = performance.now();
-    used += ended - start;
-    release();
-  }
-}
+/** The place of one handshake. */
+export class Turn {
+  readonly #host: string;
+  #begun = false;
+  #left = false;
+  #goOn: GoOn | undefined; // while it waits
 
-function turnOf(address: string | undefined): Promise<void> {
-  waiting++;
-  timer ??= setTimeout(nextTurn);
-  return new Promise((resolve) => {
-    if (address === undefined) return underWay.push(resolve);
-    const queue = beginning.get(address);
-    if (queue === undefined) beginning.set(address, [resolve]);
-    else queue.push(resolve);
-  });
+  /** For a handshake with `peer`; those without an address share their turns. */
+  constructor(peer: Deno.Addr | undefined) {
+    this.#host = hostOf(peer);
+  }
+
+  /**
+   * Does a step of the handshake, which does not wait, when it is its turn; never, once it has left.
+   *
+   * @param step The work.
+   * @param isAmid Whether the step has left something undone, by what it gave: then it is done again.
+   * @returns What the last step gave.
+   */
+  async take<T>(step: () => T, isAmid?: (result: T) => boolean): Promise<T> {
+    if (timer === undefined && performance.now() - ended > GAP) used = 0;
+    if (!this.#mayGo()) {
+      timer ??= setTimeout(nextTurn);
+      await this.#wait();
+    }
+    this.#begun = true;
+    try {
+      for (;;) {
+        const result = timed(step);
+        if (!isAmid?.(result)) return result;
+        if (this.#mayGo()) continue;
+        const turn = this.#wait(true);
+        release();
+        await turn;
+      }
+    } finally {
+      release();
+    }
+  }
+
+  /** Those who wait have had their part of this turn when a host comes for which none waits. */
+  #mayGo(): boolean {
+    return !hosts.has(this.#host) && called !== this.#host && used < (waiting > 0 ? FRESH : BUDGET);
+  }
+
+  async #wait(isAmid = false): Promise<void> {
+    if (this.#left) await new Promise(() => {});
+    waiting++;
+    await new Promise<void>((resolve) => {
+      let queues = hosts.get(this.#host);
+      if (queues === undefined) hosts.set(this.#host, queues = [new Set(), new Set(), new Set()]);
+      this.#goOn = resolve;
+      queues[isAmid ? AMID : this.#begun ? UNDER_WAY : BEGINNING].add(resolve);
+    });
+    called = undefined;
+  }
+
+  /** The handshake has ended, as by its deadline: it waits no more, and holds nothing here. */
+  leave(): void {
+    this.#left = true;
+    const queues = hosts.get(this.#host);
+    if (queues === undefined || this.#goOn === undefined) return;
+    if (!queues.some((queue) => queue.delete(this.#goOn!))) return; // it has its turn
+    waiting--;
+    if (queues.every((queue) => queue.size === 0)) hosts.delete(this.#host);
+  }
 }
 
 /** Lets the next one go on: in this turn, if there is time left, or in the next. */
@@ -59,12 +104,25 @@ function release(): void {
     return;
   }
   waiting--;
-  const next = underWay.shift();
-  if (next !== undefined) return next();
-  const [address, queue] = beginning.entries().next().value!;
-  beginning.delete(address);
-  queue.shift()!();
-  if (queue.length > 0) beginning.set(address, queue); // behind the others
+  const [name, queues] = hosts.entries().next().value!;
+  const queue = queues.find(({ size }) => size > 0)!;
+  const next = queue.values().next().value!;
+  queue.delete(next);
+  hosts.delete(name);
+  if (queues.some(({ size }) => size > 0)) hosts.set(name, queues); // behind the others
+  called = name;
+  next();
+}
+
+/** Does a step, and counts its time. */
+function timed<T>(step: () => T): T {
+  const start = performance.now();
+  try {
+    return step();
+  } finally {
+    ended = performance.now();
+    used += ended - start;
+  }
 }
 
 /** A timer, since Deno 2.9 looks at the network only once in 61 immediates (tokio's `event_interval`). */
@@ -72,4 +130,9 @@ function nextTurn(): void {
   timer = undefined;
   used = 0;
   release();
+}
+
+/** How many handshakes of this thread wait for their turn. */
+export function waitingHandshakes(): number {
+  return waiting;
 }

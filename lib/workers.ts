@@ -19,7 +19,7 @@ import { assertSize } from "./byte_queue.ts";
 import { assertSeconds, typeName } from "./bytes.ts";
 import { inTime } from "./deadline.ts";
 import type { ListenOptions } from "./net.ts";
-import { assertSsl, type ServeOptions } from "./server.ts";
+import { assertSsl, type ServeOptions, tellFailure } from "./server.ts";
 import { noStats, type ServerStats, sumStats } from "./server_stats.ts";
 import { contextFor, wipe } from "./worker_context.ts";
 import { copyForWorker, type ServerKind } from "./worker_messages.ts";
@@ -135,7 +135,9 @@ export class WorkerServer<Stats extends ServerStats = ServerStats> implements As
     assertSharing();
     if (port !== 0 && !reusePort) Deno.listen({ hostname, port }).close(); // SO_REUSEPORT would share another's port
     const { ring, ...context } = await contextFor(ssl);
-    const report = control.onError && reporter(control.onError);
+    const { onError } = control;
+    const report: Blueprint["report"] = onError &&
+      ((error, failure) => void tellFailure(onError, error, failure));
     const blueprint: Blueprint = {
       kind,
       module: href,
@@ -297,17 +299,6 @@ export class WorkerServer<Stats extends ServerStats = ServerStats> implements As
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
-}
-
-/** Calls `onError`; the server goes on whatever that does. */
-function reporter(onError: NonNullable<ServeOptions["onError"]>): typeof onError {
-  return (error, failure) => {
-    try {
-      onError(error, failure);
-    } catch (another) {
-      console.error("Uncaught in a server's onError:", another);
-    }
-  };
 }
 
 /** The URL of a module, whole: a relative one would be relative to this library. */

@@ -113,10 +113,15 @@ Deno.test("serve() closes a connection after maxRequestsPerSocket, also when the
 });
 
 Deno.test("serve() drops a client with more than 256 requests under way", async () => {
-  const { promise: never, resolve } = Promise.withResolvers<Response>();
-  await using server = await plain(() => never);
-  assertEquals(await converse(server, `${GET}\r\n`.repeat(300)).catch(() => ""), "");
-  resolve(new Response());
+  const { promise: goOn, resolve } = Promise.withResolvers<void>();
+  await using server = await plain(async () => (await goOn, new Response()));
+  using client = await RawClient.connect(server);
+  await client.send(`${GET}\r\n`.repeat(255) + `${GET}Connection: close\r\n\r\n`);
+  await eventually("all are under way", () => server.stats.requests === 256);
+  assertEquals(await converse(server, `${GET}\r\n`.repeat(257)).catch(() => ""), "");
+  assertEquals(server.stats.limits, { pipelined: 1 });
+  resolve();
+  assertEquals(statuses(await client.until()).length, 256);
 });
 
 // ---- Times ----------------------------------------------------------------------------------------------

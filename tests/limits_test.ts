@@ -7,8 +7,8 @@ import { SSLError } from "../lib/errors.ts";
 import { Gate, type LimitOptions } from "../lib/gate.ts";
 import { Metered } from "../lib/metered.ts";
 import type { ClientConnected } from "../lib/net.ts";
-import { converse, plain, RawClient, secure, statuses } from "./http_helpers.ts";
-import { CREDENTIAL, dial, dialTls, eventually, readText, serving, SHORT, test } from "./sockets.ts";
+import { converse, curl, plain, RawClient, secure, statuses } from "./http_helpers.ts";
+import { CREDENTIAL, dial, dialTls, eventually, LONG, readText, serving, SHORT, test } from "./sockets.ts";
 
 /** Sends back what comes, until the peer ends. */
 const echo: ClientConnected = async (reader, writer) => {
@@ -117,6 +117,182 @@ test("maxHandshakes: a handshake that has stalled makes room for the newest, the
   for (const conn of stalled) conn.close();
 });
 
+Deno.test("maxHandshakes: no host holds up another, whether its handshakes stall or not", () => {
+  const { gate: tested, limits } = gate({ maxHandshakes: 4 });
+  const [a, b] = ["192.0.2.1", "192.0.2.2"];
+  const first = Array.from({ length: 4 }, () => tested.admit(from(a))!);
+  assertEquals(tested.admit(from(a)), undefined, "a host with the most waits for itself");
+  assert(tested.admit(from(b)) !== undefined);
+  assertMatch(String(first[0]!.reason), /its host has the most handshakes \(maxHandshakes\)$/);
+  assert(tested.admit(from(b)) !== undefined);
+  assertEquals(tested.admit(from(b)), undefined, "two and two: both have their share");
+  assertEquals(first.map(({ reason }) => reason !== undefined), [true, true, false, false]);
+  assertEquals(limits, { maxHandshakes: 4 });
+  for (const conn of first) tested.release(conn);
+  assert(tested.admit(from(a)) !== undefined, "what was released twice is counted once");
+  assert(tested.admit(from(a)) !== undefined);
+  assertEquals(tested.admit(from(a)), undefined);
+  tested.stop();
+});
+
+Deno.test("maxHandshakes: silence of the host with the most handshakes goes before that of others", () => {
+  const { gate: tested } = gate({ maxHandshakes: 3 });
+  const [other, one, two] = ["192.0.2.2", "192.0.2.1", "192.0.2.1"].map((host) => tested.admit(from(host))!);
+  for (const conn of [other!, two!]) {
+    conn.read(new Uint8Array(1)).catch(() => {});
+    for (let look = 0; look < 3; look++) conn.look();
+  }
+  assert(tested.admit(from("192.0.2.3")) !== undefined);
+  assertEquals([other, one, two].map((conn) => conn!.reason !== undefined), [false, false, true]);
+  assert(tested.admit(from("192.0.2.4")) !== undefined);
+  assertEquals([other, one, two].map((conn) => conn!.reason !== undefined), [true, false, true]);
+  assertEquals(tested.admit(from("192.0.2.5")), undefined);
+  tested.stop();
+});
+
+Deno.test("maxHandshakes: a host that keeps its handshakes busy does not hold up another", async () => {
+  await using server = await secure(() => new Response("served"), { maxHandshakes: 3 });
+  const held = await Promise.all([1, 2, 3].map(() => dial(server)));
+  const hello = new Uint8Array([22, 3, 1, 2, 0, 1, 0, 1, 252, ...new Uint8Array(500)]);
+  let sent = 0;
+  const trickle = setInterval(() => {
+    const byte = hello.slice(sent, ++sent);
+    for (const conn of held) conn.write(byte).catch(() => {});
+  }, 100);
+  try {
+    await eventually(() => server.stats.handshaking === 3);
+    using refused = await dial(server);
+    assertEquals(await refused.read(new Uint8Array(1)).catch(() => null), null);
+    assertEquals((await curl(server, "/", ["--interface", "127.0.0.2"])).stdout, "served");
+    assertEquals([server.stats.refused, server.stats.limits.maxHandshakes], [1, 2]);
+    assertEquals(await held[0]!.read(new Uint8Array(1)).catch(() => null), null); // the oldest
+  } finally {
+    clearInterval(trickle);
+    for (const conn of held) conn.close();
+  }
+});
+
+test("maxHandshakes: a handshake that waits for the server's own code has not stalled", async () => {
+  const { promise: chosen, resolve: choose } = Promise.withResolvers<undefined>();
+  const getConfigForClient = () => chosen;
+  await using server = await serving(echo, {
+    ssl: { ...CREDENTIAL, getConfigForClient },
+    maxHandshakes: 1,
+    idleTimeout: 8,
+  });
+  const waiting = dialTls(server, { timeout: LONG });
+  await eventually(() => server.stats.handshaking === 1);
+  await new Promise((resolve) => setTimeout(resolve, 4000)); // four looks
+  using refused = await dial(server);
+  assertEquals(await refused.read(new Uint8Array(1)).catch(() => null), null);
+  assertEquals([server.stats.refused, server.stats.limits], [1, { maxHandshakes: 1 }]);
+  choose(undefined);
+  const client = await waiting;
+  await client.write(encodeText("hello"));
+  assertEquals(await readText(client), "hello");
+  await client.close();
+});
+
+test("maxHandshakes: a handshake that is dropped ends at once, whatever it waits for", async () => {
+  const getConfigForClient = () => new Promise<undefined>(() => {});
+  const server = await secure(() => new Response(), { ssl: { ...CREDENTIAL, getConfigForClient } });
+  const client = dialTls({ addr: server.addr }, { timeout: LONG }).catch((error) => error);
+  await eventually(() => server.stats.handshaking === 1);
+  await server.close(); // not after sslHandshakeTimeout
+  assertEquals([server.stats.handshaking, server.stats.open], [0, 0]);
+  assert(await client instanceof SSLError);
+});
+
+// ---- Bytes that wait ------------------------------------------------------------------------------------
+
+Deno.test("maxPendingBytes: nobody is dropped at it; past it those that hold the most are, until it holds", async () => {
+  const [at, past] = [gate({ maxPendingBytes: 100 }), gate({ maxPendingBytes: 100 })];
+  const admit = ({ gate: tested }: typeof at, sizes: number[]) =>
+    sizes.map((size) => {
+      const conn = tested.admit(from("192.0.2.1"))!;
+      conn.held = () => size;
+      return conn;
+    });
+  const kept = admit(at, [60, 40]);
+  const some = admit(past, [10, 50, 40, 42]);
+  await eventually(() => past.limits.maxPendingBytes === 1);
+  assertEquals(some.map(({ reason }) => reason !== undefined), [false, true, false, false]);
+  some[0]!.held = () => 60;
+  await eventually(() => past.limits.maxPendingBytes === 2);
+  assertMatch(String(some[0]!.reason), /it holds the most, 60 \(maxPendingBytes\)$/);
+  assertEquals([at.limits, kept.map(({ reason }) => reason)], [{}, [undefined, undefined]]);
+  at.gate.stop();
+  past.gate.stop();
+});
+
+const MIB = 1 << 20;
+
+for (const ssl of [CREDENTIAL, null]) {
+  const kind = ssl ? "TLS" : "plain";
+  test(`maxPendingBytes: what is written to ${kind} clients that do not read`, async () => {
+    const failures: unknown[] = [];
+    const reported: unknown[] = [];
+    await using server = await serving(async (reader, writer) => {
+      const size = Number(decodeText(await reader.readline()));
+      for (let sent = 0; sent < size; sent += MIB) writer.write(new Uint8Array(MIB)); // no drain()
+      await reader.readline().catch((error) => (failures.push(error), Promise.reject(error)));
+    }, { ssl, maxPendingBytes: 48 * MIB, onError: (error) => void reported.push(error) });
+    const clients = [];
+    for (const size of [16, 40, 16]) {
+      const client = ssl ? await dialTls(server) : await dial(server);
+      await client.write(encodeText(`${size * MIB}\n`));
+      clients.push(client);
+    }
+    await eventually(() => failures.length === 1);
+    assertMatch(
+      String(failures[0]),
+      /bytes that wait in the server, it holds the most, .*\(maxPendingBytes\)/,
+    );
+    assertEquals([server.stats.limits, server.stats.open, reported], [{ maxPendingBytes: 1 }, 2, []]);
+    for (const client of [clients[0]!, clients[2]!]) {
+      const buffer = new Uint8Array(65536);
+      for (let total = 0; total < 16 * MIB;) total += (await client.read(buffer))!; // the others go on
+      await client.write(encodeText("done\n"));
+    }
+    for (const client of clients) await client.close();
+    await eventually(() => server.stats.open === 0);
+  });
+}
+
+test("maxPendingBytes: what a handler waits for, and has not come whole", async () => {
+  const failures: unknown[] = [];
+  await using server = await serving(async (reader) => {
+    await reader.readexactly(32 * MIB).catch((error) => failures.push(error)); // a length that the client gave
+  }, { ssl: null, maxPendingBytes: 20 * MIB });
+  const clients = [await dial(server), await dial(server)];
+  const bytes = new Uint8Array(12 * MIB);
+  for (const client of clients) {
+    let at = 0;
+    (async () => {
+      while (at < bytes.length) at += await client.write(bytes.subarray(at));
+    })().catch(() => {});
+  }
+  await eventually(() => failures.length === 1);
+  assertMatch(String(failures[0]), /\(maxPendingBytes\)/);
+  assertEquals([server.stats.limits, server.stats.open], [{ maxPendingBytes: 1 }, 1]);
+  for (const client of clients) client.close();
+});
+
+test("maxPendingBytes: responses to clients that do not read, also those behind another", async () => {
+  await using server = await plain(() => new Response(new Uint8Array(2 * MIB)), {
+    maxPendingBytes: 24 * MIB,
+  });
+  const get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+  using small = await RawClient.connect(server);
+  await small.send(get);
+  using large = await RawClient.connect(server);
+  await large.send(get.repeat(16));
+  await eventually(() => server.stats.limits.maxPendingBytes === 1);
+  await eventually(() => server.stats.open === 1);
+  const buffer = new Uint8Array(65536);
+  for (let total = 0; total < 2 * MIB;) total += (await small.conn.read(buffer))!; // it goes on
+});
+
 // ---- Silence --------------------------------------------------------------------------------------------
 
 for (const ssl of [CREDENTIAL, null]) {
@@ -180,15 +356,32 @@ Deno.test("Gate: silence is counted in looks, so that a process that slept drops
   await assertRejects(() => conn.read(new Uint8Array(1)), SSLError, "(idleTimeout)");
 });
 
-Deno.test("Metered: bytes in either direction end its silence", async () => {
+Deno.test("Metered: bytes in either direction end its silence; it has stalled while we wait for some", async () => {
   const conn = new Metered(from("192.0.2.1"));
-  conn.look();
-  conn.look();
-  conn.look();
-  assertEquals(conn.silent, 2);
+  const look = (times: number) => {
+    for (; times > 0; times--) conn.look();
+    return [conn.silent, conn.stalled];
+  };
+  assertEquals(look(3), [2, 0]);
+  const read = conn.read(new Uint8Array(1));
+  assertEquals(look(2), [4, 2]);
   await conn.write(new Uint8Array(3));
-  conn.look();
-  assertEquals(conn.silent, 0);
+  assertEquals(look(1), [0, 0]);
+  assertEquals(look(1), [1, 1]);
+  const reason = new Error("enough");
+  conn.drop(reason);
+  assertEquals(await assertRejects(() => read), reason);
+  assertEquals(look(1), [2, 0]);
+  let told: unknown;
+  conn.ondrop = (why) => told = why;
+  assertEquals(told, reason, "who asks late is told at once");
+});
+
+Deno.test("Metered: a client that is gone before its first byte fails its first read, nothing else", () => {
+  const gone = () => {
+    throw new Deno.errors.BadResource("gone");
+  };
+  new Metered({ ...from("192.0.2.1"), setNoDelay: gone } as unknown as Deno.Conn).setNoDelay();
 });
 
 // ---- HTTP -----------------------------------------------------------------------------------------------
@@ -262,6 +455,17 @@ test("serve() counts a client that does not close within sslShutdownTimeout", as
   await eventually(() => server.stats.limits.sslShutdownTimeout === 1);
   assertEquals(server.stats.open, 0);
   client.abort();
+});
+
+test("Server.stats: failures are counted by names, not by texts that a client may choose", async () => {
+  let n = 0;
+  await using server = await serving(echo, { wrap: () => Promise.reject(new Error(`no host ${n++}`)) });
+  for (let i = 1; i <= 3; i++) {
+    using client = await dial(server);
+    assertEquals(await client.read(new Uint8Array(1)).catch(() => null), null);
+  }
+  await eventually(() => server.stats.handshakeFailures === 3);
+  assertEquals(server.stats.failures, { Error: 3 });
 });
 
 test("serve() takes maxConnections and maxConnectionsPerAddress, too", async () => {

@@ -254,26 +254,30 @@ test("Server prints a handler's failure when there is no onError, and nothing el
   }
 });
 
-test("Server goes on when onError throws", async () => {
-  const printed: unknown[][] = [];
-  const { error } = console;
-  console.error = (...args) => void printed.push(args);
-  try {
-    const failure = new Error("in onError");
-    await using server = await serving(echo, {
-      onError: () => {
-        throw failure;
-      },
-    });
-    (await dial(server)).close();
-    await eventually(() => server.stats.handshakeFailures === 1);
-    const client = await dialTls(server);
-    await client.close();
-    assertEquals(printed, [["Uncaught in a server's onError:", failure]]);
-  } finally {
-    console.error = error;
-  }
-});
+const FAILING_ON_ERROR: Record<string, (failure: Error) => void | Promise<void>> = {
+  throws: (failure: Error) => {
+    throw failure;
+  },
+  rejects: (failure: Error) => Promise.reject(failure),
+};
+for (const [how, fail] of Object.entries(FAILING_ON_ERROR)) {
+  test(`Server goes on when onError ${how}`, async () => {
+    const printed: unknown[][] = [];
+    const { error } = console;
+    console.error = (...args) => void printed.push(args);
+    try {
+      const failure = new Error("in onError");
+      await using server = await serving(echo, { onError: () => fail(failure) });
+      (await dial(server)).close();
+      await eventually(() => server.stats.handshakeFailures === 1);
+      const client = await dialTls(server);
+      await client.close();
+      assertEquals(printed, [["Uncaught in a server's onError:", failure]]);
+    } finally {
+      console.error = error;
+    }
+  });
+}
 
 // ---- Starting -------------------------------------------------------------------------------------------
 

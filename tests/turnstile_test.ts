@@ -1,7 +1,12 @@
 /** The turnstile: what handshakes may take of a turn of the event loop, and whose turn it is. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { inTurn } from "../lib/turnstile.ts";
+import { Turn } from "../lib/turnstile.ts";
+import { pair, SERVER, test } from "./sockets.ts";
+import { wrapSocket } from "../lib/ssl.ts";
+import { isPending } from "./sockets.ts";
+import { pipe } from "./pipe.ts";
+import { SSLError } from "../lib/errors.ts";
 
 /** Work of so many milliseconds. */
 function work(ms: number): void {
@@ -13,59 +18,214 @@ async function nextTurn(): Promise<void> {
   await new Promise<void>((resolve) => setTimeout(resolve, 40));
 }
 
-Deno.test("inTurn(): short steps are done at once, in one turn", async () => {
+/** The place of a handshake with a host. */
+function turn(hostname: string): Turn {
+  return new Turn({ transport: "tcp", hostname, port: 1 });
+}
+
+/** Uses turns up until a step has to wait for one, as all that come later do, then. */
+function useUp(): Promise<void> {
+  for (let waits = true;; waits = true) {
+    const step = turn("first").take(() => {
+      work(10);
+      waits = false;
+    });
+    if (waits) return step;
+  }
+}
+
+/** Notes the order of steps, each of which uses a turn up. */
+function steps(order: string[]) {
+  return (name: string, place: Turn) =>
+    place.take(() => {
+      work(10);
+      order.push(name);
+    });
+}
+
+Deno.test("Turn: short steps are done at once, in one turn", async () => {
   await nextTurn();
   let timers = 0;
   setTimeout(() => timers++);
-  const results = await Promise.all(Array.from({ length: 20 }, (_, i) => inTurn(() => i, "a")));
+  const results = await Promise.all(Array.from({ length: 20 }, (_, i) => turn("a").take(() => i)));
   assertEquals(results, Array.from({ length: 20 }, (_, i) => i));
   assertEquals(timers, 0);
   await nextTurn();
 });
 
-Deno.test("inTurn(): a turn begins no step once its time is used up, and other work comes between", async () => {
+Deno.test("Turn: a turn begins no step once its time is used up, and other work comes between", async () => {
   await nextTurn();
   const order: string[] = [];
-  const steps = Promise.all(["1", "2", "3"].map((name) =>
-    inTurn(() => {
-      work(10);
-      order.push(name);
-    }, "a")
-  ));
+  const step = steps(order);
+  const done = Promise.all(["1", "2", "3"].map((name) => step(name, turn("a"))));
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   using _client = await Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port });
   using _server = await listener.accept();
   order.push("network");
-  await steps;
+  await done;
   assert(order.indexOf("network") < 3, order.join());
   await nextTurn();
 });
 
-Deno.test("inTurn(): what is under way goes first, then one of each address", async () => {
+Deno.test("Turn: hosts take turns; of a host what is under way goes first", async () => {
   await nextTurn();
   const order: string[] = [];
-  const begin = (name: string, address?: string) =>
-    inTurn(() => {
-      work(10);
-      order.push(name);
-    }, address);
+  const step = steps(order);
+  const begun = turn("a");
+  await begun.take(() => {});
   await Promise.all([
-    begin("first", "a"), // uses this turn up
-    ...["a1", "a2", "a3"].map((name) => begin(name, "a")),
-    ...["b1", "b2"].map((name) => begin(name, "b")),
-    begin("c1", "c"),
-    begin("under way"),
+    useUp(),
+    ...["a1", "a2", "a3"].map((name) => step(name, turn("a"))),
+    step("under way", begun),
+    ...["b1", "b2"].map((name) => step(name, turn("b"))),
+    step("c1", turn("c")),
   ]);
-  assertEquals(order, ["first", "under way", "a1", "b1", "c1", "a2", "b2", "a3"]);
+  assertEquals(order, ["under way", "b1", "c1", "a1", "b2", "a2", "a3"]);
   await nextTurn();
 });
 
-Deno.test("inTurn(): a step that throws holds up nobody", async () => {
+Deno.test("Turn: a host whose many handshakes are all under way does not hold up one that begins", async () => {
+  await nextTurn();
+  const order: string[] = [];
+  const step = steps(order);
+  const begun = Array.from({ length: 5 }, () => turn("a"));
+  for (const place of begun) await place.take(() => {}); // as with HelloRetryRequest: the costly step is the second
+  await Promise.all([useUp(), ...begun.map((place, i) => step(`a${i}`, place)), step("b", turn("b"))]);
+  assert(order.indexOf("b") <= 2, order.join());
+  await nextTurn();
+});
+
+Deno.test("Turn: a host of which none waits goes before those that do", async () => {
+  for (;;) {
+    await nextTurn();
+    const order: string[] = [];
+    const start = performance.now();
+    const place = (name: string, host: string) =>
+      turn(host).take(() => {
+        work(3);
+        order.push(name);
+      });
+    const all = Promise.all([place("a1", "a"), place("a2", "a"), place("a3", "a"), place("b", "b")]);
+    const isInTime = performance.now() - start < 7; // else the turn had no time left for "b": again
+    await all;
+    if (!isInTime) continue;
+    assertEquals(order, ["a1", "b", "a2", "a3"]);
+    return await nextTurn();
+  }
+});
+
+Deno.test("Turn: a signature goes on before all else of its host, and in turn with other hosts", async () => {
+  await nextTurn();
+  const order: string[] = [];
+  const step = steps(order);
+  let left = 3;
+  const signs = () => {
+    work(10);
+    order.push("a signs");
+    return --left > 0;
+  };
+  await Promise.all([
+    useUp(),
+    turn("a").take(signs, (isAmid) => isAmid),
+    step("a", turn("a")),
+    step("b1", turn("b")),
+    step("b2", turn("b")),
+  ]);
+  assertEquals(order, ["a signs", "b1", "a signs", "b2", "a signs", "a"]);
+  await nextTurn();
+});
+
+const HOSTS = [["2001:db8::1", "2001:db8::2", true], ["192.0.2.1", "::ffff:192.0.2.1", true], [
+  "2001:db8::1",
+  "2001:db8:0:1::1",
+  false,
+]] as const;
+for (const [one, other, same] of HOSTS) {
+  Deno.test(`Turn: ${one} and ${other} are ${same ? "one host" : "two hosts"}`, async () => {
+    await nextTurn();
+    const order: string[] = [];
+    const step = steps(order);
+    await Promise.all([
+      useUp(),
+      step("1", turn(one)),
+      step("2", turn(one)),
+      step("3", turn(other)),
+    ]);
+    assertEquals(order, same ? ["1", "2", "3"] : ["1", "3", "2"]);
+    await nextTurn();
+  });
+}
+
+Deno.test("Turn: a step that throws holds up nobody", async () => {
+  await nextTurn();
   const fail = () => {
     work(10);
     throw new Error("broken");
   };
-  const all = [1, 2, 3].map(() => assertRejects(() => inTurn(fail, "a"), Error, "broken"));
-  await Promise.all([...all, inTurn(() => {}, "b")]);
+  const all = [1, 2, 3].map(() => assertRejects(() => turn("a").take(fail), Error, "broken"));
+  await Promise.all([...all, turn("b").take(() => {})]);
   await nextTurn();
+});
+
+Deno.test("Turn: a step that leaves something undone is done again, in turns with other hosts", async () => {
+  await nextTurn();
+  const order: string[] = [];
+  let timers = 0;
+  const count = setInterval(() => timers++, 1);
+  const inParts = (name: string, place: Turn) => {
+    let left = 3;
+    return place.take(() => {
+      work(10);
+      order.push(name);
+      return --left;
+    }, (undone) => undone > 0);
+  };
+  const gone = turn("b");
+  const results = Promise.all([useUp(), inParts("a", turn("a")), inParts("b", turn("c"))]);
+  inParts("gone", gone);
+  while (!order.includes("gone")) await new Promise((resolve) => setTimeout(resolve));
+  gone.leave(); // amid its work
+  assertEquals(await results, [undefined, 0, 0]);
+  await nextTurn();
+  clearInterval(count);
+  assertEquals(order.join(), "a,b,gone,a,b,a,b");
+  assert(timers >= 6, `${timers} timers`);
+});
+
+Deno.test("Turn: who leaves has no step any more, and holds up nobody", async () => {
+  await nextTurn();
+  const order: string[] = [];
+  const step = steps(order);
+  const [left, also, stays] = [turn("a"), turn("b"), turn("a")];
+  useUp();
+  step("left", left);
+  step("also", also);
+  const done = step("stays", stays);
+  left.leave();
+  also.leave();
+  left.leave(); // again
+  stays.take(() => order.push("second"));
+  await done;
+  await nextTurn();
+  await nextTurn();
+  assertEquals(order, ["stays", "second"]);
+  stays.leave(); // it waits for nothing
+});
+
+test("Turn: a handshake that ends while it waits for its turn leaves", async () => {
+  await nextTurn();
+  const [near, far] = pipe();
+  const hello = new Uint8Array([22, 3, 1, 0, 1, 1]);
+  await near.write(hello);
+  const reason = new SSLError("enough", { kind: "closed" });
+  const end = new AbortController();
+  const others = [useUp(), ...Array.from({ length: 4 }, () => turn("").take(() => work(10)))];
+  const wrapping = wrapSocket(far, { ...SERVER, signal: end.signal });
+  assert(await isPending(wrapping));
+  end.abort(reason);
+  assertEquals(await assertRejects(() => wrapping), reason);
+  await Promise.all(others);
+  const { client, server } = await pair(); // nobody is held up
+  await Promise.all([client.close(), server.close()]);
+  near.close();
 });

@@ -37,6 +37,7 @@ typedef struct trust trust;
 typedef struct config config;
 typedef struct connection connection;
 typedef struct measure measure;
+typedef struct signing signing;
 
 /* ---- Imports: JavaScript's side of the boundary (the table in lib/core.ts) ------------------------- */
 
@@ -91,6 +92,9 @@ int tlsio_rng(void *unused, unsigned char *bytes, size_t len);
 #define TICKET_CONTEXT 32 /* bytes; a hash of what a session must share to be resumed */
 #define TICKET_ID 16      /* bytes; a ticket's tag tells it from all others */
 #define TICKET_KEYS 8     /* one encrypts; seven earlier ones cover a lifetime of seven rotations */
+#define SESSION_ID 32     /* bytes; mbedTLS's, and the longest */
+#define SESSION_KEY 32    /* bytes; HMAC-SHA-256 */
+#define SESSION_KEYS 8    /* one marks ids, the others know those that it will mark, or has marked */
 
 typedef struct {
     unsigned char name[TICKET_NAME];
@@ -134,6 +138,10 @@ struct config {
     mbedtls_ssl_cache_context cache;
     mbedtls_ssl_cookie_ctx cookies; /* DTLS server */
     int cache_full; /* sessions that had to leave it for others */
+    /* Sessions by id that a fleet shares: what marks their ids; no keys: they are this config's alone. */
+    unsigned char session_keys[SESSION_KEYS][SESSION_KEY];
+    size_t session_key_count;
+    unsigned char session_context[TICKET_CONTEXT];
     /* Lists that mbedTLS keeps pointers to. */
     int *suites;
     uint16_t *groups;
@@ -156,6 +164,11 @@ struct config {
 typedef int get_key(credential *new, const void *source, int32_t *at);
 /* Adds a certificate chain, and the key that `get` makes of `source`, behind those that are there. */
 int add_credential(config *c, const unsigned char *chain, size_t len, get_key *get, const void *source, int32_t *at);
+
+/* ---- cache.c --------------------------------------------------------------------------------------- */
+
+/* Whether a server's handshake is to wait for a session that another server of the fleet may have; once. */
+int asks_for_session(connection *conn);
 
 /* ---- alerts.c --------------------------------------------------------------------------------------- */
 
@@ -244,8 +257,11 @@ struct connection {
     uint8_t may_send_early; /* client: the session that is offered allows it */
     uint8_t is_deaf;        /* takes no records */
     uint8_t judged;         /* the handshake has paused for OPTION_JUDGE */
+    uint8_t asked;          /* likewise for a session of the fleet's */
     uint8_t traced;         /* call trace() */
+    uint8_t in_steps;       /* the handshake returns after each step of a signature */
     measure *measure;       /* what it costs; NULL: nobody asked, or the core is a device's */
+    signing *signing;       /* server: the signature that is made in steps; NULL: none */
     int key_updates;   /* received since the last data */
     int empty_records; /* likewise, those that say nothing: empty ones, warnings, what a TLS 1.3 handshake drops */
     int at_end;        /* the stream has ended */
@@ -314,6 +330,7 @@ uint32_t verify_flags_of(uint32_t kept);
 /* ---- policy.c -------------------------------------------------------------------------------------- */
 
 #define HANDSHAKE_PAUSED 1 /* of connection_handshake(): call it again to go on, or send an alert */
+#define HANDSHAKE_ASKS 3   /* likewise: it goes on with the session of connection_give_session(), or with a full handshake */
 
 /* Whether the step that began in state `before` has completed the peer's proof of who it is. */
 int has_proved(const mbedtls_ssl_context *ssl, int before);
@@ -359,6 +376,32 @@ int note_block(void *block, size_t size);
 void forget_block(void *block);
 void give_block(void *block, connection *to);
 extern size_t noted_blocks;
+
+/* ---- steps.c --------------------------------------------------------------------------------------- */
+
+#define HANDSHAKE_WORKING 2 /* of connection_handshake(): call it again, which does the next step */
+
+#if defined(TLSIO_RSA_STEPS)
+/* A server's config: its TLS 1.2 signs in steps, too. */
+void use_steps(mbedtls_ssl_config *ssl);
+/*
+ * Begins a signature of the active connection, or gives one that is ready: returns 0, ASYNC_IN_PROGRESS, or another
+ * negative code; 1: it is not one for steps.
+ */
+int sign_in_steps(mbedtls_pk_type_t type, mbedtls_pk_context *key, mbedtls_md_type_t md, const unsigned char *hash,
+                  size_t hash_len, unsigned char *sig, size_t sig_size, size_t *sig_len);
+/* Whether there are steps to do. */
+int is_signing(const connection *conn);
+/* Does one, or all if nobody asks for steps. Returns 0 when the handshake can go on, or HANDSHAKE_WORKING. */
+int go_on_signing(connection *conn);
+void forget_signing(connection *conn);
+#else
+#define use_steps(ssl) ((void) 0)
+#define sign_in_steps(type, key, md, hash, hash_len, sig, sig_size, sig_len) 1
+#define is_signing(conn) 0
+#define go_on_signing(conn) 0
+#define forget_signing(conn) ((void) 0)
+#endif
 
 /* ---- names.c --------------------------------------------------------------------------------------- */
 

@@ -4,6 +4,15 @@ import { delay } from "./_std/async.js";
 
 const BACKOFF = 100; // milliseconds to wait when no connection can be accepted (out of file descriptors)
 
+const BURST = 2; // milliseconds of work with connections that come at once: some ten are taken, or fifty refused
+const COST = 0.05; // milliseconds of accept() itself, which is not seen
+const WINDOW = 10; // milliseconds: so much work in less is a burst
+
+// Of all servers:
+let began = 0; // when it was last counted from nothing
+let used = 0; // milliseconds of work since then
+let given = 0; // when the last connection was handed out
+
 /** Closes a connection without TLS, whatever its state. */
 export function tryClose(conn: { close(): void }): void {
   try {
@@ -27,7 +36,10 @@ export async function accept<Conn extends Deno.Conn>(
 ): Promise<Conn | undefined> {
   while (isServing()) {
     try {
+      await takeBreath();
+      if (!isServing()) break; // it was closed meanwhile
       const conn = await listener.accept();
+      given = performance.now();
       if (isServing()) return conn;
       tryClose(conn);
     } catch (error) {
@@ -37,6 +49,17 @@ export async function accept<Conn extends Deno.Conn>(
     }
   }
   return undefined;
+}
+
+/** Those that wait in the backlog come at once, one after the other: then all else has its turn between. */
+async function takeBreath(): Promise<void> {
+  const now = performance.now();
+  used += Math.min(now - given, BURST) + COST;
+  given = now;
+  if (used < BURST) return;
+  if (now - began < WINDOW) await delay(0);
+  began = performance.now();
+  used = 0;
 }
 
 /** The client has reset the connection while it waited. To wait then would let such clients hold up the others. */

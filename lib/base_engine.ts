@@ -8,9 +8,10 @@ import { type Bytes, EMPTY, encodeText } from "./bytes.ts";
 import type { TLSConfig } from "./config.ts";
 import { IO_SIZE } from "./core.ts";
 import type { ConnectionCost } from "./cost/cost.ts";
-import { Connection, type Facts, PAUSED } from "./connection.ts";
+import { Connection, type Facts, PAUSED, WORKING } from "./connection.ts";
 import { EARLY } from "./early_data.ts";
-import { type Cipher, type EngineState, type HandshakeOutcome, moved } from "./engine_state.ts";
+import type { Cipher, EngineState, HandshakeOutcome, HandshakeStep } from "./engine_state.ts";
+import { moved } from "./engine_state.ts";
 import { alertForCode, CODE, SSLCertVerificationError, SSLError } from "./errors.ts";
 import { assertProtocol } from "./policy.ts";
 import { type ConnectionState, missingPin, stateOf } from "./peer_policy.ts";
@@ -110,12 +111,22 @@ export abstract class BaseEngine {
 
   /** Goes on with the handshake as far as the received records allow. */
   handshake(): HandshakeOutcome {
+    return this.#goOn(false) as HandshakeOutcome; // it was not asked for steps
+  }
+
+  /** @internal Likewise, for servers in an event loop: a long RSA signature is made in steps, each of which is a call. */
+  handshakeStep(): HandshakeStep {
+    return this.#goOn(true);
+  }
+
+  #goOn(inSteps: boolean): HandshakeStep {
     if (this.#state !== "handshake") {
       this.assertUsable("complete TLS handshake");
       return DONE;
     }
     while (!this.#judging) {
-      const code = this.run((connection) => connection.handshake());
+      const code = this.run((connection) => connection.handshake(inSteps));
+      if (code === WORKING) return { state: "working" };
       if (code === 0) {
         this.setState("open");
         this.#learn();

@@ -118,7 +118,7 @@ class Watcher implements CertificateWatch {
   async start(): Promise<void> {
     const folders = new Set(this.#files.map(([, path]) => folderOf(path)));
     try {
-      this.#events = Deno.watchFs([...folders]);
+      this.#events = Deno.watchFs([...folders], { recursive: false });
       this.#listening = this.#listen(this.#events);
     } catch (error) {
       this.#tell(error); // no more watches to be had: the clock will do
@@ -157,7 +157,10 @@ class Watcher implements CertificateWatch {
     if (this.#closed) return;
     try {
       const before = await this.#hash();
-      if (before === this.#inUse) return;
+      if (before === this.#inUse) {
+        this.#told = undefined;
+        return;
+      }
       const isFirst = this.#inUse === undefined;
       await this.#server.setContext(this.#ssl);
       const after = await this.#hash();

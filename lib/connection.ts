@@ -88,6 +88,8 @@ export const FACT_ORDER = [
 
 /** What `handshake()` returns once, of a config that judges its peers: HANDSHAKE_PAUSED of wasm/glue/tlsio.h. */
 export const PAUSED = 1;
+/** What `handshake(true)` returns amid a signature: HANDSHAKE_WORKING of wasm/glue/tlsio.h. */
+export const WORKING = 2;
 
 /** One connection. Its methods return the core's codes; the handle must not be used after `free()`. */
 export class Connection {
@@ -229,10 +231,13 @@ export class Connection {
     this.#meter.update(readWork(this.core, handle));
   }
 
-  /** Goes on with the handshake. 0: it is over; {@linkcode PAUSED}: the peer has proved who it is. */
-  handshake(): number {
+  /**
+   * Goes on with the handshake, `inSteps` up to the end of a step of a signature. 0: it is over; {@linkcode PAUSED}: the peer
+   * has proved who it is; {@linkcode WORKING}: the next step is to be done.
+   */
+  handshake(inSteps: boolean): number {
     this.#start();
-    return this.core.call.connection_handshake(this.#handle);
+    return this.core.call.connection_handshake(this.#handle, inSteps ? 1 : 0);
   }
 
   /** Decrypts up to a record into `buffer`. Returns how many bytes; 0 at the end of the stream. */

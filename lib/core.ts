@@ -57,7 +57,7 @@ export const CORE_EXPORTS = {
   connection_trace: 1,
   connection_set_host: 3,
   connection_offer_session: 3,
-  connection_handshake: 1,
+  connection_handshake: 2,
   connection_read: 3,
   connection_write: 3,
   connection_write_early: 3,

@@ -15,6 +15,14 @@ export type HandshakeOutcome =
   | { readonly state: "need-records" }
   | { readonly state: "verify" };
 
+/** Likewise, of who asked for steps; `"working"`: an operation goes on with the next. */
+export type HandshakeStep = HandshakeOutcome | { readonly state: "working" };
+
+/** Whether an operation goes on. */
+export function isWorking({ state }: HandshakeStep): boolean {
+  return state === "working";
+}
+
 /** The cipher suite in use, as CPython's `cipher()`. */
 export interface Cipher {
   /** IANA name. */

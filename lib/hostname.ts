@@ -9,8 +9,10 @@ export function normalizeHostname(hostname: string): string {
   const bare = hostname.replace(/^\[(.*)\]$/, "$1");
   try {
     if (parseAddress(bare) !== undefined) return bare;
-    const { hostname: ascii } = new URL(`http://${bare.replace(/\.$/, "")}`);
-    if (ascii !== "" && ascii.length <= DNS_NAME_MAX && !/[/?#@:%]/.test(bare)) return ascii;
+    const ascii = new URL(`http://${bare}`).hostname.replace(/\.$/, ""); // IDNA has dots of its own
+    const isName = ascii.length <= DNS_NAME_MAX && !/^$|^\.|\.\.|\.$/.test(ascii);
+    // What means something else in a URL, and what URLs pass over.
+    if (isName && !/[/?#@:%\\\s]/.test(bare)) return ascii;
   } catch {
     // told below
   }

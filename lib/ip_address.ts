@@ -7,7 +7,8 @@ export function parseAddress(host: string): Bytes | undefined {
   const isV4 = /^\d+\.\d+\.\d+\.\d+$/.test(host);
   if (!isV4 && !host.includes(":")) return undefined;
   const url = isV4 ? `http://${host}` : `http://[${host}]`;
-  if (!URL.canParse(url) || (isV4 && new URL(url).hostname !== host)) { // 1.2.3.04 is octal to some
+  const fits = isV4 || /^[\da-f:.]+$/i.test(host); // "@x:/" would be a URL, too
+  if (!fits || !URL.canParse(url) || (isV4 && new URL(url).hostname !== host)) { // 1.2.3.04 is octal to some
     throw new TypeError(`Cannot use host: ${JSON.stringify(host)} is not an IP address`);
   }
   if (isV4) return Uint8Array.from(host.split("."), Number);

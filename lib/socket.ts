@@ -12,6 +12,7 @@ import { inTime } from "./deadline.ts";
 import { type Duplex, type DuplexLike, withBytesFirst } from "./duplex.ts";
 import { readEarly } from "./early_reader.ts";
 import { TLSEngine } from "./engine.ts";
+import { isWorking } from "./engine_state.ts";
 import { SSLError, timedOut } from "./errors.ts";
 import { Goodbye } from "./goodbye.ts";
 import { NonBlocking, type TryOutcome } from "./nonblocking.ts";
@@ -114,11 +115,11 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     await this.#choice?.run();
     const step = () => {
       this.#pump.assertUsable(); // it may have waited
-      return this.#pump.step(() => this.#engine.handshake());
+      return this.#pump.step(() => this.#turn ? this.#engine.handshakeStep() : this.#engine.handshake());
     };
     for (;;) {
       const hasWork = this.#turn !== undefined && this.#pump.received > 0;
-      const { state } = hasWork ? await this.#turn.take(step) : step();
+      const { state } = hasWork ? await this.#turn.take(step, isWorking) : step();
       this.#pump.wake(); // who waits for early data
       // The last flight may wait for a peer that waits for us to read: it is not waited for.
       if (state === "done") return this.#pump.flushSoon();

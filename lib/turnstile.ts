@@ -2,28 +2,30 @@
  * Turnstile: how much of a turn of the event loop servers' handshakes may take. A flood of them comes in batches; done at once,
  * each batch would stop everything else for as long as all its private-key operations take.
  *
- * Hosts take turns, so that one with many handshakes waits for itself, and one with few waits for one step of each host. Of a
- * host's handshakes, those that are under way go before those that begin.
+ * Hosts take turns, so that one with many handshakes waits for itself, and one with few hardly waits: a host of which none waits
+ * goes before those that do, which have had their part of the turn by then; else it waits for one step of each host. Of a
+ * host's handshakes, one amid a signature goes first, so that no more than one of it has numbers in memory; then those that are
+ * under way, then those that begin.
  *
- * A step that leaves something undone is done again before all else, so that no two are amid one. What comes in one step is
- * not interrupted: RSA-4096 takes 10 to 20 ms, so a turn has one of these.
+ * An RSA signature comes in steps of some 2 ms, as one of RSA-4096 takes 6 to 20 ms.
  */
 
 import { hostOf } from "./ip_address.ts";
 
-const BUDGET = 8; // milliseconds in a turn, after which no further step begins
+const BUDGET = 2; // milliseconds in a turn, after which no further step begins
+const FRESH = 8; // likewise, for a host of which no handshake waits while those of others do
 const GAP = 2; // milliseconds without a step after which another turn has begun
+const AMID = 0, UNDER_WAY = 1, BEGINNING = 2; // who of a host goes first
 
 /** Goes on with a handshake. */
 type GoOn = () => void;
+type Queues = readonly [Set<GoOn>, Set<GoOn>, Set<GoOn>];
 
 let used = 0; // milliseconds of this turn
 let ended = 0; // when the last step did
 let timer: ReturnType<typeof setTimeout> | undefined; // of the next turn, while somebody waits for it
 let waiting = 0;
-let called = false; // somebody has been told to go on, and is about to
-let amid: GoOn | undefined; // who has left something undone
-const hosts = new Map<string, { underWay: Set<GoOn>; beginning: Set<GoOn> }>(); // the first one has its turn next
+const hosts = new Map<string, Queues>(); // the first one has its turn next
 
 /** The place of one handshake. */
 export class Turn {
@@ -38,52 +40,74 @@ export class Turn {
   }
 
   /**
-   * Does a step of the handshake when it is its turn; never, once it has left.
+   * Does a step of the handshake, which does not wait, when it is its turn; never, once it has left.
    *
-   * @param step The work, which does not wait.
-   * @param isAmid Whether it has left something undone, by what it gave: then it is done again.
-   * @returns What the last step gave.
+   * @param step The work.
+   * @param isAmid Whether the step has left something undone, by what it gave: then it is done again, before all else.
    */
   async take<T>(step: () => T, isAmid?: (result: T) => boolean): Promise<T> {
     if (timer === undefined && performance.now() - ended > GAP) used = 0;
-    if (used >= BUDGET || waiting > 0 || called) await this.#wait();
+    if (!this.#mayGo()) {
+      timer ??= setTimeout(nextTurn);
+      await this.#wait();
+    }
     this.#begun = true;
     try {
       for (;;) {
         const result = timed(step);
         if (!isAmid?.(result)) return result;
-        if (used >= BUDGET) await this.#wait(true);
+        if (this.#mayGo()) continue;
+        const turn = this.#wait(true);
+        release();
+        await turn;
       }
     } finally {
       release();
     }
   }
 
-  async #wait(isAmid = false): Promise<void> {
-    if (this.#left) await new Promise(() => {});
-    timer ??= setTimeout(nextTurn);
+  /** Those who wait have had their part of this turn when a host comes for which none waits. */
+  #mayGo(): boolean {
+    return !hosts.has(this.#host) && used < (waiting > 0 ? FRESH : BUDGET);
+  }
+
+  #wait(isAmid = false): Promise<void> {
+    if (this.#left) return new Promise(() => {});
     waiting++;
-    await new Promise<void>((resolve) => {
+    return new Promise((resolve) => {
+      let queues = hosts.get(this.#host);
+      if (queues === undefined) hosts.set(this.#host, queues = [new Set(), new Set(), new Set()]);
       this.#goOn = resolve;
-      if (isAmid) return void (amid = resolve);
-      let host = hosts.get(this.#host);
-      if (host === undefined) hosts.set(this.#host, host = { underWay: new Set(), beginning: new Set() });
-      (this.#begun ? host.underWay : host.beginning).add(resolve);
+      queues[isAmid ? AMID : this.#begun ? UNDER_WAY : BEGINNING].add(resolve);
     });
-    called = false;
   }
 
   /** The handshake has ended, as by its deadline: it waits no more, and holds nothing here. */
   leave(): void {
     this.#left = true;
-    const goOn = this.#goOn;
-    if (goOn === undefined) return;
-    const host = hosts.get(this.#host);
-    if (goOn === amid) amid = undefined;
-    else if (!host?.underWay.delete(goOn) && !host?.beginning.delete(goOn)) return; // it has its turn
+    const queues = hosts.get(this.#host);
+    if (queues === undefined || this.#goOn === undefined) return;
+    if (!queues.some((queue) => queue.delete(this.#goOn!))) return; // it has its turn
     waiting--;
-    if (host?.underWay.size === 0 && host.beginning.size === 0) hosts.delete(this.#host);
+    if (queues.every((queue) => queue.size === 0)) hosts.delete(this.#host);
   }
+}
+
+/** Lets the next one go on: in this turn, if there is time left, or in the next. */
+function release(): void {
+  if (waiting === 0) return;
+  if (used >= BUDGET) {
+    timer ??= setTimeout(nextTurn); // after the step: were it due by now, it would come before the network
+    return;
+  }
+  waiting--;
+  const [name, queues] = hosts.entries().next().value!;
+  const queue = queues.find(({ size }) => size > 0)!;
+  const next = queue.values().next().value!;
+  queue.delete(next);
+  hosts.delete(name);
+  if (queues.some(({ size }) => size > 0)) hosts.set(name, queues); // behind the others
+  next();
 }
 
 /** Does a step, and counts its time. */
@@ -97,30 +121,14 @@ function timed<T>(step: () => T): T {
   }
 }
 
-/** Lets the next one go on: in this turn, if there is time left, or in the next. */
-function release(): void {
-  if (waiting === 0) return;
-  if (used >= BUDGET) {
-    timer ??= setTimeout(nextTurn); // after the step: were it due by now, it would come before the network
-    return;
-  }
-  waiting--;
-  called = true;
-  const first = amid;
-  amid = undefined;
-  if (first !== undefined) return first();
-  const [name, host] = hosts.entries().next().value!;
-  const queue = host.underWay.size > 0 ? host.underWay : host.beginning;
-  const next = queue.values().next().value!;
-  queue.delete(next);
-  hosts.delete(name);
-  if (host.underWay.size + host.beginning.size > 0) hosts.set(name, host); // behind the others
-  next();
-}
-
 /** A timer, since Deno 2.9 looks at the network only once in 61 immediates (tokio's `event_interval`). */
 function nextTurn(): void {
   timer = undefined;
   used = 0;
   release();
+}
+
+/** How many handshakes of this thread wait for their turn. */
+export function waitingHandshakes(): number {
+  return waiting;
 }

@@ -2,7 +2,7 @@
 import { assertEquals } from "@std/assert";
 import { OPTION } from "../lib/configure.ts";
 import { PSK_MAX } from "../lib/policy.ts";
-import { FACT_ORDER, PAUSED } from "../lib/connection.ts";
+import { FACT_ORDER, PAUSED, WORKING } from "../lib/connection.ts";
 import { TICKET_ID } from "../lib/core.ts";
 import { EARLY } from "../lib/early_data.ts";
 import { KEYS_MAX } from "../lib/tickets.ts";
@@ -43,6 +43,10 @@ Deno.test("KEYS_MAX is as many ticket keys as the glue holds", () => {
 
 Deno.test("PSK_MAX is what mbedTLS is built for", () => {
   assertEquals(PSK_MAX, define(config, "MBEDTLS_PSK_MAX_LEN"));
+});
+
+Deno.test("WORKING is what connection_handshake() returns amid a signature", () => {
+  assertEquals(WORKING, define(header, "HANDSHAKE_WORKING"));
 });
 
 Deno.test("PAUSED is what connection_handshake() returns for a pause", () => {

@@ -115,6 +115,7 @@ const WRONG: readonly (readonly [args: string, words: string])[] = [
   ["--frob", `tlsio: unknown flag "--frob"; see "tlsio --help"`],
   ["serve --prot 1", `tlsio serve: unknown flag "--prot"; see "tlsio serve --help"`],
   ["serve -x", `unknown flag "-x"`],
+  ["serve --_ x", `unknown flag "--_"`],
   ["serve a b", `unexpected argument "b"`],
   ["serve --port", "--port needs a value"],
   ["serve --port --quiet", "--port needs a value"],

@@ -249,7 +249,20 @@ Deno.test("wrapSocket() refuses what is no host, before any I/O", async () => {
     );
   }
   for (
-    const host of ["a\0.test", "[::1", "::g", "1:2:3", "1.2.3.999", "1.2.3.04", `${"a.".repeat(130)}test`]
+    const host of [
+      "a\0.test",
+      "[::1",
+      "::g",
+      "1:2:3",
+      "1.2.3.999",
+      "1.2.3.04",
+      `${"a.".repeat(130)}test`,
+      "a\\b",
+      "a\tb",
+      "a..b",
+      ".a",
+      "@x:/",
+    ]
   ) {
     const text = `Cannot use serverHostname: ${JSON.stringify(host)} is not a host name`;
     await assertRejects(() => context.wrapSocket(untouchable, { serverHostname: host }), TypeError, text);

@@ -35,6 +35,7 @@ cc                                  gcc
 /usr/include/openssl/ssl.h          libssl-dev
 /usr/include/stdlib.h               libc6-dev
 /etc/ssl/certs/ca-certificates.crt  ca-certificates
+/usr/lib/python3/dist-packages/cryptography_vectors/x509/PKITS_data/ReadMe.txt  python3-cryptography-vectors
 '
 
 present() {

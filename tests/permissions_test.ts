@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { createCertificate, Purpose, startServer } from "../mod.ts";
+import { redisServer } from "./peers/redis.ts";
 
 const PACKAGE = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
 
@@ -14,6 +15,8 @@ interface Use {
   says: RegExp;
   env?: Record<string, string>;
 }
+
+const STORE_KEY = new Uint8Array(32).toBase64();
 
 const OWN = `
 const [certfile, keyfile] = [\`$certificate\`, \`$key\`];`;
@@ -120,6 +123,65 @@ using context = await SSLContext.create({ profile: "esp32", certReqs: 0 });
 console.log("a device");`,
     says: /^a device/,
   },
+  "a fleet's key: `StoreKey.fromEnv()`": {
+    run: `import { StoreKey } from "$tlsio/stores.ts";
+console.log(await StoreKey.fromEnv());`,
+    says: /^StoreKey \{ keys: 1/,
+    env: { TLSIO_STORE_KEY: STORE_KEY },
+  },
+  "a fleet's key: `StoreKey.fromFile()`": {
+    run: `import { StoreKey } from "$tlsio/stores.ts";
+console.log(await StoreKey.fromFile("store.key"));`,
+    says: /^StoreKey \{ keys: 1/,
+  },
+  "`SharedTicketKeys` with a `cache`": {
+    run: `import { MemoryStore, SharedTicketKeys, StoreKey } from "$tlsio/stores.ts";
+const storeKey = await StoreKey.from(new Uint8Array(32));
+const onError = (error) => console.log("error", error.message);
+await using store = new MemoryStore();
+{
+  await using keys = await SharedTicketKeys.open({ store, storeKey, cache: "kept/keys", onError });
+}
+const down = () => Promise.reject(new Error("down"));
+const none = { get: down, replace: down, delete: down };
+await using keys = await SharedTicketKeys.open({ store: none, storeKey, cache: "kept/keys", onError });
+console.log("state", keys.status.state);`,
+    says: /^error down\nstate stale/,
+  },
+  "`KvStore` of a file": {
+    run: `import { KvStore } from "$tlsio/stores.ts";
+await using store = await KvStore.open("kept/keys.db");
+console.log(await store.replace("key", undefined, new Uint8Array(1), 60));`,
+    says: /^true/,
+  },
+  "`RedisStore`": {
+    run: `import { RedisStore } from "$tlsio/stores.ts";
+await using store = await RedisStore.open("redis://127.0.0.1:$redis");
+for (let i = 0; i < 20; i++) {
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  if (await store.replace("key", undefined, new Uint8Array(1), 60).catch(() => false)) {
+    console.log("written");
+    break;
+  }
+}
+await store.delete("key").catch(() => {});`,
+    says: /^written/,
+  },
+  "`watchCertificates()`, of files in `tls`": {
+    run: `import { startServer, watchCertificates } from "$tlsio/mod.ts";
+const ssl = { certfile: "tls/server.pem", keyfile: "tls/server.key" };
+await using server = await startServer(() => {}, { hostname: "127.0.0.1", port: 0, ssl });
+await using watch = await watchCertificates(server, ssl, { onError: (error) => console.log("error", error.message) });
+await watch.check();
+console.log("watches");`,
+    says: /^watches/,
+  },
+  "`tlsio/metrics`: `metricsText()`, `observeServer()`": {
+    run: `import { metricsText, observeServer } from "$tlsio/metrics.ts";
+using _observed = await observeServer({ stats: {} });
+console.log(typeof metricsText);`,
+    says: /^function/,
+  },
   "importing tlsio from a URL": {
     run: `import { Purpose } from "http://127.0.0.1:$web/mod.ts";
 console.log(Purpose.SERVER_AUTH);`,
@@ -190,9 +252,10 @@ async function attempt(
   flags: readonly string[],
 ): Promise<string> {
   // A folder of its own: what one run has written is not there for the next.
-  for (const name of ["certs", "cache", "keys.log"]) {
+  for (const name of ["certs", "cache", "kept", "keys.log"]) {
     await Deno.remove(`${folder}/${name}`, { recursive: true }).catch(() => {});
   }
+  await Deno.mkdir(`${folder}/kept`);
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "--quiet", "--no-prompt", "--no-check", "--no-config", "--no-lock", ...flags, ...program],
     cwd: folder,
@@ -244,7 +307,9 @@ async function check(use: Use, row: readonly string[]): Promise<void> {
     const headers = { "content-type": TYPES[path.split(".").at(-1)!] ?? "text/plain" };
     return new Response(await Deno.readFile(PACKAGE + path), { headers });
   });
+  await using redis = use.run.includes("$redis") ? await redisServer() : undefined;
   const values: Record<string, string> = {
+    $redis: String(redis?.port),
     $folder: folder,
     $tlsio: `file://${PACKAGE}`,
     $certificate: certificate,
@@ -262,9 +327,13 @@ async function check(use: Use, row: readonly string[]): Promise<void> {
   try {
     await Deno.mkdir(`${folder}/site`);
     await Deno.mkdir(`${folder}/deno`);
+    await Deno.mkdir(`${folder}/tls`);
     await Deno.symlink((await denoDir).npmCache, `${folder}/deno/npm`);
-    await Deno.writeTextFile(`${folder}/server.pem`, certificate);
-    await Deno.writeTextFile(`${folder}/server.key`, key);
+    for (const at of [folder, `${folder}/tls`]) {
+      await Deno.writeTextFile(`${at}/server.pem`, certificate);
+      await Deno.writeTextFile(`${at}/server.key`, key);
+    }
+    await Deno.writeTextFile(`${folder}/store.key`, STORE_KEY);
     await Deno.writeTextFile(`${folder}/handler.ts`, "export default () => {};");
     const env = Object.fromEntries(Object.entries(use.env ?? {}).map(([name, value]) => [name, fill(value)]));
     const isProgram = typeof use.run === "string";

@@ -79,6 +79,21 @@ Deno.test("release: two runs give the same bytes, a handshake by URL, and a bill
       assertStringIncludes(seen, manifest!.mbedtls.sha256);
     });
 
+    await t.step("the bill has every package of npm that Deno finds behind the modules", async () => {
+      const bill = JSON.parse(new TextDecoder().decode(a.get("sbom.cdx.json")!.bytes));
+      const named: string[] = bill.components.map((part: Part) =>
+        `${part.group ? `${part.group}/` : ""}${part.name}@${part.version}`
+      );
+      const found = await packagesBehind(
+        `${folder}/all.ts`,
+        [...a.keys()].filter((path) => /(?<!\.d)\.(ts|js)$/.test(path)).map((path) => `${folder}/a/${path}`),
+      );
+      for (const name of ["@redis/client@", "@opentelemetry/api@"]) {
+        assert(found.some((one) => one.startsWith(name)), name);
+      }
+      assertEquals(found.filter((name) => !named.includes(name)), []);
+    });
+
     await t.step("the notices have the licence of every component", () => {
       const text = new TextDecoder().decode(a.get("NOTICES")!.bytes);
       for (
@@ -182,6 +197,18 @@ function reachable(root: string, dependencies: { ref: string; dependsOn: string[
     for (const next of dependencies.find((entry) => entry.ref === ref)?.dependsOn ?? []) found.add(next);
   }
   return found;
+}
+
+/** The packages of npm, as `name@version`, that modules load, and theirs, by `deno info`. */
+async function packagesBehind(file: string, modules: readonly string[]): Promise<string[]> {
+  await Deno.writeTextFile(file, modules.map((path) => `import "file://${path}";\n`).join(""));
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["info", "--json", "--no-config", "--no-lock", file],
+  }).output();
+  await Deno.remove(file);
+  const { modules: graph, npmPackages } = JSON.parse(new TextDecoder().decode(stdout));
+  assertEquals(graph.filter(({ error }: { error?: string }) => error !== undefined), []);
+  return Object.keys(npmPackages).map((key) => /^@?[^@]+@[^_]+/.exec(key)![0]); // behind "_" are versions of peers
 }
 
 const TYPES: Record<string, string> = {

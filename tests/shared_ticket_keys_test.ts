@@ -81,15 +81,34 @@ Deno.test("SharedTicketKeys: a key is known a period before it seals, and rotate
 });
 
 Deno.test("SharedTicketKeys: rotate() makes the next key take over; the others have it already", async () => {
+  const clock = new Clock();
   await using store = new MemoryStore();
-  await using one = await open(store);
-  await using other = await open(store, { refreshEvery: 0.05 });
+  await using one = await open(store, { now: clock.now });
+  await using other = await open(store, { now: clock.now, refreshEvery: 0.05 });
+  clock.advance(PERIOD / 2);
   const [seals, next] = keysOf(one);
   await one.rotate();
   assertEquals(keysOf(one)[0], next);
   assert(keysOf(other).includes(next!));
   await until("follow", () => keysOf(other)[0] === next);
   assert(keysOf(other).includes(seals!));
+});
+
+Deno.test("SharedTicketKeys: rotate() lets no key seal before every server has had time to look twice", async () => {
+  const clock = new Clock();
+  await using store = new MemoryStore();
+  await using one = await open(store, { now: clock.now });
+  await using other = await open(store, { now: clock.now }); // it does not look again during this test
+  const [seals, next] = keysOf(one);
+  for (let i = 0; i < 12; i++) await one.rotate();
+  assertEquals([keysOf(one)[0], one.status.sequence], [seals, 2], "the next is too new; asked once or often");
+  clock.advance(PERIOD / 2);
+  assertEquals([keysOf(one)[0], keysOf(other)[0]], [next, seals]);
+  assert(keysOf(other).includes(next!));
+  await one.rotate();
+  await one.rotate();
+  assertNotEquals(keysOf(one)[0], next);
+  assert([seals, next].every((key) => keysOf(one).includes(key!)), "what the fleet seals with still opens");
 });
 
 for (const fault of ["down", "silent"] as const) {
@@ -154,7 +173,12 @@ Deno.test("SharedTicketKeys: with a cache it starts with the fleet's keys while 
   const errors: unknown[] = [];
   await using without = await open(store, { cache, onError: (error) => errors.push(error) });
   assertEquals([without.status.state, errors.length], ["private", 2]);
-  assert(errors[1] instanceof SealError);
+  const { message, cause } = errors[1] as Error;
+  assert(cause instanceof SealError);
+  assertEquals(
+    message,
+    `Cannot use cache "${cache}": Cannot open "tickets": it is not of this version of the format`,
+  );
 });
 
 Deno.test("SharedTicketKeys: what the store has lost, or has from before, it gets again; what was forged is not used", async () => {

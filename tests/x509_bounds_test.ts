@@ -9,6 +9,7 @@ import { derToPem } from "../lib/pem.ts";
 import { CERT_OPTIONAL, type TLSConfigOptions } from "../lib/policy.ts";
 import { TLSVersion } from "../lib/suites.ts";
 import { EnginePair, FixedClock, fixedCore, randomFrom } from "./pair.ts";
+import { check, COSTLY_KINDS, costly, ends } from "./x509/cost.ts";
 import { ask } from "./x509/verdict.ts";
 import {
   intermediate,
@@ -51,13 +52,16 @@ Deno.test("x509: forty expired authorities of one name cost no more than 32 sign
   assert(checked >= 30 && checked <= 32, `${checked} signatures`); // 324 without a bound
 });
 
-Deno.test("x509: of a longer curve, half as many", () => {
-  const twins = Array.from(
-    { length: 40 },
-    () => root({ subject: "CN=twin", key: key("p384", "twin"), ...PAST }),
-  );
-  const checked = shown([leaf(twins[0]!), ...twins.slice(0, 30)], root()).operations["P-384 verify"]!;
-  assert(checked >= 14 && checked <= 16, `${checked} signatures`);
+Deno.test("x509: what a stranger's chain may cost is bounded by time: of longer keys, fewer signatures", () => {
+  const { asks, client } = ends(fixedCore(3));
+  const most: Record<string, number> = { "P-256": 32, "P-384": 10, "RSA-4096": 16 };
+  for (const kind of COSTLY_KINDS) {
+    const { checks } = check(asks, client, costly(kind));
+    const bound = most[kind] ?? (/P-521|8192/.test(kind) ? 5 : 32);
+    assert(checks > 1 && checks <= bound, `${kind}: ${checks} signatures`);
+  }
+  asks[Symbol.dispose]();
+  client[Symbol.dispose]();
 });
 
 Deno.test("x509: a chain of eight intermediates is within the bounds", () => {

@@ -72,7 +72,8 @@ export const KERNELS: Readonly<Record<string, Kernel>> = {
     },
   },
   rsa: { // with bignum
-    sources: ["rsa.c", "rsa_power.c", "rsa_modulus.c", "rsa_montgomery.c", "fma.c"],
+    sources: ["rsa.c", "rsa_steps.c", "rsa_power.c", "rsa_modulus.c", "rsa_montgomery.c", "fma.c"],
+    defines: ["TLSIO_RSA_STEPS"], // rsa_steps.h, by config/default.h and wasm/glue/steps.c
     renames: { "mbedtls/library/rsa.c": ["mbedtls_rsa_public", "mbedtls_rsa_private"] },
   },
 };

@@ -82,9 +82,10 @@ export function parse(command: Command, args: readonly string[]): Parsed {
   const ends = args.indexOf("--");
   for (const arg of args.slice(0, ends === -1 ? undefined : ends)) {
     const [, name] = /^--([^=]+)=/.exec(arg) ?? [];
-    if (name !== undefined && name in flags && flags[name]!.value === undefined) {
+    if (name !== undefined && Object.hasOwn(flags, name) && flags[name]!.value === undefined) {
       throw new UsageError(`--${name} takes no value`);
     }
+    if (/^(-[^-]*_|--(no-)?_(=|$))/.test(arg)) throw new UsageError(`unknown flag "${arg}"`); // parseArgs() keeps operands in "_"
   }
   const withValues = args.map((arg) =>
     flags[arg.slice(2)]?.optional && arg.startsWith("--") ? `${arg}=-` : arg

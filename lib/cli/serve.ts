@@ -7,6 +7,7 @@ import { defaultAlpn, resolveProfile } from "../profile.ts";
 import type { ContextOptions } from "../context_options.ts";
 import { SSLContext } from "../ssl.ts";
 import { assertSharing, WORKERS_MAX, type WorkerServer } from "../workers.ts";
+import { DASHBOARD_FLAGS, dashboardAddress, openDashboard } from "./dashboard.ts";
 import { type CertificateFacts, certificateFacts, firstCertificate, validity } from "./certificates.ts";
 import { DEVICE_FLAGS, deviceOptions, openDevice } from "./device.ts";
 import type { DeviceServer } from "./device_server.ts";
@@ -44,6 +45,7 @@ export const serve = defineCommand({
       value: "<n>",
       help: "how many processors to use; needs deno run --unstable-net",
     },
+    ...DASHBOARD_FLAGS,
     ...TRACE_FLAGS,
     "quiet": { help: "no line for each request" },
   },
@@ -53,9 +55,12 @@ cache folder (XDG_CACHE_HOME, or what the platform has) with the CA that clients
 anew when it is about to expire. A folder's files whose names start with a dot are not served.
 --profile esp32 is the HTTPS server of an ESP32: its mbedTLS, its heap, what goes wrong when that is
 full; each connection's line says what it cost and how long it would take there. See docs/esp32.md.
+The dashboard is for this machine alone, unless it is given another address; there it has TLS, by
+the same certificate, and everybody who reaches it can look. See docs/metrics.md.
 Ctrl-C finishes the requests under way and ends; a second one ends at once.`,
   async run(values, [folder]) {
     const { host = HOST, cert, key, password, profile } = values;
+    const started = Date.now();
     if (folder !== undefined && values.demo) throw new UsageError("--demo and a folder exclude each other");
     if ((cert === undefined) !== (key === undefined)) throw new UsageError("--cert and --key go together");
     if (password !== undefined && key === undefined) throw new UsageError("--password goes with --key");
@@ -66,8 +71,15 @@ Ctrl-C finishes the requests under way and ends; a second one ends at once.`,
     if (workers) checkSharing();
     await using trace = await ServeTrace.open(values);
     if (workers && trace) throw new UsageError("--workers and --trace exclude each other");
+    const watched = dashboardAddress(values.dashboard);
+    if (watched && deviceFlags) {
+      throw new UsageError(
+        `--dashboard is not for --profile ${profile}: each connection's line says what the device does`,
+      );
+    }
 
-    const site = { folder, quiet: values.quiet ?? false };
+    const channel = watched && workers ? `tlsio ${crypto.randomUUID()}` : undefined;
+    const site = { folder, quiet: values.quiet ?? false, channel };
     const handler = await siteHandler(site); // a folder that is missing fails here
     const local = cert === undefined ? await localCertificate(host) : undefined;
     const ssl: ContextOptions = {
@@ -98,11 +110,22 @@ Ctrl-C finishes the requests under way and ends; a second one ends at once.`,
           ...(trace && { wrap: trace.wrap }),
         });
     };
-    await using server = await listening(options, start);
+    await using server = await listening(options, "--port", start);
     const { port: taken } = server.addr as Deno.NetAddr;
+    const url = `https://${urlHost(host)}:${taken}/`;
+    await using dashboard = watched &&
+      await listening(watched, "--dashboard", () =>
+        openDashboard(watched, {
+          ssl: context!, // there is no device
+          names: facts.names,
+          counts: () => countsOf(server as Exclude<typeof server, DeviceServer>),
+          about: { url, started },
+          channel,
+        }));
     announce({
       content: folder === undefined ? "the demo, a simulated thermometer" : printable(folder),
-      url: `https://${urlHost(host)}:${taken}/`,
+      url,
+      dashboard: dashboard?.url,
       facts,
       trustFile: local?.caFile ?? (facts.subject === facts.issuer ? cert : undefined),
       asksClients: values["client-ca"] !== undefined,
@@ -118,6 +141,10 @@ Ctrl-C finishes the requests under way and ends; a second one ends at once.`,
     return 0;
   },
 });
+
+async function countsOf(server: HttpServer | WorkerServer<HttpServerStats>): Promise<HttpServerStats> {
+  return typeof server.stats === "function" ? await server.stats() : server.stats;
+}
 
 function checkProfile(name: string | undefined): void {
   try {
@@ -153,6 +180,7 @@ async function inFlagNames<T>(made: Promise<T>): Promise<T> {
 
 async function listening<Server>(
   { hostname, port }: { hostname: string; port: number },
+  flag: string,
   start: () => Promise<Server>,
 ): Promise<Server> {
   try {
@@ -161,7 +189,7 @@ async function listening<Server>(
     const { AddrInUse, AddrNotAvailable, PermissionDenied } = Deno.errors;
     const problem = (state: string) =>
       new CommandError(`Cannot listen on ${hostname} port ${port}: ${state}`, { cause: error });
-    if (error instanceof AddrInUse) throw problem("the port is in use; --port takes another");
+    if (error instanceof AddrInUse) throw problem(`the port is in use; ${flag} takes another`);
     if (error instanceof AddrNotAvailable) throw problem("this machine does not have the address");
     if (error instanceof PermissionDenied) {
       throw problem("permission denied; ports from 1024 are free for all");
@@ -177,6 +205,7 @@ async function listening<Server>(
 interface Announcement {
   readonly content: string;
   readonly url: string;
+  readonly dashboard: string | undefined;
   readonly facts: CertificateFacts;
   /** What a client must trust, when we know. */
   readonly trustFile: string | undefined;
@@ -185,10 +214,11 @@ interface Announcement {
   readonly device: readonly [label: string, text: string][];
 }
 
-function announce({ content, url, facts, trustFile, asksClients, device }: Announcement): void {
+function announce({ content, url, dashboard, facts, trustFile, asksClients, device }: Announcement): void {
   const rows: Row[] = [
     ["Serving", content],
     ["URL", outputStyle().bold(url)],
+    ...(dashboard === undefined ? [] : [["Dashboard", outputStyle().bold(dashboard)] as const]),
     ["Certificate", `${facts.subject}, valid ${validity(facts)}`],
     ["SHA-256", facts.sha256],
     ...device,

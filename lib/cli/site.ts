@@ -11,6 +11,8 @@ export interface Site {
   readonly folder: string | undefined;
   /** Print no line for each request. */
   readonly quiet: boolean;
+  /** The channel on which its Workers say how they are; none: nobody asks. */
+  readonly channel?: string | undefined;
 }
 
 /** The handler of a site. */
@@ -20,9 +22,9 @@ export async function siteHandler({ folder, quiet }: Site): Promise<HttpHandler>
 }
 
 /** The module that makes the same handler in a Worker: what it needs is in the URL. */
-export function siteModule({ folder, quiet }: Site): URL {
+export function siteModule(site: Site): URL {
   const module = new URL("./site_worker.ts", import.meta.url);
-  module.searchParams.set("site", JSON.stringify({ folder, quiet }));
+  module.searchParams.set("site", JSON.stringify(site));
   return module;
 }
 

@@ -1,8 +1,10 @@
 /** The handler of `tlsio serve` in a Worker. Nobody imports it: see `siteModule()`. */
 
-import { serverError, siteHandler } from "./site.ts";
+import { answerVitals } from "./dashboard/vitals.ts";
+import { serverError, type Site, siteHandler } from "./site.ts";
 
-const { searchParams } = new URL(import.meta.url);
+const site: Site = JSON.parse(new URL(import.meta.url).searchParams.get("site")!);
+if (site.channel !== undefined) answerVitals(site.channel, self.name);
 
-export default await siteHandler(JSON.parse(searchParams.get("site")!));
+export default await siteHandler(site);
 export const options = { onError: serverError };

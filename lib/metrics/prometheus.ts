@@ -4,6 +4,7 @@
  * @module
  */
 
+import { typeName } from "../bytes.ts";
 import { type AnyStats, HANDSHAKE_TIME, type Labels, METRICS } from "./table.ts";
 
 /**
@@ -29,8 +30,11 @@ import { type AnyStats, HANDSHAKE_TIME, type Labels, METRICS } from "./table.ts"
  */
 export function metricsText(stats: AnyStats, labels: Labels = {}): string {
   for (const name of Object.keys(labels)) {
-    if (!/^[a-zA-Z_]\w*$/.test(name)) {
+    if (!/^(?!__)[a-zA-Z_]\w*$/.test(name)) {
       throw new TypeError(`Cannot use labels: "${name}" is no name of a label`);
+    }
+    if (typeof labels[name] !== "string") {
+      throw new TypeError(`Cannot use labels: expected text for "${name}", got ${typeName(labels[name])}`);
     }
   }
   const lines: string[] = [];

@@ -4,9 +4,9 @@
  * @module
  */
 
-import { type Bytes, copyOf } from "../bytes.ts";
+import { type Bytes, copyOf, typeName } from "../bytes.ts";
 import { inTime } from "../deadline.ts";
-import type { SharedEntry, SharedStore } from "./store.ts";
+import { type SharedEntry, type SharedStore, VALUE_MAX } from "./store.ts";
 
 /** Sets a value where it is still the one that was seen: its own bytes are its version, as no two sealings are alike. */
 const REPLACE = `
@@ -24,14 +24,22 @@ const SILENCE = 30; // seconds without an answer after which the connection is g
 interface Client {
   readonly isReady: boolean;
   sendCommand(args: readonly (string | Uint8Array)[]): Promise<unknown>;
-  once(event: "ready", listener: () => void): unknown;
-  off(event: "ready", listener: () => void): unknown;
+  on(event: "ready" | "error", listener: (error: unknown) => void): unknown;
+  connect(): Promise<unknown>;
   destroy(): void;
 }
 
 /** Node's Buffer, the class that the client takes bytes as. */
 interface BufferClass {
   from(bytes: ArrayBuffer, offset: number, length: number): Uint8Array;
+}
+
+/** Options of {@linkcode RedisStore.open}. */
+export interface RedisStoreOptions {
+  /** In front of every key. @default {"tlsio:"} */
+  prefix?: string;
+  /** For `rediss://`: whom to trust, PEM, in place of the authorities that Deno trusts. */
+  caCerts?: string;
 }
 
 /**
@@ -43,50 +51,80 @@ export class RedisStore implements SharedStore {
   readonly #client: Client;
   readonly #prefix: string;
   readonly #buffer: BufferClass;
+  readonly #password: string;
+  readonly #closing = new AbortController();
+  #connected = Promise.withResolvers<void>();
+  #error: unknown; // the last one, while it is not connected
 
-  private constructor(client: Client, prefix: string, buffer: BufferClass) {
+  private constructor(client: Client, prefix: string, buffer: BufferClass, password: string) {
     this.#client = client;
     this.#prefix = prefix;
     this.#buffer = buffer;
+    this.#password = password;
+    client.on("ready", () => {
+      this.#error = undefined;
+      this.#connected.resolve();
+    });
+    client.on("error", (error) => {
+      this.#error = error;
+      this.#connected.resolve();
+      this.#connected = Promise.withResolvers();
+    });
+    client.connect().catch(() => {}); // each call says so itself
   }
 
   /**
    * Makes a store, and begins to connect. It need not be reachable yet.
    *
    * @param url `redis://`, or `rediss://` for TLS: `rediss://user:password@host:6379/0`.
-   * @param options `prefix`: in front of every key. @default {"tlsio:"}
+   * @param options What is in front of every key, and whom to trust.
    * @returns The store.
-   * @throws {TypeError} If the URL is none of Redis.
+   * @throws {TypeError} If the URL is none of Redis, or `caCerts` are not for it.
    */
-  static async open(
-    url: string,
-    { prefix = "tlsio:" }: { prefix?: string } = {},
-  ): Promise<RedisStore> {
+  static async open(url: string, options: RedisStoreOptions = {}): Promise<RedisStore> {
+    const { prefix = "tlsio:", caCerts } = options;
     if (typeof url !== "string" || !/^rediss?:\/\/./.test(url) || !URL.canParse(url)) {
       throw new TypeError("Cannot use url: expected one of redis:// or rediss://"); // it may have a password
     }
+    if (typeof prefix !== "string") {
+      throw new TypeError(`Cannot use prefix: expected some text, got ${typeName(prefix)}`);
+    }
+    if (caCerts !== undefined && (typeof caCerts !== "string" || !url.startsWith("rediss:"))) {
+      throw new TypeError("Cannot use caCerts: expected PEM, and a URL of rediss://");
+    }
     const { Buffer, createClient, RESP_TYPES } = await import("./_redis.ts");
-    const client = createClient({
-      url,
-      disableOfflineQueue: true, // who asks has a deadline, and asks again
-      commandsQueueMaxLength: QUEUE_MAX,
-      pingInterval: PING_EVERY * 1000,
-      socket: {
-        connectTimeout: CONNECT_TIMEOUT * 1000,
-        socketTimeout: SILENCE * 1000,
-        reconnectStrategy: (tries: number) =>
-          Math.min(50 * 2 ** tries, RECONNECT_MAX * 1000) * (0.5 + Math.random() / 2),
-      },
-    }).withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
-    client.on("error", () => {}); // each call says so itself
-    client.connect().catch(() => {}); // likewise
-    return new RedisStore(client as unknown as Client, prefix, Buffer);
+    const password = decoded(new URL(url).password);
+    const make = (url: string) =>
+      createClient({
+        url,
+        disableOfflineQueue: true, // who asks has a deadline, and asks again
+        commandsQueueMaxLength: QUEUE_MAX,
+        pingInterval: PING_EVERY * 1000,
+        maintNotifications: "disabled", // of a paid service alone; it would need --allow-env
+        socket: {
+          ...(caCerts !== undefined && { ca: caCerts }),
+          connectTimeout: CONNECT_TIMEOUT * 1000,
+          socketTimeout: SILENCE * 1000,
+          reconnectStrategy: (tries: number) =>
+            Math.min(50 * 2 ** tries, RECONNECT_MAX * 1000) * (0.5 + Math.random() / 2),
+        },
+      }).withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
+    try {
+      return new RedisStore(make(url) as unknown as Client, prefix, Buffer, password);
+    } catch {
+      throw new TypeError("Cannot use url: its path is not the number of a database");
+    }
   }
 
   /** Reads a value. */
   async get(key: string): Promise<SharedEntry | undefined> {
-    const value = await this.#send("GET", this.#prefix + key);
-    if (!(value instanceof Uint8Array)) return undefined;
+    // No more than a value can be, whatever somebody has put there.
+    const value = await this.#send("GETRANGE", this.#prefix + key, "0", String(VALUE_MAX));
+    if (!(value instanceof Uint8Array)) throw new TypeError("Cannot read from Redis: its answer is no bytes");
+    if (value.length > VALUE_MAX) {
+      throw new RangeError(`Cannot read "${key}" from Redis: it has more than ${VALUE_MAX} bytes`);
+    }
+    if (value.length === 0) return undefined;
     const bytes = copyOf(value);
     return { value: bytes, version: bytes };
   }
@@ -111,25 +149,45 @@ export class RedisStore implements SharedStore {
   }
 
   async #send(...args: (string | Uint8Array)[]): Promise<unknown> {
+    this.#closing.signal.throwIfAborted();
     if (!this.#client.isReady) await this.#ready();
-    return await this.#client.sendCommand(args);
+    try {
+      return await this.#client.sendCommand(args);
+    } catch (error) {
+      throw new Error(`Cannot use Redis: ${this.#told(error)}`);
+    }
   }
 
   /** Waits for the connection, no longer than it takes to make one. */
   async #ready(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#client.once("ready", resolve);
-    const late = () => new Error("Cannot reach Redis: not connected");
-    try {
-      await inTime(promise, CONNECT_TIMEOUT, late);
-    } finally {
-      this.#client.off("ready", resolve);
+    const late = () => new Error("Cannot reach Redis: no connection in time");
+    if (this.#error === undefined) {
+      await inTime(this.#connected.promise, CONNECT_TIMEOUT, late, this.#closing.signal);
     }
+    if (!this.#client.isReady) throw new Error(`Cannot reach Redis: ${this.#told(this.#error)}`);
   }
 
-  /** Closes the connection. */
+  /** What an error says, without the password: an old server repeats the command that it does not know. */
+  #told(error: unknown): string {
+    const text = error instanceof AggregateError ? String(error.errors[0]) : String(error);
+    return this.#password === "" ? text : text.replaceAll(this.#password, "***");
+  }
+
+  /** Closes the connection; calls that wait for it reject. */
   [Symbol.asyncDispose](): Promise<void> {
-    this.#client.destroy();
+    if (!this.#closing.signal.aborted) {
+      this.#closing.abort(new TypeError("Cannot use Redis: the store is closed"));
+      this.#client.destroy();
+    }
     return Promise.resolve();
+  }
+}
+
+/** A part of a URL. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new TypeError("Cannot use url: its password is not percent-encoded");
   }
 }

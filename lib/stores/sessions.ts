@@ -15,6 +15,7 @@ const CONTENTION = 16; // others that may be faster, one after another; then the
 const TIMEOUT = 0.5; // seconds; a handshake waits for it, and a full one takes less
 const FIRST_PAUSE = 0.5; // seconds that a store which failed is left alone; doubles
 const LONGEST_PAUSE = 30; // seconds
+const LIFETIME_MAX = 7 * 24 * 3600; // seconds (RFC 8446 section 4.6.1), whatever a server promises
 const LENGTH = 4; // bytes in front of each session
 
 /** Options of a {@linkcode SharedSessionStore}. */
@@ -50,7 +51,7 @@ export class SharedSessionStore implements SessionStore {
   readonly #store: SharedStore;
   readonly #storeKey: StoreKey;
   readonly #ticketsPerKey: number;
-  #failures = 0; // since it last answered
+  #failures = 0; // pauses since it last answered
   #pausedUntil = 0;
 
   /**
@@ -75,24 +76,26 @@ export class SharedSessionStore implements SessionStore {
   /** Takes the newest session of `key` that is still good; a TLS 1.3 ticket is gone then, for every process. */
   async take(key: string): Promise<SSLSession | undefined> {
     let taken: SSLSession | undefined;
-    await this.#use(() =>
-      this.#change(key, (sessions) => {
-        taken = sessions.at(-1);
-        return taken?.facts.version === "TLSv1.3" ? sessions.slice(0, -1) : undefined;
-      })
-    );
+    await this.#use(async () => {
+      let newest: SSLSession | undefined;
+      const isOurs = await this.#change(key, (sessions) => {
+        newest = sessions.at(-1);
+        return newest?.facts.version === "TLSv1.3" ? sessions.slice(0, -1) : undefined;
+      });
+      if (isOurs) taken = newest;
+    });
     return taken as SSLSession | undefined;
   }
 
   /** Keeps a session of `key`. */
   async put(key: string, session: SSLSession): Promise<void> {
-    await this.#use(() =>
-      this.#change(key, (sessions) => {
+    await this.#use(async () => {
+      await this.#change(key, (sessions) => {
         if (session.facts.version !== "TLSv1.3") return [session];
         const tickets = sessions.filter(({ facts }) => facts.version === "TLSv1.3");
         return [...tickets, session].slice(-this.#ticketsPerKey);
-      })
-    );
+      });
+    });
   }
 
   /** Forgets the sessions of `key`. */
@@ -100,38 +103,39 @@ export class SharedSessionStore implements SessionStore {
     await this.#use(async () => await this.#store.delete(await nameOf(key)));
   }
 
-  /** Asks the store, unless it has just failed. Throws for a failure, once. */
+  /** Asks the store, unless it has just failed. Throws for a failure, once for all that it has kept waiting. */
   async #use(work: () => Promise<void>): Promise<void> {
-    if (performance.now() < this.#pausedUntil) return;
+    const pausedUntil = this.#pausedUntil;
+    if (performance.now() < pausedUntil) return;
     try {
       const late = () => new Error(`Cannot reach the store: no answer in ${TIMEOUT} seconds`);
       await inTime(work(), TIMEOUT, late);
       this.#failures = 0;
     } catch (error) {
+      if (this.#pausedUntil !== pausedUntil) return; // another one has told of it
       const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** Math.min(this.#failures++, 20));
       this.#pausedUntil = performance.now() + pause * 1000 * (0.5 + Math.random() / 2);
       throw error;
     }
   }
 
-  /** Writes what `make` makes of the sessions of a key, unless that is `undefined`; again, if somebody else was faster. */
-  async #change(key: string, make: (sessions: SSLSession[]) => SSLSession[] | undefined): Promise<void> {
+  /** Writes what `make` makes of the sessions of a key, unless that is `undefined`. `false`: others were faster, each time. */
+  async #change(key: string, make: (sessions: SSLSession[]) => SSLSession[] | undefined): Promise<boolean> {
     const name = await nameOf(key);
     for (let i = 0; i < CONTENTION; i++) {
       if (i > 0) await new Promise((resolve) => setTimeout(resolve, Math.random() * 10 * i));
       const seen = await this.#store.get(name);
       const before = seen === undefined ? [] : await this.#open(name, seen);
       const after = make(before.filter(isGood));
-      if (after === undefined) return;
-      if (after.length === 0 && seen === undefined) return;
+      if (after === undefined || (after.length === 0 && seen === undefined)) return true;
       // What was taken last leaves an empty list; delete() would forget what another process has put meanwhile.
       const packed = pack(after);
       const sealed = await this.#storeKey.seal(name, packed);
       packed.fill(0);
-      const lifetime = Math.max(1, ...after.map((session) => session.timeout));
-      if (await this.#store.replace(name, seen, sealed, lifetime)) return;
+      const lifetime = Math.min(LIFETIME_MAX, Math.max(1, ...after.map((session) => session.timeout)));
+      if (await this.#store.replace(name, seen, sealed, lifetime)) return true;
     }
-    throw new Error(`Cannot change the stored sessions: ${CONTENTION} times somebody else was faster`);
+    return false;
   }
 
   async #open(name: string, { value }: SharedEntry): Promise<SSLSession[]> {
@@ -139,6 +143,9 @@ export class SharedSessionStore implements SessionStore {
     try {
       const bytes = await this.#storeKey.open(name, value);
       for (let at = 0; at < bytes.length;) {
+        if (bytes.length - at < LENGTH) {
+          throw new SyntaxError("Cannot read stored sessions: they are cut short");
+        }
         const end = at + LENGTH + new DataView(bytes.buffer, bytes.byteOffset + at).getUint32(0);
         sessions.push(SSLSession.from(bytes.subarray(at + LENGTH, end)));
         at = end;

@@ -52,8 +52,14 @@ export interface SharedStore extends AsyncDisposable {
 /** Bytes of a value: Deno KV takes 64 KiB, with its own encoding. */
 export const VALUE_MAX = 60_000;
 
+/** Options of a {@linkcode MemoryStore}. */
+export interface MemoryStoreOptions {
+  /** Values to keep; the one that was not used for the longest time makes room. @default {65536} */
+  capacity?: number;
+}
+
 /**
- * A {@linkcode SharedStore} in memory: for one process, and for tests.
+ * A {@linkcode SharedStore} in memory, bounded: for one process, and for tests.
  *
  * @example
  * ```ts
@@ -67,12 +73,34 @@ export const VALUE_MAX = 60_000;
  * ```
  */
 export class MemoryStore implements SharedStore {
-  readonly #entries = new Map<string, SharedEntry & { readonly expires: number }>();
+  readonly #capacity: number;
+  readonly #entries = new Map<string, MemoryEntry>(); // the one that was used last is the last one
   #writes = 0;
+
+  /**
+   * Makes an empty store.
+   *
+   * @param options Its bound.
+   * @throws {RangeError} If that is not a whole number of at least 1.
+   */
+  constructor({ capacity = 65536 }: MemoryStoreOptions = {}) {
+    if (!Number.isSafeInteger(capacity) || capacity < 1) {
+      throw new RangeError(
+        `Cannot use capacity: expected a whole number of at least 1, got ${capacity}`,
+      );
+    }
+    this.#capacity = capacity;
+  }
+
+  /** How many values it holds. */
+  get size(): number {
+    return this.#entries.size;
+  }
 
   /** Reads a value. */
   get(key: string): Promise<SharedEntry | undefined> {
     const entry = this.#live(key);
+    if (entry !== undefined) this.#set(key, entry);
     return Promise.resolve(entry && { value: copyOf(entry.value), version: entry.version });
   }
 
@@ -80,8 +108,17 @@ export class MemoryStore implements SharedStore {
   replace(key: string, seen: SharedEntry | undefined, value: Bytes, lifetime: number): Promise<boolean> {
     if (this.#live(key)?.version !== seen?.version) return Promise.resolve(false);
     const expires = Date.now() + lifetime * 1000;
-    this.#entries.set(key, { value: copyOf(value), version: ++this.#writes, expires });
+    this.#set(key, { value: copyOf(value), version: ++this.#writes, expires });
+    for (const oldest of this.#entries.keys()) {
+      if (this.#entries.size <= this.#capacity) break;
+      this.#entries.delete(oldest);
+    }
     return Promise.resolve(true);
+  }
+
+  #set(key: string, entry: MemoryEntry): void {
+    this.#entries.delete(key);
+    this.#entries.set(key, entry);
   }
 
   /** Forgets a value. */
@@ -103,6 +140,8 @@ export class MemoryStore implements SharedStore {
     return Promise.resolve();
   }
 }
+
+type MemoryEntry = SharedEntry & { readonly expires: number };
 
 /** Throws a `TypeError` unless `value` is a store. */
 export function assertSharedStore(value: unknown): asserts value is SharedStore {

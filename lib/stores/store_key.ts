@@ -2,13 +2,14 @@
  * StoreKey: seals what goes into a store, so that who reads the store reads no key and no session.
  *
  * ```text
- *   sealed = "TLSIOST" 01 | key id (8) | IV (12) | AES-256-GCM(value) | tag (16)
- *   AAD    = "TLSIOST" 01 | key id | the value's key in the store
+ *   sealed  = "TLSIOST" 01 | key id (8) | salt (12) | IV (12) | AES-256-GCM(value) | tag (16)
+ *   AAD     = "TLSIOST" 01 | key id | the value's key in the store
+ *   AES key = HKDF-SHA-256(secret, salt, "tlsio store 1 AES-256-GCM")
  * ```
  *
- * The AES key and its id come of the secret by HKDF (RFC 5869). The value's key in the store is part of what is
- * authenticated: a value that was moved to another key does not open. IVs are random; a fleet seals far less than 2^32
- * values under one key (NIST SP 800-38D section 8.3).
+ * The value's key in the store is part of what is authenticated: a value that was moved to another key does not open. Salt and
+ * IV are random, and each salt has an AES key of its own, as in XAES-256-GCM: random IVs alone are for 2^32 values under one key
+ * (NIST SP 800-38D section 8.3), which a busy fleet would seal in some years; these 24 bytes are for 2^80.
  *
  * @module
  */
@@ -17,16 +18,17 @@ import { assertBytes, type Bytes, concat, encodeText, equalBytes, typeName } fro
 
 const MAGIC = encodeText("TLSIOST\x01");
 const ID = 8;
+const SALT = 12;
 const IV = 12;
 const TAG = 16;
 const HEADER = MAGIC.length + ID;
 /** Bytes that sealing adds. */
-export const SEAL_OVERHEAD = HEADER + IV + TAG;
+export const SEAL_OVERHEAD = HEADER + SALT + IV + TAG;
 const SECRET_MIN = 32; // bytes, of AES-256
 
 interface Part {
   readonly id: Bytes;
-  readonly key: CryptoKey;
+  readonly base: CryptoKey;
 }
 
 /** Why a value does not open: it is damaged, or sealed under another key. */
@@ -107,11 +109,17 @@ export class StoreKey {
    * @returns The sealed bytes.
    */
   async seal(name: string, value: Bytes): Promise<Bytes> {
-    const { id, key } = this.#parts[0]!;
+    const { id, base } = this.#parts[0]!;
     const header = concat([MAGIC, id]);
-    const iv = crypto.getRandomValues(new Uint8Array(IV));
-    const sealed = await crypto.subtle.encrypt(parameters(name, header, iv), key, value);
-    return concat([header, iv, new Uint8Array(sealed)]);
+    const nonce = crypto.getRandomValues(new Uint8Array(SALT + IV));
+    const plain = value.slice(); // the caller may wipe it meanwhile
+    try {
+      const key = await aesKey(base, nonce.subarray(0, SALT));
+      const sealed = await crypto.subtle.encrypt(parameters(name, header, nonce), key, plain);
+      return concat([header, nonce, new Uint8Array(sealed)]);
+    } finally {
+      plain.fill(0);
+    }
   }
 
   /**
@@ -125,22 +133,23 @@ export class StoreKey {
   async open(name: string, sealed: Bytes): Promise<Bytes> {
     const header = sealed.subarray(0, HEADER);
     if (sealed.length < SEAL_OVERHEAD || !equalBytes(header.subarray(0, MAGIC.length), MAGIC)) {
-      throw new SealError("Cannot open a stored value: it is not one of this version of the format");
+      throw new SealError(`Cannot open "${name}": it is not of this version of the format`);
     }
     const part = this.#parts.find(({ id }) => equalBytes(id, header.subarray(MAGIC.length)));
     if (part === undefined) {
-      throw new SealError("Cannot open a stored value: it is sealed under another storeKey");
+      throw new SealError(`Cannot open "${name}": it is sealed under another storeKey`);
     }
-    const iv = sealed.subarray(HEADER, HEADER + IV);
+    const nonce = sealed.subarray(HEADER, HEADER + SALT + IV);
+    const key = await aesKey(part.base, nonce.subarray(0, SALT));
     try {
       const value = await crypto.subtle.decrypt(
-        parameters(name, header, iv),
-        part.key,
-        sealed.subarray(HEADER + IV),
+        parameters(name, header, nonce),
+        key,
+        sealed.subarray(HEADER + SALT + IV),
       );
       return new Uint8Array(value);
     } catch {
-      throw new SealError("Cannot open a stored value: it was changed, or is another one's");
+      throw new SealError(`Cannot open "${name}": it was changed, or is another one's`);
     }
   }
 
@@ -156,23 +165,24 @@ export function assertStoreKey(value: unknown): asserts value is StoreKey {
   throw new TypeError(`Cannot use storeKey: expected a StoreKey, got ${typeName(value)}`);
 }
 
-function parameters(name: string, header: Bytes, iv: Bytes): AesGcmParams {
+function parameters(name: string, header: Bytes, nonce: Bytes): AesGcmParams {
+  const iv = nonce.subarray(SALT);
   return { name: "AES-GCM", iv, additionalData: concat([header, encodeText(name)]), tagLength: TAG * 8 };
 }
 
 async function derive(secret: Bytes): Promise<Part> {
   const base = await crypto.subtle.importKey("raw", secret, "HKDF", false, ["deriveKey", "deriveBits"]);
-  const hkdf = (info: string) => ({
-    name: "HKDF",
-    hash: "SHA-256",
-    salt: new Uint8Array(0),
-    info: encodeText(`tlsio store 1 ${info}`),
-  });
+  const id = await crypto.subtle.deriveBits(hkdf("id", new Uint8Array(0)), base, ID * 8);
+  return { id: new Uint8Array(id), base };
+}
+
+async function aesKey(base: CryptoKey, salt: Bytes): Promise<CryptoKey> {
   const aes = { name: "AES-GCM", length: 256 };
-  return {
-    id: new Uint8Array(await crypto.subtle.deriveBits(hkdf("id"), base, ID * 8)),
-    key: await crypto.subtle.deriveKey(hkdf("AES-256-GCM"), base, aes, false, ["encrypt", "decrypt"]),
-  };
+  return await crypto.subtle.deriveKey(hkdf("AES-256-GCM", salt), base, aes, false, ["encrypt", "decrypt"]);
+}
+
+function hkdf(info: string, salt: Bytes) {
+  return { name: "HKDF", hash: "SHA-256", salt, info: encodeText(`tlsio store 1 ${info}`) };
 }
 
 async function fromText(name: string, text: string): Promise<StoreKey> {

@@ -16,24 +16,28 @@
  * @module
  */
 
-import { assertSeconds, type Bytes, concat, typeName } from "../bytes.ts";
-import { inTime } from "../deadline.ts";
-import {
-  KEYS_MAX,
-  newTicketKey,
-  parseTicketKeys,
-  type TicketKey,
-  ticketKeyBytes,
-  TicketKeyRing,
-} from "../tickets.ts";
+import { assertSeconds, type Bytes, typeName } from "../bytes.ts";
+import { inTime, LONGEST } from "../deadline.ts";
+import { KEYS_MAX, ticketKeyBytes, TicketKeyRing } from "../tickets.ts";
 import { tell } from "../tell.ts";
+import {
+  advanced,
+  firstRecord,
+  isAstray,
+  type KeyRecord,
+  readRecord,
+  recordBytes,
+  rotated,
+  sameKeys,
+  stillUsed,
+  wipe,
+} from "./key_record.ts";
 import { assertSharedStore, type SharedStore } from "./store.ts";
 import { assertStoreKey, type StoreKey } from "./store_key.ts";
 
 const REFRESH_EVERY = 60; // seconds; a period is hours, and a read costs the store next to nothing
 const TIMEOUT = 2; // seconds for one call of the store; in its own network it takes milliseconds
 const FIRST_RETRY = 0.25; // seconds; doubles up to the time between two reads
-const RECONNECT = 10; // seconds after which each server of a fleet has reached a store that is back
 const CONTENTION = 8; // writers that may be faster, one after another, before it is put off to the next read
 
 /** Options of {@linkcode SharedTicketKeys}. */
@@ -81,12 +85,6 @@ export interface SharedTicketKeysStatus {
   readonly refreshed: number | undefined;
 }
 
-/** What is in the store. */
-interface KeyRecord {
-  readonly sequence: number;
-  readonly keys: readonly TicketKey[]; // the newest first
-}
-
 /**
  * Ticket keys that a fleet shares: give each server's context the {@linkcode SharedTicketKeys.ring} as `tickets`. The clocks
  * of the servers must agree within a quarter of `rotateEvery`.
@@ -123,11 +121,13 @@ export class SharedTicketKeys implements AsyncDisposable {
   #written = 0;
   #failures = 0;
   #tries = 0; // since the store was last heard of
-  #told: string | undefined; // the error that was told of last, in this outage
+  readonly #told = new Set<string>(); // the errors of this outage
+  #astray: number | undefined; // what was told of last as too far ahead
   #refreshed: number | undefined;
+  #isCached = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #work: Promise<void> = Promise.resolve(); // what uses the store, one after another
-  #closed = false;
+  #work: Promise<void> = Promise.resolve(); // what uses the keys, one after another
+  readonly #closing = new AbortController();
 
   private constructor(options: SharedTicketKeysOptions) {
     const { store, storeKey, name = "tickets", lifetime = 43200, rotateEvery = 21600 } = options;
@@ -155,7 +155,7 @@ export class SharedTicketKeys implements AsyncDisposable {
     this.#cache = cache;
     this.#onError = onError;
     this.ring = new TicketKeyRing({ lifetime, rotateEvery: Infinity, now }); // the fleet rotates it
-    this.#record = { sequence: 0, keys: [newTicketKey(now())] };
+    this.#record = firstRecord(now());
     this.#load();
   }
 
@@ -169,7 +169,7 @@ export class SharedTicketKeys implements AsyncDisposable {
   static async open(options: SharedTicketKeysOptions): Promise<SharedTicketKeys> {
     const shared = new SharedTicketKeys(options);
     await shared.#refresh();
-    if (shared.#state === "private") await shared.#readCache();
+    await shared.#exclusively(() => shared.#readCache());
     return shared;
   }
 
@@ -185,12 +185,16 @@ export class SharedTicketKeys implements AsyncDisposable {
   }
 
   /**
-   * Makes the next key take over now, for the whole fleet: every server has it already, and uses it when it next looks.
+   * Makes the next key take over, for the whole fleet: now, or as soon as every server has had two looks at it.
    *
    * @throws If the store cannot be reached in time.
    */
   async rotate(): Promise<void> {
     await this.#exclusively(() => this.#update((record, now) => rotated(record, now, this.#options)));
+  }
+
+  get #closed(): boolean {
+    return this.#closing.signal.aborted;
   }
 
   /** Looks into the store, and sets the time of the next look. It never fails. */
@@ -201,16 +205,14 @@ export class SharedTicketKeys implements AsyncDisposable {
       this.#failures++;
       if (this.#state === "shared") this.#state = "stale";
       this.#tries++;
-      const what = String(error);
-      if (what !== this.#told && !this.#closed) tell(this.#onError, error);
-      this.#told = what;
+      this.#tell(error);
     }
     if (this.#closed) return;
     const { refreshEvery } = this.#options;
     const seconds = this.#tries === 0
       ? refreshEvery * (0.75 + Math.random() / 2)
       : Math.min(refreshEvery, FIRST_RETRY * 2 ** Math.min(this.#tries - 1, 20)) * (0.5 + Math.random() / 2);
-    this.#timer = setTimeout(() => void this.#refresh(), Math.min(seconds * 1000, 2 ** 31 - 1));
+    this.#timer = setTimeout(() => void this.#refresh(), Math.min(seconds * 1000, LONGEST));
     Deno.unrefTimer(this.#timer); // a program may end without disposing of it
   }
 
@@ -221,36 +223,54 @@ export class SharedTicketKeys implements AsyncDisposable {
   }
 
   /** Takes what the store has, and writes what `change` makes of it, if anything, unless somebody else does first. */
-  async #update(change: (record: KeyRecord, now: number) => KeyRecord | undefined): Promise<void> {
-    const { store, storeKey, name, lifetime, rotateEvery, now } = this.#options;
+  async #update(change: Change): Promise<void> {
     for (let i = 0; i < CONTENTION; i++) {
-      if (i > 0) await new Promise((resolve) => setTimeout(resolve, Math.random() * 20 * 2 ** i));
-      if (this.#closed) throw new TypeError("Cannot use ticket keys: they are disposed of");
-      const seen = await this.#inTime(store.get(name));
-      const stored = seen && readRecord(await storeKey.open(name, seen.value));
-      const isBehind = stored === undefined || stored.sequence < this.#record.sequence;
-      const known = isBehind ? this.#record : stored;
-      const next = change(known, now()) ??
-        (isBehind ? { ...known, sequence: known.sequence + 1 } : undefined);
-      if (next === undefined) return await this.#adopt(known, seen!.value);
-      const sealed = await this.#seal(next);
-      if (await this.#inTime(store.replace(name, seen, sealed, lifetime + 2 * rotateEvery))) {
-        this.#written++;
-        if (stored !== undefined) wipe(stored, next);
-        return await this.#adopt(next, sealed);
-      }
-      if (stored !== undefined) wipe(stored);
+      if (i > 0) await this.#pause(Math.random() * 20 * 2 ** i);
+      if (await this.#attempt(change)) return;
     }
     throw new Error(`Cannot write ticket keys: ${CONTENTION} times somebody else was faster`);
   }
 
-  #inTime<T>(answer: Promise<T>): Promise<T> {
+  /** Whether nobody else was faster. */
+  async #attempt(change: Change): Promise<boolean> {
+    const { store, storeKey, name, lifetime, rotateEvery, now } = this.#options;
+    const seen = await this.#inTime(() => store.get(name));
+    const stored = seen && readRecord(await storeKey.open(name, seen.value));
+    let next: KeyRecord | undefined;
+    try {
+      const isBehind = stored === undefined || stored.sequence < this.#record.sequence;
+      const known = isBehind ? this.#record : stored;
+      next = change(known, now()) ?? (isBehind ? { ...known, sequence: known.sequence + 1 } : undefined);
+      if (next === undefined) {
+        await this.#adopt(known, seen!.value);
+        return true;
+      }
+      const sealed = await this.#seal(next);
+      const isWritten = await this.#inTime(() =>
+        store.replace(name, seen, sealed, lifetime + 2 * rotateEvery)
+      );
+      if (!isWritten) return false;
+      this.#written++;
+      await this.#adopt(next, sealed);
+      return true;
+    } finally {
+      for (const record of [stored, next]) if (record !== undefined) wipe(record, this.#record);
+    }
+  }
+
+  /** Asks the store, until its deadline or this is disposed of. */
+  async #inTime<T>(ask: () => Promise<T>): Promise<T> {
     const { timeout } = this.#options;
-    return inTime(
-      answer,
-      timeout,
-      () => new Error(`Cannot reach the store: no answer in ${timeout} seconds`),
-    );
+    const { signal } = this.#closing;
+    signal.throwIfAborted();
+    const late = () => new Error(`Cannot reach the store: no answer in ${timeout} seconds`);
+    return await inTime(ask(), timeout, late, signal);
+  }
+
+  #pause(ms: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, ms);
+    return inTime(promise, Infinity, undefined, this.#closing.signal).finally(() => clearTimeout(timer));
   }
 
   async #seal(record: KeyRecord): Promise<Bytes> {
@@ -265,13 +285,17 @@ export class SharedTicketKeys implements AsyncDisposable {
 
   /** Goes on with a record that the store has. */
   async #adopt(record: KeyRecord, sealed: Bytes): Promise<void> {
+    const { now } = this.#options;
     const before = this.#record;
+    if (this.#state !== "shared") this.#told.clear();
     this.#state = "shared";
     this.#tries = 0;
-    this.#told = undefined;
-    this.#refreshed = this.#options.now();
-    if (record === before || (record.sequence === before.sequence && sameKeys(record, before))) {
-      if (record !== before) wipe(record, before);
+    this.#refreshed = now();
+    this.#checkClock(record);
+    if (record.sequence === before.sequence && sameKeys(record, before)) {
+      // The ring drops keys by the clock, which may have been wrong.
+      if (this.ring.size < stillUsed(before.keys, now(), this.#options).length) this.#load();
+      if (!this.#isCached) await this.#writeCache(sealed);
       return;
     }
     this.#record = record;
@@ -279,6 +303,30 @@ export class SharedTicketKeys implements AsyncDisposable {
     if (this.#closed) return wipe(record);
     this.#load();
     await this.#writeCache(sealed);
+  }
+
+  /** A clock that was years ahead when it wrote would stop the rotation for as long: who can set it right is told. */
+  #checkClock(record: KeyRecord): void {
+    const takeover = record.keys[0]!.created;
+    if (!isAstray(record, this.#options.now(), this.#options)) return;
+    if (this.#astray !== takeover) {
+      const when = new Date(takeover).toString();
+      tell(
+        this.#onError,
+        new Error(
+          `Cannot rotate ticket keys: the next takes over ${when}; a server's clock or rotateEvery is wrong; rotate() sets it right`,
+        ),
+      );
+    }
+    this.#astray = takeover;
+  }
+
+  /** Tells of an error, once in an outage. */
+  #tell(error: unknown): void {
+    const what = String(error);
+    if (this.#told.has(what) || this.#closed) return;
+    this.#told.add(what);
+    tell(this.#onError, error);
   }
 
   #load(): void {
@@ -289,35 +337,42 @@ export class SharedTicketKeys implements AsyncDisposable {
 
   async #readCache(): Promise<void> {
     const { storeKey, name } = this.#options;
-    if (this.#cache === undefined) return;
+    if (this.#cache === undefined || this.#state !== "private") return;
     try {
-      const sealed = await Deno.readFile(this.#cache);
-      const record = readRecord(await storeKey.open(name, sealed));
-      if (this.#state !== "private") return wipe(record); // the store was faster
+      const record = readRecord(await storeKey.open(name, await Deno.readFile(this.#cache)));
       wipe(this.#record);
       this.#record = record;
       this.#state = "stale";
       this.#load();
     } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) tell(this.#onError, error);
+      if (!(error instanceof Deno.errors.NotFound)) this.#tell(this.#cacheError(error));
     }
   }
 
+  /** Puts a whole file in place of the one before, or leaves that. */
   async #writeCache(sealed: Bytes): Promise<void> {
     if (this.#cache === undefined) return;
     const part = `${this.#cache}.${crypto.randomUUID()}`;
     try {
       await Deno.writeFile(part, sealed, { mode: 0o600, createNew: true });
+      await sync(part); // it is for the day when the power goes
       await Deno.rename(part, this.#cache);
+      this.#isCached = true;
     } catch (error) {
+      this.#isCached = false; // the next look tries again
       await Deno.remove(part).catch(() => {});
-      tell(this.#onError, error);
+      this.#tell(this.#cacheError(error));
     }
   }
 
-  /** Stops following the store, and wipes the keys: close the servers first. */
+  #cacheError(cause: unknown): Error {
+    const why = cause instanceof Error ? cause.message.replace(/: \w+ '.*'$/, "") : cause; // without Deno's path
+    return new Error(`Cannot use cache "${this.#cache}": ${why}`, { cause });
+  }
+
+  /** Stops following the store, at once, and wipes the keys: close the servers first. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closed = true;
+    this.#closing.abort(new TypeError("Cannot use ticket keys: they are disposed of"));
     clearTimeout(this.#timer);
     await this.#work;
     clearTimeout(this.#timer);
@@ -331,70 +386,12 @@ export class SharedTicketKeys implements AsyncDisposable {
   }
 }
 
-type Times = { readonly rotateEvery: number; readonly refreshEvery: number; readonly lifetime: number };
-
-/** The record with the next key in it; `undefined`: it has one already. */
-function advanced({ sequence, keys }: KeyRecord, now: number, times: Times): KeyRecord | undefined {
-  const newest = keys[0]!;
-  if (newest.created > now) return undefined;
-  const { rotateEvery, refreshEvery } = times;
-  // After an outage the takeover may be overdue: not before everybody has had two looks at the key.
-  const soonest = now + Math.min(rotateEvery, Math.max(2 * refreshEvery, RECONNECT)) * 1000;
-  const next = newTicketKey(Math.max(newest.created + rotateEvery * 1000, soonest));
-  return { sequence: sequence + 1, keys: [next, ...stillUsed(keys, now, times)] };
+async function sync(path: string): Promise<void> {
+  using file = await Deno.open(path, { write: true });
+  await file.sync();
 }
 
-/** The record whose next key has taken over. */
-function rotated(record: KeyRecord, now: number, times: Times): KeyRecord {
-  const { keys } = advanced(record, now, times) ?? record;
-  const [next, ...others] = keys;
-  const after = newTicketKey(now + times.rotateEvery * 1000);
-  return {
-    sequence: record.sequence + 1,
-    keys: [after, { ...next!, created: now }, ...stillUsed(others, now, times)].slice(0, KEYS_MAX),
-  };
-}
-
-/** Without the keys whose last ticket has expired. */
-function stillUsed(keys: readonly TicketKey[], now: number, { lifetime }: Times): readonly TicketKey[] {
-  const live = keys.filter((_, i) => i === 0 || now - keys[i - 1]!.created <= lifetime * 1000);
-  return live.slice(0, KEYS_MAX - 1);
-}
-
-function recordBytes({ sequence, keys }: KeyRecord, lifetime: number): Bytes {
-  const head = new Uint8Array(8);
-  new DataView(head.buffer).setFloat64(0, sequence);
-  const ring = ticketKeyBytes(lifetime, Infinity, keys);
-  const bytes = concat([head, ring]);
-  ring.fill(0);
-  return bytes;
-}
-
-/** Reads what was sealed, and wipes it. */
-function readRecord(bytes: Bytes): KeyRecord {
-  const sequence = bytes.length > 8 ? new DataView(bytes.buffer, bytes.byteOffset).getFloat64(0) : 0;
-  if (!Number.isSafeInteger(sequence) || sequence < 1) {
-    throw new SyntaxError("Cannot read ticket keys: these are not the keys of a fleet");
-  }
-  const keys = parseTicketKeys(bytes.subarray(8));
-  bytes.fill(0);
-  return { sequence, keys };
-}
-
-function sameKeys(one: KeyRecord, other: KeyRecord): boolean {
-  return one.keys.length === other.keys.length &&
-    one.keys.every(({ created, bytes }, i) => {
-      const { created: at, bytes: secret } = other.keys[i]!;
-      return created === at && bytes.every((byte, j) => byte === secret[j]);
-    });
-}
-
-/** Wipes the keys of a record, but those that another one uses. */
-function wipe({ keys }: KeyRecord, but?: KeyRecord): void {
-  for (const { bytes } of keys) {
-    if (!but?.keys.some((key) => key.bytes === bytes)) bytes.fill(0);
-  }
-}
+type Change = (record: KeyRecord, now: number) => KeyRecord | undefined;
 
 function report(error: unknown): void {
   console.error(

@@ -95,6 +95,7 @@ cat root.pem root-rsa.pem >roots.pem
 # Servers.
 key ec P-256 && cert ec root "/O=tlsio tests/CN=localhost" SERVER "$SAN"
 key rsa rsa2048 && cert rsa root-rsa "/O=tlsio tests/CN=localhost" SERVER "$SAN"
+key rsa4096 rsa4096 && cert rsa4096 root-rsa "/O=tlsio tests/CN=localhost" SERVER "$SAN"
 key p384 P-384 && cert p384 root "/O=tlsio tests/CN=localhost" SERVER "$SAN"
 key p521 P-521 && cert p521 root "/O=tlsio tests/CN=localhost" SERVER "$SAN"
 key ed25519 ed25519 && cert ed25519 root "/O=tlsio tests/CN=localhost" SERVER "$SAN"

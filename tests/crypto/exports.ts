@@ -62,6 +62,7 @@ export const HARNESS_EXPORTS = {
   rsa_size: 1,
   rsa_public: 3,
   rsa_private: 3,
+  rsa_private_steps: 4,
   rsa_sign: 7,
   rsa_verify: 9,
   rsa_encrypt: 4,

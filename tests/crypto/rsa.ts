@@ -91,6 +91,20 @@ export class RsaKey {
     return this.#run(input, (at, out) => this.#harness.call[`rsa_${kind}`](this.#key, at, out));
   }
 
+  /**
+   * The bare private operation in steps, given up after `most`.
+   *
+   * @returns As the code how many there were, 0 if it was given up; mbedTLS's for what is not there, if it takes none.
+   */
+  inSteps(input: Uint8Array, most = Infinity): Answer {
+    const steps = Math.min(most, 1e6);
+    return this.#harness.frame({}, (frame) => {
+      const out = frame.output(this.#size);
+      const code = this.#harness.call.rsa_private_steps(this.#key, frame.input(input), out, steps);
+      return { code, output: frame.read(out, code > 0 ? this.#size : 0) };
+    });
+  }
+
   /** Signs a digest. */
   sign({ pss, bits, salt = bits / 8 }: Scheme, digest: Uint8Array): Answer {
     const { call } = this.#harness;

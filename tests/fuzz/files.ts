@@ -11,12 +11,12 @@ import { TLSEngine } from "../../lib/engine.ts";
 import { certificateBinding, peerCertificate, readCertificate } from "../../lib/peer_certificate.ts";
 import type { TLSConfigOptions } from "../../lib/policy.ts";
 import { SSLSession } from "../../lib/session.ts";
-import { TLSVersion } from "../../lib/suites.ts";
 import { TicketKeyRing } from "../../lib/tickets.ts";
-import { clientOptions, credential, EnginePair, fixedRing, serverOptions, source } from "../pair.ts";
-import { ticketOf, withState, withTicket } from "../session_bytes.ts";
+import { EnginePair, fixedRing, source } from "../pair.ts";
+import { ticketOf, withTicket } from "../session_bytes.ts";
 import type { FuzzCore } from "./core.ts";
 import { expected, Finding } from "./finding.ts";
+import { sessionsOf } from "./sessions.ts";
 import type { Target } from "./target.ts";
 
 const PASSWORD = "tlsio";
@@ -243,29 +243,6 @@ export function ringTarget(): Target {
 }
 
 // ---- Seeds ----------------------------------------------------------------------------------------------
-
-/** A session of each version, with the configs that it is for. */
-function sessionsOf(fuzz: FuzzCore) {
-  const ring = fixedRing();
-  const make = (sslVersion: TLSVersion) => ({
-    client: new TLSConfig(clientOptions({ sslVersion }), fuzz.core),
-    server: new TLSConfig(
-      serverOptions({ sslVersion, tickets: ring, sessionCacheSize: 0, credential: credential("ec") }),
-      fuzz.core,
-    ),
-  });
-  const configs = { "TLSv1.2": make(TLSVersion.TLSv1_2), "TLSv1.3": make(TLSVersion.TLSv1_3) };
-  const sessions = Object.values(configs).map(({ client, server }) => {
-    using pair = new EnginePair(client, server).connect();
-    return pair.client.session()!;
-  });
-  // What mbedTLS allocates once for all, of sessions that do not resume.
-  using pair = new EnginePair(configs["TLSv1.3"].client, configs["TLSv1.3"].server, {
-    savedSession: withState(sessions[1]!, SSLSession.state(sessions[1]!)),
-  });
-  pair.connect();
-  return { sessions, configs, ring };
-}
 
 const NAME = 16;
 const IV = 12;

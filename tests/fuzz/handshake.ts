@@ -16,6 +16,7 @@ import { TLSEngine } from "../../lib/engine.ts";
 import { CODE, SSLError } from "../../lib/errors.ts";
 import { readCertificate } from "../../lib/peer_certificate.ts";
 import type { SSLSession } from "../../lib/session.ts";
+import type { TraceEvent } from "../../lib/trace.ts";
 import { bytesFrom, type End, ENDS, peerOf } from "../pair.ts";
 import type { FuzzCore } from "./core.ts";
 import { expected, Finding } from "./finding.ts";
@@ -33,6 +34,12 @@ const SAMPLE = new Uint8Array(20000);
 
 type Engine = TLSEngine | DTLSEngine;
 
+/** Whether what a trace says of a record or a message can be. */
+function isTraced({ layer, name, code, length }: TraceEvent): boolean {
+  const most = layer === "record" ? 5 + 0xffff : 4 + 0xffffff;
+  return length >= 0 && length <= most && (name === undefined) === (code === undefined) && name !== "";
+}
+
 /** Both ends and what lies between them. */
 class Meddled {
   readonly engines: Partial<Record<End, Engine>> = {};
@@ -40,6 +47,8 @@ class Meddled {
   /** What each read gave. */
   readonly reads: Record<End, Bytes[]> = { client: [], server: [] };
   early: Bytes = EMPTY;
+  /** What a trace has said that cannot be. */
+  oddEvent: TraceEvent | undefined;
   /** Bytes of early data that the client has. */
   readonly earlySize: number;
   readonly #fuzz: FuzzCore;
@@ -56,7 +65,7 @@ class Meddled {
     configs: Record<End, TLSConfig>,
     scenario: Scenario,
     session?: SSLSession,
-    { edits }: Pick<Script, "edits"> = { edits: [] },
+    { edits, seed }: Pick<Script, "edits" | "seed"> = { edits: [], seed: 0 },
   ) {
     this.#liars = new Set(edits.filter(({ layer }) => layer === "message").map(({ end }) => end));
     this.#fuzz = fuzz;
@@ -71,8 +80,10 @@ class Meddled {
       this.engines.client = new DTLSEngine(configs.client, options);
     } else {
       const earlyData = EARLY.subarray(0, this.earlySize);
-      this.engines.client = new TLSEngine(configs.client, { ...options, earlyData });
-      this.engines.server = new TLSEngine(configs.server);
+      const watch = (event: TraceEvent) => void (isTraced(event) || (this.oddEvent ??= event));
+      const trace = seed & 1 ? watch : undefined;
+      this.engines.client = new TLSEngine(configs.client, { ...options, earlyData, trace });
+      this.engines.server = new TLSEngine(configs.server, { trace });
     }
   }
 
@@ -303,6 +314,7 @@ export class Handshakes {
         }
       }
     }
+    if (pair.oddEvent) throw new Finding("data", `a trace says ${JSON.stringify(pair.oddEvent)}`);
     if (!startsWith(EARLY, pair.early)) {
       throw new Finding("data", `the server read early data that was not written (${scenario.name})`);
     }

@@ -12,7 +12,9 @@ import { shorterScripts } from "./mutate.ts";
 import { recordsTarget } from "./records.ts";
 import { NAMES, SCENARIOS } from "./scenarios.ts";
 import { decode, encode, OPS, show } from "./script.ts";
+import { storesTarget } from "./stores.ts";
 import type { Target } from "./target.ts";
+import { textTarget } from "./text.ts";
 
 /** Connections that a script meddles with, of TLS and DTLS. */
 function handshakeTarget(fuzz: FuzzCore): Target {
@@ -39,7 +41,9 @@ function handshakeTarget(fuzz: FuzzCore): Target {
   };
 }
 
-const TARGETS: Readonly<Record<string, (fuzz: FuzzCore, module: WebAssembly.Module) => Target>> = {
+const TARGETS: Readonly<
+  Record<string, (fuzz: FuzzCore, module: WebAssembly.Module) => Target | Promise<Target>>
+> = {
   handshake: handshakeTarget,
   records: recordsTarget,
   certificate: certificateTarget,
@@ -48,9 +52,11 @@ const TARGETS: Readonly<Record<string, (fuzz: FuzzCore, module: WebAssembly.Modu
   session: sessionTarget,
   ticket: ticketTarget,
   ring: ringTarget,
+  stores: storesTarget,
   hello: helloTarget,
   greet: greetTarget,
   http: httpTarget,
+  text: textTarget,
 };
 
 /** The targets' names. */
@@ -62,6 +68,8 @@ export const SHARES: Readonly<Record<string, number>> = {
   records: 2,
   certificate: 2,
   ring: 0.2,
+  stores: 0.5,
+  text: 0.5,
 };
 
 /** A target, in a core of its own. */
@@ -72,5 +80,5 @@ export async function openTarget(name: string): Promise<{ target: Target; fuzz: 
   if (make === undefined) {
     throw new TypeError(`Cannot fuzz "${name}": there are ${TARGET_NAMES.join(", ")}`);
   }
-  return { target: make(fuzz, module), fuzz };
+  return { target: await make(fuzz, module), fuzz };
 }

@@ -1,4 +1,4 @@
-/** Chromium as a reader of a file: at a phone's width, in the dark, on paper, without a network; by its DevTools protocol. */
+/** Chromium as a reader: at a phone's width, in the dark, on paper, without a network for files; by its DevTools protocol. */
 import { Program, within } from "./process.ts";
 import { tempDir } from "./server.ts";
 
@@ -25,7 +25,7 @@ export interface Part {
 
 /** A browser with one page. */
 export interface Browser extends AsyncDisposable {
-  /** Opens a page with the network off, and waits until it has loaded. */
+  /** Opens a page, and waits until it has loaded. */
   open(url: string, view: View): Promise<void>;
   /** What an expression comes to in the page, as JSON can say it. */
   evaluate<T>(expression: string): Promise<T>;
@@ -42,8 +42,8 @@ export interface Browser extends AsyncDisposable {
 // deno-lint-ignore no-explicit-any
 type Message = any;
 
-/** Starts one. */
-export async function browser(): Promise<Browser> {
+/** Starts one. With the network off it opens files alone. */
+export async function browser({ offline = true } = {}): Promise<Browser> {
   await using stack = new AsyncDisposableStack();
   const home = stack.use(await tempDir());
   const program = stack.use(
@@ -76,7 +76,7 @@ export async function browser(): Promise<Browser> {
   const call = (method: string, params: object = {}) => link.call(method, params, sessionId);
   for (const domain of ["Page", "Runtime", "Log", "Network"]) await call(`${domain}.enable`);
   await call("Network.emulateNetworkConditions", {
-    ...{ offline: true, latency: 0, downloadThroughput: -1, uploadThroughput: -1 },
+    ...{ offline, latency: 0, downloadThroughput: -1, uploadThroughput: -1 },
   });
   const [complaints, requests]: [string[], string[]] = [[], []];
   let page = "";

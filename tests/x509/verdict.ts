@@ -31,8 +31,8 @@ const vector = (bytes: Bytes) =>
   concat([Uint8Array.of(bytes.length >> 16, bytes.length >> 8 & 255, bytes.length & 255), bytes]);
 
 /** Puts another chain into a Certificate message, which TLS 1.2 sends in the clear. */
-function swap(from: "client" | "server", chain: Chain): Delivery {
-  const body = vector(concat(chain.sent.map(({ der }) => vector(der))));
+export function swapCertificates(from: "client" | "server", sent: readonly Bytes[]): Delivery {
+  const body = vector(concat(sent.map(vector)));
   return (packet) => {
     if (packet.from !== from) return [packet.bytes];
     return [concat(
@@ -72,7 +72,9 @@ function handshake(
     core,
   );
   const [client, server] = role === "client" ? [asked, shows] : [shows, asked];
-  const deliver = own ? {} : { deliver: swap(role === "client" ? "server" : "client", chain) };
+  const deliver = own ? {} : {
+    deliver: swapCertificates(role === "client" ? "server" : "client", chain.sent.map(({ der }) => der)),
+  };
   const serverHostname = role === "client" ? normalizeHostname(host) : "localhost";
   using pair = new EnginePair(client, server, { serverHostname, ...deliver }).run();
   const error = pair.errors[role];

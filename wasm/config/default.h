@@ -14,6 +14,12 @@
 #include "wasm/crypto/bignum.h"
 #endif
 
+/* The kernel "rsa" defines it: an RSA signature of a server is made in steps, between which its handshake waits. In TLS 1.2
+ * mbedTLS has a way to wait; for TLS 1.3 see wasm/glue/steps.c. */
+#if defined(TLSIO_RSA_STEPS)
+#define MBEDTLS_SSL_ASYNC_PRIVATE
+#endif
+
 /* ---- TLS: what comes in ---- */
 
 /* 0-RTT: off unless asked for, see wasm/glue/early.c. */

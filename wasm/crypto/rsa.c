@@ -15,10 +15,9 @@
 #include "common.h"
 #include "rsa_numbers.h"
 
-#define MBEDTLS_ALLOW_PRIVATE_ACCESS
-#include "mbedtls/rsa.h"
+#include "rsa_steps.h"
 
-typedef int rng(void *context, unsigned char *bytes, size_t len);
+typedef rsa_rng rng;
 
 extern __typeof__(mbedtls_rsa_public) stock_mbedtls_rsa_public;
 extern __typeof__(mbedtls_rsa_private) stock_mbedtls_rsa_private;
@@ -48,6 +47,7 @@ int mbedtls_rsa_public(mbedtls_rsa_context *key, const unsigned char *input, uns
 int mbedtls_rsa_private(mbedtls_rsa_context *key, rng *f_rng, void *p_rng, const unsigned char *input,
                         unsigned char *output)
 {
+    if (tlsio_rsa_wanted != NULL) return tlsio_rsa_begin(key, f_rng, p_rng, input);
     return stock_private(key, f_rng, p_rng, input, output);
 }
 
@@ -97,7 +97,7 @@ static NOINLINE size_t public_limbs(const mbedtls_rsa_context *key)
     return key->E.s > 0 && e_bits >= 2 && e_bits <= 64 * limbs && tlsio_fma_is_fused() ? limbs : 0;
 }
 
-static NOINLINE size_t private_limbs(const mbedtls_rsa_context *key)
+NOINLINE size_t tlsio_rsa_private_limbs(const mbedtls_rsa_context *key)
 {
     const size_t limbs = public_limbs(key), half = limbs / 2;
     const int is_mine = limbs > 0 && is_modulus(&key->P, half) && is_modulus(&key->Q, half) && fits(&key->DP, half) &&
@@ -114,12 +114,13 @@ typedef struct {
     uint64_t message[LIMBS_MAX], result[LIMBS_MAX], check[LIMBS_MAX];
 } work;
 
-typedef struct {
+struct private_work {
     work public;
     rsa_half half[2];
     rsa_crt crt;
     uint64_t random[BLINDING_LIMBS], less_one[LIMBS_MAX / 2];
-} private_work;
+    uint64_t unblinding[LIMBS_MAX]; /* the key's own go on, where operations of it overlap */
+};
 
 /* Reads a message and the modulus. 0 if the message is not below it. */
 static NOINLINE int begin(work *w, const mbedtls_rsa_context *key, size_t limbs, const unsigned char *input)
@@ -213,38 +214,53 @@ static NOINLINE int blind_exponent(rsa_half *half, const mbedtls_mpi *p, const m
     return ret;
 }
 
-static int private_operation(private_work *w, mbedtls_rsa_context *key, size_t limbs, rng *f_rng, void *p_rng)
+const size_t tlsio_rsa_work_size = sizeof(private_work);
+
+int tlsio_rsa_work_begin(private_work *w, mbedtls_rsa_context *key, rng *f_rng, void *p_rng, const unsigned char *input)
 {
     int ret;
     work *public = &w->public;
-    const size_t half = limbs / 2;
-    const int exponent_bits = (int) (64 * half) + 8 * BLINDING_BYTES;
+    const size_t limbs = key->len / 8, half = limbs / 2;
+    if (!begin(public, key, limbs, input)) return MBEDTLS_ERR_MPI_BAD_INPUT_DATA;
     MBEDTLS_MPI_CHK(next_blinding(key, limbs, f_rng, p_rng, public));
     MBEDTLS_MPI_CHK(blind_exponent(&w->half[0], &key->P, &key->DP, half, f_rng, p_rng, w));
     MBEDTLS_MPI_CHK(blind_exponent(&w->half[1], &key->Q, &key->DQ, half, f_rng, p_rng, w));
+    memcpy(w->unblinding, key->Vf.p, limbs * sizeof(*w->unblinding));
     multiply(public->message, public->message, key->Vi.p, public);
-    memcpy(public->result, public->message, limbs * sizeof(*public->result));
-    tlsio_rsa_private_power(public->result, (int) limbs, w->half, exponent_bits, key->QP.p, &w->crt);
-    raise_to_e(public->check, public->result, key, public);
-    if (mbedtls_ct_memcmp(public->check, public->message, limbs * sizeof(*public->check)) != 0) {
-        ret = MBEDTLS_ERR_RSA_VERIFY_FAILED;
-        goto cleanup;
-    }
-    multiply(public->result, public->result, key->Vf.p, public);
+    tlsio_rsa_power_begin(public->message, (int) limbs, w->half, (int) (64 * half) + 8 * BLINDING_BYTES, &w->crt);
 cleanup:
     return ret;
+}
+
+int tlsio_rsa_work_step(private_work *w, int windows)
+{
+    return tlsio_rsa_power_step(w->half, windows, &w->crt);
+}
+
+int tlsio_rsa_work_end(private_work *w, const mbedtls_rsa_context *key, unsigned char *output)
+{
+    work *public = &w->public;
+    const size_t limbs = key->len / 8;
+    tlsio_rsa_power_end(public->result, (int) limbs, w->half, key->QP.p, &w->crt);
+    raise_to_e(public->check, public->result, key, public);
+    if (mbedtls_ct_memcmp(public->check, public->message, limbs * sizeof(*public->check)) != 0) {
+        return MBEDTLS_ERR_RSA_VERIFY_FAILED;
+    }
+    multiply(public->result, public->result, w->unblinding, public);
+    return mbedtls_mpi_core_write_be(public->result, limbs, output, 8 * limbs);
 }
 
 int mbedtls_rsa_private(mbedtls_rsa_context *key, rng *f_rng, void *p_rng, const unsigned char *input,
                         unsigned char *output)
 {
     private_work w;
-    const size_t limbs = private_limbs(key);
-    if (limbs == 0 || f_rng == NULL || !begin(&w.public, key, limbs, input)) {
-        return stock_private(key, f_rng, p_rng, input, output);
+    if (tlsio_rsa_wanted != NULL) return tlsio_rsa_begin(key, f_rng, p_rng, input);
+    if (tlsio_rsa_private_limbs(key) == 0 || f_rng == NULL) return stock_private(key, f_rng, p_rng, input, output);
+    int ret = tlsio_rsa_work_begin(&w, key, f_rng, p_rng, input);
+    if (ret == 0) {
+        (void) tlsio_rsa_work_step(&w, 64 * LIMBS_MAX); /* all of them */
+        ret = tlsio_rsa_work_end(&w, key, output);
     }
-    const int ret = private_operation(&w, key, limbs, f_rng, p_rng);
-    if (ret == 0) (void) mbedtls_mpi_core_write_be(w.public.result, limbs, output, 8 * limbs);
     mbedtls_platform_zeroize(&w, sizeof(w));
     return ret != 0 && ret >= -0x007f ? MBEDTLS_ERROR_ADD(MBEDTLS_ERR_RSA_PRIVATE_FAILED, ret) : ret; /* as mbedTLS */
 }

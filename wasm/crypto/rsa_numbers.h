@@ -78,14 +78,17 @@ typedef struct {
     number table[1 << WINDOW_BITS];
     number x, y;
     uint64_t q[LIMBS_MAX / 2], h[LIMBS_MAX / 2];
+    int from; /* bits of the exponents that are still to come */
 } rsa_crt;
 
 /*
- * x = x^e mod p q by its halves: e is half[0].exponent mod p - 1, half[1].exponent mod q - 1; both have
- * exponent_bits. `inverse` is 1/q mod p. x and p q have `limbs` of 64 bits, each prime half of them.
+ * x^e mod p q by its halves: e is half[0].exponent mod p - 1, half[1].exponent mod q - 1; both have exponent_bits.
+ * x and p q have `limbs` of 64 bits, each prime half of them. Begins; goes on by so many windows of the exponents, and
+ * returns whether there are more; and once there are none writes the result, for which `inverse` is 1/q mod p.
  */
-void tlsio_rsa_private_power(uint64_t *x, int limbs, const rsa_half half[2], int exponent_bits,
-                             const uint64_t *inverse, rsa_crt *work);
+void tlsio_rsa_power_begin(const uint64_t *x, int limbs, const rsa_half half[2], int exponent_bits, rsa_crt *work);
+int tlsio_rsa_power_step(const rsa_half half[2], int windows, rsa_crt *work);
+void tlsio_rsa_power_end(uint64_t *x, int limbs, const rsa_half half[2], const uint64_t *inverse, rsa_crt *work);
 /*
  * r = x^e mod n for a whole; x as tlsio_rsa_read() gives it. Time depends on e, which is public, of at least 2 bits.
  */

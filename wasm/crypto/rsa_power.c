@@ -35,29 +35,6 @@ static v128_t windows_at(const rsa_half half[2], int from)
 }
 
 /*
- * x = x^e for both lanes, in Montgomery's form; digits of x are at most 2^51.6. All entries of the table are short, so
- * that they can be multiplied by each other, and squared. `chosen` is room to work in.
- */
-static void power(number *x, number *chosen, const rsa_half half[2], int exponent_bits, rsa_crt *work)
-{
-    modulus *m = &work->pair;
-    number *table = work->table;
-    tlsio_rsa_one(&table[0], m);
-    tlsio_rsa_multiply(&table[0], &table[0], &m->r_squared, m);
-    tlsio_rsa_multiply(&table[1], &table[0], x, m); /* times 1: short */
-    for (int i = 2; i < 1 << WINDOW_BITS; i++) tlsio_rsa_multiply(&table[i], &table[i - 1], &table[1], m);
-
-    int from = (int) ((unsigned) (exponent_bits - 1) / WINDOW_BITS * WINDOW_BITS);
-    choose(x, table, windows_at(half, from), m->columns);
-    while (from > 0) {
-        from -= WINDOW_BITS;
-        for (int i = 0; i < WINDOW_BITS; i++) tlsio_rsa_square(x, x, m);
-        choose(chosen, table, windows_at(half, from), m->columns);
-        tlsio_rsa_multiply(x, x, chosen, m);
-    }
-}
-
-/*
  * x mod p and mod q, in Montgomery's form: x = low + 2^(64 limbs) high. A sum of two short numbers, so digits are at
  * most 2^51.01. `high` and `shift` are room to work in.
  */
@@ -77,19 +54,49 @@ static void reduce(number *r, const uint64_t *x, number *high, number *shift, mo
 }
 
 /*
+ * Powers of x, which is in Montgomery's form, digits at most 2^51.01. All entries of the table are short, so that they can
+ * be multiplied by each other, and squared.
+ */
+void tlsio_rsa_power_begin(const uint64_t *x, int limbs, const rsa_half half[2], int exponent_bits, rsa_crt *work)
+{
+    modulus *m = &work->pair;
+    number *table = work->table;
+    tlsio_rsa_modulus(m, limbs >> 1, half[0].prime, half[1].prime);
+    reduce(&work->x, x, &table[0], &table[1], m);
+    tlsio_rsa_one(&table[0], m);
+    tlsio_rsa_multiply(&table[0], &table[0], &m->r_squared, m);
+    tlsio_rsa_multiply(&table[1], &table[0], &work->x, m); /* times 1: short */
+    for (int i = 2; i < 1 << WINDOW_BITS; i++) tlsio_rsa_multiply(&table[i], &table[i - 1], &table[1], m);
+
+    work->from = (int) ((unsigned) (exponent_bits - 1) / WINDOW_BITS * WINDOW_BITS);
+    choose(&work->x, table, windows_at(half, work->from), m->columns);
+}
+
+/* For both lanes, in Montgomery's form; digits of x are at most 2^51.6. */
+int tlsio_rsa_power_step(const rsa_half half[2], int windows, rsa_crt *work)
+{
+    modulus *m = &work->pair;
+    number *x = &work->x, *chosen = &work->y;
+    int from = work->from;
+    for (; windows > 0 && from > 0; windows--) {
+        from -= WINDOW_BITS;
+        for (int i = 0; i < WINDOW_BITS; i++) tlsio_rsa_square(x, x, m);
+        choose(chosen, work->table, windows_at(half, from), m->columns);
+        tlsio_rsa_multiply(x, x, chosen, m);
+    }
+    work->from = from;
+    return from > 0;
+}
+
+/*
  * With x_p and x_q, x is x_q + q h where h = (x_p - x_q) / q mod p (H. L. Garner, 1959). x_q is below q and h below p,
  * so x is below p q. The lane of q computes something, too, that nobody reads.
  */
-void tlsio_rsa_private_power(uint64_t *x, int limbs, const rsa_half half[2], int exponent_bits,
-                             const uint64_t *inverse, rsa_crt *work)
+void tlsio_rsa_power_end(uint64_t *x, int limbs, const rsa_half half[2], const uint64_t *inverse, rsa_crt *work)
 {
     modulus *m = &work->pair;
     number *y = &work->y;
     const int size = limbs >> 1;
-    tlsio_rsa_modulus(m, size, half[0].prime, half[1].prime);
-    reduce(&work->x, x, &work->table[0], &work->table[1], m);
-    power(&work->x, y, half, exponent_bits, work);
-
     tlsio_rsa_one(y, m);
     tlsio_rsa_multiply(&work->x, &work->x, y, m); /* x_p and x_q; |x_p| < 0.51 p */
     tlsio_rsa_write(work->q, &work->x, m, 1);

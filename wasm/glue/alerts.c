@@ -21,6 +21,10 @@ static int flush_first(mbedtls_ssl_context *ssl)
 
 int __wrap_mbedtls_ssl_handle_pending_alert(mbedtls_ssl_context *ssl)
 {
+    if (ssl->send_alert && is_signing(active)) { /* see steps.c */
+        ssl->send_alert = 0;
+        return MBEDTLS_ERR_SSL_ASYNC_IN_PROGRESS;
+    }
     if (ssl->send_alert) {
         int ret = flush_first(ssl);
         if (ret != 0) return ret;

@@ -50,8 +50,12 @@ config *EXPORT(config_new)(int is_server)
     }
     mbedtls_ssl_conf_rng(&c->ssl, tlsio_rng, NULL);
     mbedtls_ssl_conf_cert_profile(&c->ssl, &c->profile);
-    if (is_server) mbedtls_ssl_conf_cert_cb(&c->ssl, on_hello);
-    else mbedtls_ssl_conf_early_data(&c->ssl, MBEDTLS_SSL_EARLY_DATA_ENABLED); /* as the session says: early.c */
+    if (is_server) {
+        mbedtls_ssl_conf_cert_cb(&c->ssl, on_hello);
+        use_steps(&c->ssl);
+    } else {
+        mbedtls_ssl_conf_early_data(&c->ssl, MBEDTLS_SSL_EARLY_DATA_ENABLED); /* as the session says: early.c */
+    }
     /* Without this, mbedTLS drops TLS 1.3 tickets. */
     mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(
         &c->ssl, MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);

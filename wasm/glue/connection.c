@@ -138,6 +138,7 @@ void EXPORT(connection_free)(connection *conn)
 {
     if (conn == NULL || conn->magic != CONNECTION_MAGIC) return;
     forget(conn);
+    forget_signing(conn);
     mbedtls_ssl_free(&conn->ssl);
     mbedtls_free(conn->sni);
     mbedtls_free(conn->alpn_choice);
@@ -253,11 +254,18 @@ static int end(connection *conn, int ret)
     return ret;
 }
 
-/* Goes as far as the received records allow. Returns 0 when the handshake is over, or HANDSHAKE_PAUSED. */
-int EXPORT(connection_handshake)(connection *conn)
+/*
+ * Goes as far as the received records allow. Returns 0 when the handshake is over, HANDSHAKE_PAUSED, or, with `in_steps`,
+ * HANDSHAKE_WORKING.
+ */
+int EXPORT(connection_handshake)(connection *conn, int in_steps)
 {
     CHECK_CONNECTION(conn);
     int ret = begin(conn);
+    if (ret == 0) {
+        conn->in_steps = in_steps != 0;
+        ret = go_on_signing(conn);
+    }
     while (ret == 0 && conn->ssl.state != MBEDTLS_SSL_HANDSHAKE_OVER) {
         int before = conn->ssl.state;
         if (before == MBEDTLS_SSL_HANDSHAKE_WRAPUP && conn->ssl.handshake != NULL) note_handshake(conn);
@@ -272,6 +280,8 @@ int EXPORT(connection_handshake)(connection *conn)
             ret = HANDSHAKE_PAUSED;
         }
     }
+    conn->in_steps = 0; /* a renegotiation is a part of a read */
+    if (ret == MBEDTLS_ERR_SSL_ASYNC_IN_PROGRESS) ret = HANDSHAKE_WORKING;
     if (ret == 0) note_early_data(conn);
     if (ret == 0) end_handshake(conn);
     return end(conn, ret);

@@ -62,6 +62,8 @@ int __wrap_mbedtls_pk_sign_ext(mbedtls_pk_type_t type, mbedtls_pk_context *key, 
         int scheme = SCHEME_RSA_PSS_RSAE | mbedtls_ssl_hash_from_md_alg(md);
         return sign_outside(key, scheme, hash, hash_len, sig, sig_size, sig_len);
     }
+    int ret = sign_in_steps(type, key, md, hash, hash_len, sig, sig_size, sig_len);
+    if (ret <= 0) return ret;
     return __real_mbedtls_pk_sign_ext(type, key, md, hash, hash_len, sig, sig_size, sig_len, rng, p_rng);
 }
 

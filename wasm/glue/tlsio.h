@@ -37,6 +37,7 @@ typedef struct trust trust;
 typedef struct config config;
 typedef struct connection connection;
 typedef struct measure measure;
+typedef struct signing signing;
 
 /* ---- Imports: JavaScript's side of the boundary (the table in lib/core.ts) ------------------------- */
 
@@ -240,7 +241,9 @@ struct connection {
     uint8_t is_deaf;        /* takes no records */
     uint8_t judged;         /* the handshake has paused for OPTION_JUDGE */
     uint8_t traced;         /* call trace() */
+    uint8_t in_steps;       /* the handshake returns after each step of a signature */
     measure *measure;       /* what it costs; NULL: nobody asked, or the core is a device's */
+    signing *signing;       /* server: the signature that is made in steps; NULL: none */
     int key_updates;   /* received since the last data */
     int empty_records; /* likewise; and what a TLS 1.3 handshake drops */
     int at_end;        /* the stream has ended */
@@ -346,6 +349,32 @@ int note_block(void *block, size_t size);
 void forget_block(void *block);
 void give_block(void *block, connection *to);
 extern size_t noted_blocks;
+
+/* ---- steps.c --------------------------------------------------------------------------------------- */
+
+#define HANDSHAKE_WORKING 2 /* of connection_handshake(): call it again, which does the next step */
+
+#if defined(TLSIO_RSA_STEPS)
+/* A server's config: its TLS 1.2 signs in steps, too. */
+void use_steps(mbedtls_ssl_config *ssl);
+/*
+ * Begins a signature of the active connection, or gives one that is ready: returns 0, ASYNC_IN_PROGRESS, or another
+ * negative code; 1: it is not one for steps.
+ */
+int sign_in_steps(mbedtls_pk_type_t type, mbedtls_pk_context *key, mbedtls_md_type_t md, const unsigned char *hash,
+                  size_t hash_len, unsigned char *sig, size_t sig_size, size_t *sig_len);
+/* Whether there are steps to do. */
+int is_signing(const connection *conn);
+/* Does one, or all if nobody asks for steps. Returns 0 when the handshake can go on, or HANDSHAKE_WORKING. */
+int go_on_signing(connection *conn);
+void forget_signing(connection *conn);
+#else
+#define use_steps(ssl) ((void) 0)
+#define sign_in_steps(type, key, md, hash, hash_len, sig, sig_size, sig_len) 1
+#define is_signing(conn) 0
+#define go_on_signing(conn) 0
+#define forget_signing(conn) ((void) 0)
+#endif
 
 /* ---- names.c --------------------------------------------------------------------------------------- */
 

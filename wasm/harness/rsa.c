@@ -5,6 +5,9 @@
 
 #include "mbedtls/pk.h"
 #include "mbedtls/rsa.h"
+#if defined(TLSIO_RSA_STEPS)
+#include "rsa_steps.h"
+#endif
 
 /* ---- Keys ------------------------------------------------------------------------------------------ */
 
@@ -94,6 +97,36 @@ int EXPORT(rsa_public)(mbedtls_pk_context *key, const unsigned char *in, unsigne
 int EXPORT(rsa_private)(mbedtls_pk_context *key, const unsigned char *in, unsigned char *out)
 {
     return mbedtls_rsa_private(mbedtls_pk_rsa(*key), tlsio_rng, NULL, in, out);
+}
+
+/*
+ * mbedtls_rsa_private() in steps: how many it took, of which `steps` are done at most before it is given up (0). Where the
+ * core or the key has none, mbedTLS's code for what is not there.
+ */
+int EXPORT(rsa_private_steps)(mbedtls_pk_context *key, const unsigned char *in, unsigned char *out, int steps)
+{
+#if defined(TLSIO_RSA_STEPS)
+    rsa_operation *op = NULL;
+    mbedtls_rsa_context *rsa = mbedtls_pk_rsa(*key);
+    if (!tlsio_rsa_takes_steps(rsa)) return MBEDTLS_ERR_PK_FEATURE_UNAVAILABLE;
+    tlsio_rsa_wanted = &op;
+    int ret = mbedtls_rsa_private(rsa, tlsio_rng, NULL, in, out), count = 0;
+    tlsio_rsa_wanted = NULL;
+    while (ret == 1 && count < steps) {
+        ret = tlsio_rsa_step(op);
+        count++;
+    }
+    const int is_over = ret == 0;
+    if (is_over) ret = tlsio_rsa_result(op, 1, out);
+    tlsio_rsa_free(op);
+    return ret != 0 && ret != 1 ? ret : is_over ? count : 0;
+#else
+    (void) key;
+    (void) in;
+    (void) out;
+    (void) steps;
+    return MBEDTLS_ERR_PK_FEATURE_UNAVAILABLE;
+#endif
 }
 
 /* mbedtls_rsa_rsassa_pkcs1_v15_sign() or, with `pss`, mbedtls_rsa_rsassa_pss_sign_ext(). */

@@ -73,7 +73,7 @@ void run_session(const unsigned char *bytes, size_t len)
         wires[0].in_len = wires[0].in_at = wires[0].out_len = 0;
         wires[0].conn = connection_new(one->configs[0]);
         connection_set_host(wires[0].conn, "localhost", 1);
-        if (connection_offer_session(wires[0].conn, bytes, len) == 0) connection_handshake(wires[0].conn);
+        if (connection_offer_session(wires[0].conn, bytes, len) == 0) connection_handshake(wires[0].conn, 0);
         connection_free(wires[0].conn);
         wires[0].conn = NULL;
     }

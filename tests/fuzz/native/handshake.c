@@ -80,7 +80,8 @@ static void use(const scenario *one, int end)
     connection *conn = wires[end].conn;
     if (conn == NULL || me->failed) return;
     if (!me->done) {
-        int ret = connection_handshake(conn);
+        int ret = HANDSHAKE_WORKING;
+        while (ret == HANDSHAKE_WORKING) ret = connection_handshake(conn, 1);
         if (ret == MBEDTLS_ERR_SSL_WANT_READ) return;
         if (ret == MBEDTLS_ERR_SSL_HELLO_VERIFY_REQUIRED) { /* the next datagram may bring the cookie */
             open_end(one, end);

@@ -62,7 +62,7 @@ int connection_set_host(connection *conn, const char *host, int check_name);
 int connection_offer_session(connection *conn, const unsigned char *saved, size_t len);
 int connection_use_datagrams(connection *conn, int mtu, const unsigned char *id, size_t len);
 int connection_timer(const connection *conn);
-int connection_handshake(connection *conn);
+int connection_handshake(connection *conn, int in_steps);
 int connection_read(connection *conn, unsigned char *bytes, size_t len);
 int connection_write(connection *conn, const unsigned char *bytes, size_t len);
 int connection_write_early(connection *conn, const unsigned char *bytes, size_t len);

@@ -25,6 +25,7 @@ let used = 0; // milliseconds of this turn
 let ended = 0; // when the last step did
 let timer: ReturnType<typeof setTimeout> | undefined; // of the next turn, while somebody waits for it
 let waiting = 0;
+let called: string | undefined; // the host that has been told to go on, and is about to
 const hosts = new Map<string, Queues>(); // the first one has its turn next
 
 /** The place of one handshake. */
@@ -43,7 +44,8 @@ export class Turn {
    * Does a step of the handshake, which does not wait, when it is its turn; never, once it has left.
    *
    * @param step The work.
-   * @param isAmid Whether the step has left something undone, by what it gave: then it is done again, before all else.
+   * @param isAmid Whether the step has left something undone, by what it gave: then it is done again.
+   * @returns What the last step gave.
    */
   async take<T>(step: () => T, isAmid?: (result: T) => boolean): Promise<T> {
     if (timer === undefined && performance.now() - ended > GAP) used = 0;
@@ -68,18 +70,19 @@ export class Turn {
 
   /** Those who wait have had their part of this turn when a host comes for which none waits. */
   #mayGo(): boolean {
-    return !hosts.has(this.#host) && used < (waiting > 0 ? FRESH : BUDGET);
+    return !hosts.has(this.#host) && called !== this.#host && used < (waiting > 0 ? FRESH : BUDGET);
   }
 
-  #wait(isAmid = false): Promise<void> {
-    if (this.#left) return new Promise(() => {});
+  async #wait(isAmid = false): Promise<void> {
+    if (this.#left) await new Promise(() => {});
     waiting++;
-    return new Promise((resolve) => {
+    await new Promise<void>((resolve) => {
       let queues = hosts.get(this.#host);
       if (queues === undefined) hosts.set(this.#host, queues = [new Set(), new Set(), new Set()]);
       this.#goOn = resolve;
       queues[isAmid ? AMID : this.#begun ? UNDER_WAY : BEGINNING].add(resolve);
     });
+    called = undefined;
   }
 
   /** The handshake has ended, as by its deadline: it waits no more, and holds nothing here. */
@@ -107,6 +110,7 @@ function release(): void {
   queue.delete(next);
   hosts.delete(name);
   if (queues.some(({ size }) => size > 0)) hosts.set(name, queues); // behind the others
+  called = name;
   next();
 }
 

@@ -57,6 +57,7 @@ export type {
   VerifyCallback,
   VerifyConnection,
 } from "./lib/peer_policy.ts";
+export type { SessionCache } from "./lib/session_cache.ts";
 export { TLSConfig } from "./lib/config.ts";
 export { BaseEngine } from "./lib/base_engine.ts";
 export { TLSEngine, type TLSEngineOptions } from "./lib/engine.ts";

@@ -120,6 +120,7 @@ export {
   type SessionStore,
   type Stored,
 } from "./lib/session_store.ts";
+export type { SessionCache } from "./lib/session_cache.ts";
 export { TicketKeyRing, type TicketKeyRingOptions } from "./lib/tickets.ts";
 export type { SessionStats, TicketEvent, TicketRefusal } from "./lib/tally.ts";
 

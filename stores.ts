@@ -19,9 +19,20 @@
  */
 
 export { type KvAtomic, type KvLike, KvStore } from "./lib/stores/kv_store.ts";
-export { RedisStore } from "./lib/stores/redis_store.ts";
+export { RedisStore, type RedisStoreOptions } from "./lib/stores/redis_store.ts";
+export {
+  SharedSessionCache,
+  type SharedSessionCacheOptions,
+  type SharedSessionCacheStatus,
+} from "./lib/stores/session_cache.ts";
 export { SharedSessionStore, type SharedSessionStoreOptions } from "./lib/stores/sessions.ts";
-export { MemoryStore, type SharedEntry, type SharedStore, VALUE_MAX } from "./lib/stores/store.ts";
+export {
+  MemoryStore,
+  type MemoryStoreOptions,
+  type SharedEntry,
+  type SharedStore,
+  VALUE_MAX,
+} from "./lib/stores/store.ts";
 export { SealError, StoreKey } from "./lib/stores/store_key.ts";
 export {
   SharedTicketKeys,

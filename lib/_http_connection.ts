@@ -12,6 +12,16 @@ import { SSLSocket } from "./socket.ts";
 /** Requests that one client may have under way at once; browsers and proxies do not pipeline, benchmarks take some 16. */
 const PIPELINE_MAX = 256;
 
+/** Bytes of responses that wait to be sent, with which the next request is answered all the same: they go out together. */
+const AHEAD_MAX = 65536;
+
+/**
+ * Bytes of a chunked body that may be chunks' headers, extensions and trailers, and how many more with each byte of the body:
+ * chunks of one byte have five. They count for no other limit. Node refuses extensions above 16 KiB; what is read ahead of the
+ * handler counts here, too.
+ */
+const FRAMING_MAX = 1 << 20, FRAMING_PER_BYTE = 8;
+
 /** Seconds beyond what `minDataRate` gives a body: for what the network holds back at its start. Kestrel's. */
 const RATE_GRACE = 5;
 
@@ -61,6 +71,10 @@ export class HttpConnection extends NodeDuplex {
   #left = 0; // milliseconds that it may still be waited for
   #since = 0; // when the wait began
   readonly #slow: Alarm;
+  #chunked: IncomingMessage | undefined; // whose body comes
+  #framing = 0; // bytes that may still come without a byte of it
+  readonly #turns: (() => void)[] = []; // of requests whose handlers have not begun
+  #isBusy = false; // a handler runs
   #closing = false;
 
   /** Takes the Duplex over. */
@@ -99,8 +113,13 @@ export class HttpConnection extends NodeDuplex {
       this.#body = request;
       this.#left = RATE_GRACE * 1000;
     }
+    if (headers["transfer-encoding"] !== undefined) {
+      this.#chunked = request;
+      this.#framing = FRAMING_MAX;
+    }
     response.on("close", () => {
       this.#underWay.delete(response);
+      this.#goOn();
       // A body that nobody waits for is not worth its bytes; node would read it to its end, and without a time limit.
       if (!request.complete || (this.#closing && this.#underWay.size === 0)) this.destroySoon();
     });
@@ -120,14 +139,58 @@ export class HttpConnection extends NodeDuplex {
   }
 
   protected override came(n: number): void {
+    if (this.#chunked?.complete) this.#chunked = undefined;
+    if (this.#chunked !== undefined && (this.#framing -= n) < 0) {
+      this.#chunked = undefined;
+      this.#options.onLimit("maxBodySize");
+      this.stopParsing(413);
+      return;
+    }
     if (this.#body === undefined) return;
     this.#slow.lift();
     this.#left += n * 1000 / this.#options.minDataRate - (performance.now() - this.#since);
   }
 
+  /** So many bytes of a body have come out of what came. */
+  framed(n: number): void {
+    this.#framing = Math.min(FRAMING_MAX, this.#framing + n * (1 + FRAMING_PER_BYTE));
+  }
+
+  // Handlers run one after the other: only safe methods may run at once (RFC 9112 section 9.3.2), and a client that sends many
+  // requests and reads nothing would have us hold all the responses.
+
+  /** Waits until the handlers of the requests before are done; `undefined`: they are. Then {@linkcode done} must be called. */
+  turn(): Promise<void> | undefined {
+    if (this.#mayGoOn() && this.#turns.length === 0) {
+      this.#isBusy = true;
+      return undefined;
+    }
+    return new Promise((resolve) => this.#turns.push(resolve));
+  }
+
+  /** A handler is done, and node has its response. */
+  done(): void {
+    this.#isBusy = false;
+    this.#goOn();
+  }
+
+  #mayGoOn(): boolean {
+    if (this.#isBusy) return false;
+    let ahead = 0;
+    for (const response of this.#underWay) ahead += response.writableLength;
+    return this.destroyed || ahead < AHEAD_MAX;
+  }
+
+  #goOn(): void {
+    if (this.#turns.length === 0 || !this.#mayGoOn()) return;
+    this.#isBusy = true;
+    this.#turns.shift()!();
+  }
+
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     this.#slow.stop();
     super._destroy(error, done);
+    this.#goOn();
   }
 
   /** Closes, at once or after the requests under way. */

@@ -32,7 +32,10 @@ export function objection(request: IncomingMessage, maxBodySize: number): number
   const isOld = httpVersion === "1.0";
   if (!isOld && httpVersion !== "1.1") return 505;
   if (hosts > 1 || (hosts === 0 && !isOld)) return 400; // RFC 9112 section 3.2
-  if (isOld && headers["transfer-encoding"] !== undefined) return 400; // section 6.1
+  const codings = headers["transfer-encoding"];
+  // Section 6.1: who stands before us may have seen another end of the body.
+  if (codings !== undefined && (isOld || headers["content-length"] !== undefined)) return 400;
+  if (codings !== undefined && codings.toLowerCase() !== "chunked") return 400;
   if (method === "TRACE" || /\bwebsocket\b/i.test(headers.upgrade ?? "")) return 501;
   if (Number(headers["content-length"] ?? 0) > maxBodySize) return 413;
   return undefined;
@@ -47,16 +50,21 @@ export function requestOf(incoming: IncomingMessage, response: ServerResponse): 
   const { encrypted, info } = connectionOf(incoming);
   const protocol = encrypted ? "https:" : "http:";
   let host = incoming.headers.host ?? hostOf(info.localAddr);
+  assertAuthority(host); // whether it counts or not (section 3.2)
   if (!incoming.url?.startsWith("/")) { // the absolute form, which says the host again (RFC 9112 section 3.2.2)
     const target = new URL(incoming.url ?? "");
     if (!/^https?:$/.test(target.protocol)) throw new TypeError("Cannot serve a request: it is not for HTTP");
     host = target.host;
+    assertAuthority(host);
     incoming.url = target.pathname + target.search;
   }
-  if (!AUTHORITY.test(host)) throw new TypeError("Cannot serve a request: its host is not one");
   const { method = "GET" } = incoming;
   if (!isBodiless(method)) return createRequest(incoming, response, { protocol, host });
   return bodilessRequest(incoming, response, `${protocol}//${host}${incoming.url}`);
+}
+
+function assertAuthority(host: string): void {
+  if (!AUTHORITY.test(host)) throw new TypeError("Cannot serve a request: its host is not one");
 }
 
 /** Whether requests with this method have no body for fetch; if the client sends one, it is not read. */
@@ -95,14 +103,16 @@ export function limitBody(
 ): void {
   if (isBodiless(incoming.method!)) return;
   let size = 0;
+  const connection = connectionOf(incoming);
   incoming.on("data", function count(chunk: Uint8Array): void {
     size += chunk.length;
+    connection.framed(chunk.length);
     if (size <= maxBodySize) return;
     incoming.off("data", count);
     onLimit();
     const error = new RangeError(`Cannot read the request's body: it is larger than ${maxBodySize} bytes`);
     if (response.headersSent) incoming.destroy(error);
-    else connectionOf(incoming).refuse(response, 413);
+    else connection.refuse(response, 413);
     if (incoming.listenerCount("error") > 0) incoming.emit("error", error); // nobody: the handler wants no more of it
   });
 }

@@ -151,12 +151,17 @@ export class HttpHost {
     }
     limitBody(incoming, outgoing, maxBodySize, () => this.#reached("maxBodySize"));
     if (interim === 100) outgoing.writeContinue();
-    this.#answer(request, connection.info, outgoing).catch((error) => outgoing.destroy(error));
+    this.#answer(request, connection, outgoing)
+      .catch((error) => outgoing.destroy(error))
+      .finally(() => connection.done());
   }
 
-  async #answer(request: Request, info: ServeInfo, outgoing: ServerResponse): Promise<void> {
+  async #answer(request: Request, connection: HttpConnection, outgoing: ServerResponse): Promise<void> {
+    const turn = connection.turn();
+    if (turn !== undefined) await turn;
+    if (connection.destroyed) return;
     try {
-      await send(outgoing, asResponse(await this.#handler(request, info)));
+      await send(outgoing, asResponse(await this.#handler(request, connection.info)));
     } catch (error) {
       if (outgoing.destroyed || request.signal.aborted) return; // the client has left, or was refused
       const begun = outgoing.headersSent;

@@ -37,6 +37,7 @@ export async function accept<Conn extends Deno.Conn>(
   while (isServing()) {
     try {
       await takeBreath();
+      if (!isServing()) break; // it was closed meanwhile
       const conn = await listener.accept();
       given = performance.now();
       if (isServing()) return conn;

@@ -8,7 +8,7 @@ import { type Bytes, EMPTY, encodeText } from "./bytes.ts";
 import type { TLSConfig } from "./config.ts";
 import { IO_SIZE } from "./core.ts";
 import type { ConnectionCost } from "./cost/cost.ts";
-import { Connection, type Facts, PAUSED, WORKING } from "./connection.ts";
+import { ASKS, Connection, type Facts, PAUSED, WORKING } from "./connection.ts";
 import { EARLY } from "./early_data.ts";
 import type { Cipher, EngineState, HandshakeOutcome, HandshakeStep } from "./engine_state.ts";
 import { moved } from "./engine_state.ts";
@@ -16,6 +16,7 @@ import { alertForCode, CODE, SSLCertVerificationError, SSLError } from "./errors
 import { assertProtocol } from "./policy.ts";
 import { type ConnectionState, missingPin, stateOf } from "./peer_policy.ts";
 import type { SSLSession } from "./session.ts";
+import { forgetFailed, shareNew } from "./session_cache.ts";
 import type { Outcome } from "./tally.ts";
 import { DTLS_VERSION, groupName, sigalgName, suiteOf, TLSVersion, versionName } from "./suites.ts";
 import { type TraceEvent, type Tracer, tracer } from "./trace.ts";
@@ -25,8 +26,7 @@ import { tell } from "./tell.ts";
 const NEED_RECORDS = { state: "need-records" } as const;
 const DONE = { state: "done" } as const;
 const VERIFY = { state: "verify" } as const;
-const BAD_CERTIFICATE = 42; // AlertDescriptions
-const INTERNAL_ERROR = 80;
+const BAD_CERTIFICATE = 42, INTERNAL_ERROR = 80; // AlertDescriptions
 
 /** One end of one connection, without a way in and out for its records. */
 export abstract class BaseEngine {
@@ -45,7 +45,7 @@ export abstract class BaseEngine {
   #handshakeDone = false;
   /** @internal Whether {@linkcode BaseEngine.refuse} has sent an alert, whatever kind of error it was given. */
   refused = false;
-  #judging = false; // the handshake waits for accept() or refuse()
+  #waiting: HandshakeOutcome | undefined; // the handshake does: for accept() or refuse(), or for giveSession()
 
   /** For the engines that add a way in and out. */
   constructor(
@@ -97,10 +97,7 @@ export abstract class BaseEngine {
     this.#connection.chooseAlpn(protocol);
   }
 
-  /**
-   * Ends the handshake with an alert: a server's before it has begun, or one that waits with `"verify"`. Throws `error`, as each
-   * later call does.
-   */
+  /** Ends the handshake with an alert: before it has begun, or while it waits. Throws `error`, as each later call does. */
   refuse(error: SSLError, alert: number | undefined): never {
     this.#error = error;
     this.setState("failed");
@@ -124,7 +121,7 @@ export abstract class BaseEngine {
       this.assertUsable("complete TLS handshake");
       return DONE;
     }
-    while (!this.#judging) {
+    while (this.#waiting === undefined) {
       const code = this.run((connection) => connection.handshake(inSteps));
       if (code === WORKING) return { state: "working" };
       if (code === 0) {
@@ -134,21 +131,28 @@ export abstract class BaseEngine {
         this.#connection.endHandshake(this.#facts!);
         this.#config.tally.end(this.#facts!, this.version!, this.#serverName);
         if (this.#facts!.version === TLSVersion.TLSv1_2) this.#tellSession(); // in TLS 1.3 tickets are yet to come
+        shareNew(this.#config, this.#connection);
         return DONE;
       }
-      if (code === PAUSED) {
-        this.#judge();
-        continue;
-      }
-      if (code !== CODE.WANT_READ) throw this.fail(this.#handshakeAction(), code);
-      if (this.wire.starved) return NEED_RECORDS;
+      if (code === PAUSED) this.#judge();
+      else if (code === ASKS) this.#waiting = { state: "session", id: this.#connection.sessionId() };
+      else if (code !== CODE.WANT_READ) throw this.fail(this.#handshakeAction(), code);
+      else if (this.wire.starved) return NEED_RECORDS;
     }
-    return VERIFY;
+    return this.#waiting;
+  }
+
+  /** Server: goes on with a handshake that waits with `"session"`, by this one, which you wipe then, or in full. */
+  giveSession(session: Bytes | undefined): void {
+    this.assertUsable("resume a session");
+    if (this.#waiting?.state !== "session") return;
+    if (session !== undefined) this.#connection.giveSession(session);
+    this.#waiting = undefined;
   }
 
   /** The peer has proved who it is. Until that is judged the handshake cannot go on, whatever fails here. */
   #judge(): void {
-    this.#judging = true;
+    this.#waiting = VERIFY;
     try {
       this.#learn();
       this.#checkPins();
@@ -157,7 +161,7 @@ export abstract class BaseEngine {
       throw error;
     }
     const { onUnknownPeer, verifyConnection } = this.#config.options;
-    this.#judging = onUnknownPeer !== undefined || verifyConnection !== undefined;
+    if (onUnknownPeer === undefined && verifyConnection === undefined) this.#waiting = undefined;
   }
 
   #learn(): void {
@@ -167,7 +171,7 @@ export abstract class BaseEngine {
   /** Goes on with a handshake that waits with `"verify"`; `handshake()` then does. */
   accept(): void {
     this.assertUsable("accept the peer");
-    this.#judging = false;
+    this.#waiting = undefined;
   }
 
   /** The peer must have one of the pinned keys. A session is resumed only under the same pins. */
@@ -435,6 +439,7 @@ export abstract class BaseEngine {
   protected fail(action: string, code: number): SSLError {
     const { alertSent } = this.#connection.facts();
     const handshake = !this.#handshakeDone;
+    if (!handshake && code !== CODE.CONN_EOF) forgetFailed(this.#config, this.#connection);
     const refusal = handshake ? this.wire.callbacks?.error(action, code) : undefined;
     this.#error = refusal ?? this.#connection.error(action, code, handshake, this.#hostname);
     this.setState("failed");

@@ -55,6 +55,13 @@ export function assertSeconds(name: string, value: unknown): asserts value is nu
   }
 }
 
+/** Throws a `TypeError` that names the argument, unless `value` is of this type, or absent: `"false"` would count as true. */
+export function assertType(name: string, type: "boolean" | "function", value: unknown): void {
+  if (value === undefined || typeof value === type) return;
+  const expected = type === "boolean" ? "true or false" : "a function";
+  throw new TypeError(`Cannot use ${name}: expected ${expected}, got ${typeName(value)}`);
+}
+
 /** What `value` is, for a message: `"null"`, `"string"`, `"Date"`. */
 export function typeName(value: unknown): string {
   if (value === null) return "null";

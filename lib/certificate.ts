@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Bytes, decodeText, encodeText } from "./bytes.ts";
+import { type Bytes, decodeText, encodeText, typeName } from "./bytes.ts";
 import { Core, IO_SIZE } from "./core.ts";
 import { parseAddress } from "./ip_address.ts";
 
@@ -135,6 +135,9 @@ function cString(text: string): Bytes {
 
 /** Type, length and value of a host, as issue_certificate() takes them. */
 function generalName(host: string): Bytes {
+  if (typeof host !== "string") {
+    throw new TypeError(`Cannot use hosts: expected names, got ${typeName(host)}`);
+  }
   const address = parseAddress(host);
   const value = address ?? encodeText(/[^\0-\x7f]/.test(host) ? new URL(`http://${host}`).hostname : host); // IDNA
   if (value.length > 255) {

@@ -30,6 +30,7 @@ import {
   TLSVersion,
   versionName,
 } from "./suites.ts";
+import type { SessionCache } from "./session_cache.ts";
 import { type SessionStats, Tally } from "./tally.ts";
 import { TicketKeyRing } from "./tickets.ts";
 
@@ -281,9 +282,23 @@ export class TLSConfig {
     const { tickets, numTickets = NUM_TICKETS, sessionCacheSize = 256 } = this.options;
     if (this.#ring !== undefined) this.#setTickets(built, this.#ring);
     if (this.serverSide && sessionCacheSize > 0) {
-      call.config_set_cache(handle, sessionCacheSize, this.#ring?.lifetime ?? CACHE_LIFETIME);
+      call.config_set_cache(handle, sessionCacheSize, this.cacheLifetime);
+      if (this.options.sessionCache !== undefined) this.#shareSessions(built, this.options.sessionCache);
     }
     call.config_use_tickets(handle, tickets === false ? 0 : 1, numTickets);
+  }
+
+  /** @internal Seconds for which a server keeps a session. */
+  get cacheLifetime(): number {
+    return this.#ring?.lifetime ?? CACHE_LIFETIME;
+  }
+
+  #shareSessions({ core, handle }: Built, { idKeys }: SessionCache): void {
+    const keys = concat([EMPTY, ...idKeys]);
+    const set = (keysAt?: number, contextAt?: number) =>
+      core.call.config_share_sessions(handle, keysAt!, idKeys.length, contextAt!);
+    core.check("share sessions", core.with([keys, Uint8Array.fromHex(this.trustId)], set));
+    keys.fill(0);
   }
 
   #setTickets(built: Built, ring: TicketKeyRing): void {

@@ -86,10 +86,7 @@ export const FACT_ORDER = [
   "EARLY_DATA",
 ] as const;
 
-/** What `handshake()` returns once, of a config that judges its peers: HANDSHAKE_PAUSED of wasm/glue/tlsio.h. */
-export const PAUSED = 1;
-/** What `handshake(true)` returns amid a signature: HANDSHAKE_WORKING of wasm/glue/tlsio.h. */
-export const WORKING = 2;
+export { ASKS, PAUSED, WORKING } from "./engine_state.ts";
 
 /** One connection. Its methods return the core's codes; the handle must not be used after `free()`. */
 export class Connection {
@@ -194,10 +191,8 @@ export class Connection {
   /** Offers a session. Returns 0, or a code when this core cannot use it. */
   offer(session: SSLSession): number {
     const state = SSLSession.state(session);
-    return this.core.with(
-      [state],
-      (at) => this.core.call.connection_offer_session(this.#handle, at!, state.length),
-    );
+    const offer = (at?: number) => this.core.call.connection_offer_session(this.#handle, at!, state.length);
+    return this.core.with([state], offer);
   }
 
   /** What it has of a device's heap, and what was counted for it; `undefined`: the core is no device's. */
@@ -416,6 +411,28 @@ export class Connection {
       ticket: facts[4] === 1,
       alpn: this.alpn() ?? "",
     }, state);
+  }
+
+  /** Server, TLS 1.2: the id of the session at hand; empty: there is none. */
+  sessionId(whole = 0): Bytes {
+    const { connection_server_session: get } = this.core.call;
+    return this.core.collect("save the session", (at, size) => get(this.#handle, whole, at, size));
+  }
+
+  /** Likewise, with the session itself behind it, if it is new. */
+  newSession(): Bytes {
+    return this.sessionId(1);
+  }
+
+  /** Server: gives the session that {@linkcode ASKS} is about. Returns 0, or a code when it is none to resume. */
+  giveSession(state: Bytes): number {
+    const give = (at?: number) => this.core.call.connection_give_session(this.#handle, at!, state.length);
+    return this.core.with([state], give);
+  }
+
+  /** Server: takes the session at hand out of the cache. */
+  forgetSession(): void {
+    this.core.call.connection_forget_session(this.#handle);
   }
 
   /** Keying material for other protocols. */

@@ -132,6 +132,7 @@ const CONTEXT_OPTIONS = [
   "numTickets",
   "onTicket",
   "sessionCacheSize",
+  "sessionCache",
   "maxEarlyData",
   "renegotiation",
   "preferClientOrder",

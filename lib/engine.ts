@@ -16,7 +16,7 @@
  */
 
 import { BaseEngine } from "./base_engine.ts";
-import { type Bytes, EMPTY } from "./bytes.ts";
+import { assertType, type Bytes, EMPTY } from "./bytes.ts";
 import type { TLSConfig } from "./config.ts";
 import { EARLY, EarlyData } from "./early_data.ts";
 import type { HandshakeOutcome, ReadOutcome } from "./engine_state.ts";
@@ -62,6 +62,7 @@ export class TLSEngine extends BaseEngine {
     const early = options.earlyData?.length ? new EarlyData(config, options.earlyData) : undefined;
     super(config, options.serverHostname, options.savedSession, options.trace);
     this.#early = early;
+    assertType("suppressRaggedEofs", "boolean", options.suppressRaggedEofs);
     this.#suppressRaggedEofs = options.suppressRaggedEofs ?? false;
   }
 

@@ -8,12 +8,14 @@ export type ReadOutcome =
 
 /**
  * What a step of the handshake came to. `"verify"`: the peer has proved who it is, and waits for `accept()` or `refuse()`; only
- * where the config has `verifyConnection` or `onUnknownPeer`, which who drives the engine must ask.
+ * where the config has `verifyConnection` or `onUnknownPeer`, which who drives the engine must ask. `"session"`: a server's
+ * waits for `giveSession()`; only where the config has `sessionCache`, which must be asked for `id` likewise.
  */
 export type HandshakeOutcome =
   | { readonly state: "done" }
   | { readonly state: "need-records" }
-  | { readonly state: "verify" };
+  | { readonly state: "verify" }
+  | { readonly state: "session"; readonly id: Uint8Array<ArrayBuffer> };
 
 /** Likewise, of who asked for steps; `"working"`: an operation goes on with the next. */
 export type HandshakeStep = HandshakeOutcome | { readonly state: "working" };
@@ -32,6 +34,9 @@ export interface Cipher {
   /** Strength of the cipher in bits. */
   readonly bits: number;
 }
+
+/** What a connection's `handshake()` returns besides 0 and errors: `HANDSHAKE_PAUSED` of wasm/glue/tlsio.h and so on. */
+export const PAUSED = 1, WORKING = 2, ASKS = 3;
 
 /** Where an engine is. `read-closed`: the peer sent close_notify; `write-closed`: we did. */
 export type EngineState =

@@ -8,7 +8,7 @@
 
 import type { HostOptions, HttpHandler, HttpHost } from "./_http_host.ts";
 import { assertSize } from "./byte_queue.ts";
-import { assertSeconds, typeName } from "./bytes.ts";
+import { assertSeconds, assertType, typeName } from "./bytes.ts";
 import { inTime } from "./deadline.ts";
 import type { Duplex } from "./duplex.ts";
 import { listen, type ListenOptions } from "./net.ts";
@@ -197,6 +197,12 @@ export class HttpServer implements AsyncDisposable {
     const { port = ssl === undefined ? PLAIN_PORT : TLS_PORT, shutdownTimeout = SHUTDOWN_TIMEOUT } = rest;
     const limits = limitsOf(options, transferTimeout(ssl));
     assertSeconds("shutdownTimeout", shutdownTimeout);
+    for (const [name, value] of Object.entries({ onListen, onError, onConnectionError })) {
+      assertType(name, "function", value);
+    }
+    if (signal !== undefined && !(signal instanceof AbortSignal)) {
+      throw new TypeError(`Cannot use signal: expected an AbortSignal, got ${typeName(signal)}`);
+    }
     signal?.throwIfAborted();
     const { HttpHost } = await import("./_http_host.ts"); // here: it loads node:http, longer than a handshake takes
     const host = new HttpHost(handler, { ...limits, onError: onError ?? internalServerError });

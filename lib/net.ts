@@ -7,7 +7,7 @@
 
 import { tryClose } from "./accept.ts";
 import { assertSize } from "./byte_queue.ts";
-import { assertSeconds, typeName } from "./bytes.ts";
+import { assertSeconds, assertType, typeName } from "./bytes.ts";
 import { inTime } from "./deadline.ts";
 import type { Duplex } from "./duplex.ts";
 import {
@@ -326,6 +326,8 @@ export function listen(
   { hostname = "0.0.0.0", port, backlog, reusePort = false }: ListenOptions,
   usual = BACKLOG,
 ): Deno.Listener {
+  assertType("reusePort", "boolean", reusePort);
+  if (backlog !== undefined) assertSize("backlog", backlog, 0);
   if (reusePort) assertSharing();
   return Deno.listen({ hostname, port, tcpBacklog: backlog ?? usual, ...(reusePort && { reusePort }) });
 }

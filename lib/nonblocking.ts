@@ -4,6 +4,7 @@ import { type Bytes, EMPTY } from "./bytes.ts";
 import { LONGEST } from "./deadline.ts";
 import type { Pump } from "./pump.ts";
 import type { Stage } from "./stage.ts";
+import type { Stages } from "./stages.ts";
 
 /** What a non-blocking call came to. `want-read` and `want-write` name what the TLS layer waits for. */
 export type TryOutcome<T> =
@@ -20,18 +21,12 @@ export class NonBlocking {
   readonly #pump: Pump;
   readonly #ends: number; // of the handshake, by performance.now()
   readonly #timedOut: () => Error;
-  readonly #choice: Stage | undefined;
-  readonly #check: Stage | undefined;
+  readonly #stages: Stages;
   /** What the next call of a kind waits for: MicroPython's `poll_mask`. */
   #wanted: { read?: Wanted | undefined; write?: Wanted | undefined } = {};
 
   /** `handshakeTimeout` is in seconds from now; `timedOut` makes the error of a handshake that took longer. */
-  constructor(
-    pump: Pump,
-    handshakeTimeout: number,
-    timedOut: () => Error,
-    { choice, check }: { choice: Stage | undefined; check: Stage | undefined },
-  ) {
+  constructor(pump: Pump, handshakeTimeout: number, timedOut: () => Error, stages: Stages) {
     if (pump.engine.config.options.maxEarlyData) {
       throw new TypeError(
         "Cannot setBlocking(false): a server with maxEarlyData reads early data, which waits",
@@ -40,8 +35,7 @@ export class NonBlocking {
     this.#pump = pump;
     this.#ends = performance.now() + handshakeTimeout * 1000;
     this.#timedOut = timedOut;
-    this.#choice = choice;
-    this.#check = check;
+    this.#stages = stages;
   }
 
   /** Goes on with the handshake. */
@@ -77,10 +71,11 @@ export class NonBlocking {
     this.#pump.assertUsable();
     if (engine.handshakeDone) return undefined;
     if (performance.now() >= this.#ends) throw this.#pump.fail(this.#timedOut());
-    if (this.#choice?.done === false) return this.#await(this.#choice);
+    const { choice } = this.#stages;
+    if (choice?.done === false) return this.#await(choice);
     const { state } = this.#pump.step(() => engine.handshake());
     this.#pump.flushLater();
-    if (state === "verify") return this.#await(this.#check!);
+    if (state === "verify" || state === "session") return this.#await(this.#stages[state]!);
     const wanted = state === "done" ? undefined : this.#want();
     this.#wanted = { read: wanted, write: wanted };
     return wanted;
@@ -137,7 +132,7 @@ export class NonBlocking {
     const { engine, failure, flushing } = this.#pump;
     if (failure !== undefined) return true; // the call to come says it
     if (!engine.handshakeDone && performance.now() >= this.#ends) return true; // likewise
-    if (this.#choice?.running || this.#check?.running) return false;
+    if (Object.values(this.#stages).some((stage) => stage?.running)) return false;
     const always = direction === "read" ? WANT_READ : WANT_WRITE;
     const wanted = this.#wanted[direction] ?? (engine.handshakeDone ? always : undefined);
     if (wanted === undefined) return true; // the call to come starts the handshake

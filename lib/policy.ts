@@ -4,9 +4,10 @@
  * @module
  */
 
-import { assertBytes, assertSeconds, encodeText, typeName } from "./bytes.ts";
+import { assertBytes, assertSeconds, assertType, encodeText, typeName } from "./bytes.ts";
 import type { Behaviour } from "./behaviour.ts";
 import type { Source } from "./credentials.ts";
+import { assertSessionCache, type SessionCache } from "./session_cache.ts";
 import { checkPeerPolicy, judgesPeer, type PeerPolicyOptions } from "./peer_policy.ts";
 import { isTLS13Suite, TLSVersion, versionName } from "./suites.ts";
 import type { TicketEvent } from "./tally.ts";
@@ -96,6 +97,11 @@ export interface PolicyOptions extends PeerPolicyOptions {
   onTicket?: (event: TicketEvent) => void;
   /** Server: sessions to keep for TLS 1.2 clients without tickets; 0: none. @default {256} (as rustls) */
   sessionCacheSize?: number;
+  /**
+   * Server: shares the sessions of TLS 1.2 clients without tickets with other servers, as a `SharedSessionCache` of
+   * `tlsio/stores` does. A handshake whose session is not in this server's own cache waits for it. @default {none}
+   */
+  sessionCache?: SessionCache;
   /**
    * Server, TLS 1.3: bytes of early data (0-RTT) to take from a client that resumes, at most 1 MiB. Whoever recorded it can
    * send it again: each ticket brings it once here, but not once in all processes that share a `TicketKeyRing`. A connection
@@ -189,6 +195,8 @@ const EARLY_DATA_MAX = 1 << 20;
 /** Bits of an RSA key that `minRsaBits` may ask for: below, a key protects nothing; MBEDTLS_MPI_MAX_SIZE ends above. */
 const RSA_BITS = { least: 1024, most: 8192 } as const;
 
+const FLAGS = ["checkHostname", "allowCommonName", "renegotiation", "preferClientOrder", "measure"] as const;
+
 /** Throws for options that are wrong whatever the core says. */
 export function checkOptions(options: TLSConfigOptions, serverSide: boolean, certReqs: number): void {
   if (certReqs !== CERT_NONE && certReqs !== CERT_OPTIONAL && certReqs !== CERT_REQUIRED) {
@@ -223,9 +231,7 @@ export function checkOptions(options: TLSConfigOptions, serverSide: boolean, cer
   if (!Number.isInteger(minRsaBits) || minRsaBits < RSA_BITS.least || minRsaBits > RSA_BITS.most) {
     throw new RangeError(`Cannot use minRsaBits: expected 1024 to 8192, got ${minRsaBits}`);
   }
-  if (options.measure !== undefined && typeof options.measure !== "boolean") {
-    throw new TypeError(`Cannot use measure: expected true or false, got ${typeName(options.measure)}`);
-  }
+  for (const option of FLAGS) assertType(option, "boolean", options[option]);
   if (options.psk !== undefined) {
     if (typeof options.psk !== "object" || options.psk === null) {
       throw new TypeError(`Cannot use psk: expected { identity, key }, got ${typeName(options.psk)}`);
@@ -262,6 +268,7 @@ export function checkOptions(options: TLSConfigOptions, serverSide: boolean, cer
   if (!Number.isSafeInteger(sessionCacheSize) || sessionCacheSize < 0) {
     throw new RangeError(`Cannot use sessionCacheSize: expected a whole number, got ${sessionCacheSize}`);
   }
+  if (options.sessionCache !== undefined) assertSessionCache(options.sessionCache, options);
   checkMaxEarlyData(options, serverSide);
   if (options.datagrams !== undefined) checkDatagrams(options, options.datagrams);
 }

@@ -6,7 +6,7 @@
 
 import { accept, isOutOfDescriptors, tryClose } from "./accept.ts";
 import type { Behaviour } from "./behaviour.ts";
-import { assertSeconds, typeName } from "./bytes.ts";
+import { assertSeconds, assertType, typeName } from "./bytes.ts";
 import { inTime } from "./deadline.ts";
 import type { Duplex } from "./duplex.ts";
 import { SSLError } from "./errors.ts";
@@ -46,7 +46,7 @@ export interface ServeOptions extends LimitOptions {
    *
    * @default {a callback's failure and a worker's crash are printed, the rest is only counted}
    */
-  onError?: (error: unknown, failure: ConnectionFailure) => void | Promise<void>;
+  onError?: (error: unknown, failure: ConnectionFailure) => unknown;
   /** @internal Makes the handshake in place of the server, to watch it: `tlsio serve --trace`. */
   wrap?: (context: SSLContext, conn: Duplex, options: SocketOptions) => Promise<SSLSocket>;
 }
@@ -410,6 +410,7 @@ function checkOptions(options: ServeOptions): void {
   for (const [name, value] of Object.entries({ sslHandshakeTimeout, sslShutdownTimeout })) {
     if (value !== undefined) assertSeconds(name, value);
   }
+  assertType("onError", "function", options.onError);
   Gate.check(options);
 }
 

@@ -5,7 +5,7 @@
  */
 
 import { assertBytes, assertSeconds, type Bytes, copyOf } from "./bytes.ts";
-import { ClientChoice, type ConfigChooser } from "./client_choice.ts";
+import type { ConfigChooser } from "./client_choice.ts";
 import type { TLSConfig } from "./config.ts";
 import type { ConnectionCost } from "./cost/cost.ts";
 import { inTime } from "./deadline.ts";
@@ -16,13 +16,12 @@ import { isWorking } from "./engine_state.ts";
 import { SSLError, timedOut } from "./errors.ts";
 import { Goodbye } from "./goodbye.ts";
 import { NonBlocking, type TryOutcome } from "./nonblocking.ts";
-import { PeerCheck } from "./peer_check.ts";
-import { judgesPeer } from "./peer_policy.ts";
 import { SSLObject } from "./object.ts";
 import { type Pump, takeOver } from "./pump.ts";
 import type { SSLSession } from "./session.ts";
 import type { SocketOptions } from "./socket_options.ts";
 import type { Outcome } from "./tally.ts";
+import { type Stages, stagesOf } from "./stages.ts";
 import { Turns } from "./turns.ts";
 import { Turn } from "./turnstile.ts";
 import { readableOf, writableOf } from "./web_streams.ts";
@@ -39,8 +38,7 @@ let uses = 0; // of all sockets
 export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
   readonly #pump: Pump;
   readonly #engine: TLSEngine;
-  readonly #choice: ClientChoice | undefined;
-  readonly #check: PeerCheck | undefined;
+  readonly #stages: Stages;
   readonly #handshakeTimeout: number;
   readonly #shutdownTimeout: number;
   readonly #signal: AbortSignal | undefined;
@@ -69,8 +67,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
     this.#engine = engine;
     this.#pump = takeOver(conn, engine);
     this.#goodbye = new Goodbye(this.#pump, this.#turns, () => this.handshake());
-    this.#choice = options.choose && new ClientChoice(this.#pump, options.choose);
-    if (judgesPeer(config.options) || options.choose) this.#check = new PeerCheck(this.#pump);
+    this.#stages = stagesOf(this.#pump, config, options.choose);
     this.#handshakeTimeout = timeout;
     this.#shutdownTimeout = shutdownTimeout;
     this.#signal = options.signal;
@@ -112,7 +109,7 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
 
   async #driveHandshake(): Promise<void> {
     this.#signal?.throwIfAborted();
-    await this.#choice?.run();
+    await this.#stages.choice?.run();
     const { serverSide } = this.#engine.config;
     const step = () => {
       this.#pump.assertUsable(); // it may have waited
@@ -124,8 +121,8 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
       this.#pump.wake(); // who waits for early data
       // The last flight may wait for a peer that waits for us to read: it is not waited for.
       if (state === "done") return this.#pump.flushSoon();
-      if (state === "verify") {
-        await this.#check!.run();
+      if (state === "verify" || state === "session") {
+        await this.#stages[state]!.run();
         continue;
       }
       await this.#pump.flush();
@@ -306,8 +303,8 @@ export class SSLSocket extends SSLObject implements Duplex, AsyncDisposable {
    */
   setBlocking(blocking: boolean): void {
     if (blocking) return void (this.#nonBlocking = undefined);
-    const judges = { choice: this.#choice, check: this.#check };
-    this.#nonBlocking ??= new NonBlocking(this.#pump, this.#handshakeTimeout, () => this.#late(), judges);
+    const late = () => this.#late();
+    this.#nonBlocking ??= new NonBlocking(this.#pump, this.#handshakeTimeout, late, this.#stages);
   }
 
   /** For `tlsio/ussl`: what the non-blocking mode stands on. */

@@ -189,7 +189,7 @@ export class SSLContext implements Disposable {
   ): SSLBio {
     assertBios(incoming, outgoing);
     const asked = this.#asked ??
-      (["verifyConnection", "onUnknownPeer"] as const).find((name) =>
+      (["verifyConnection", "onUnknownPeer", "sessionCache"] as const).find((name) =>
         this.#config.options[name] !== undefined
       );
     if (asked !== undefined) throw new TypeError(`Cannot wrapBio(): ${asked} needs a socket`);

@@ -2,7 +2,7 @@
 import { assertEquals } from "@std/assert";
 import { OPTION } from "../lib/configure.ts";
 import { PSK_MAX } from "../lib/policy.ts";
-import { FACT_ORDER, PAUSED, WORKING } from "../lib/connection.ts";
+import { ASKS, FACT_ORDER, PAUSED, WORKING } from "../lib/connection.ts";
 import { TICKET_ID } from "../lib/core.ts";
 import { EARLY } from "../lib/early_data.ts";
 import { KEYS_MAX } from "../lib/tickets.ts";
@@ -47,6 +47,10 @@ Deno.test("PSK_MAX is what mbedTLS is built for", () => {
 
 Deno.test("WORKING is what connection_handshake() returns amid a signature", () => {
   assertEquals(WORKING, define(header, "HANDSHAKE_WORKING"));
+});
+
+Deno.test("ASKS is what connection_handshake() returns for a session of the fleet's", () => {
+  assertEquals(ASKS, define(header, "HANDSHAKE_ASKS"));
 });
 
 Deno.test("PAUSED is what connection_handshake() returns for a pause", () => {

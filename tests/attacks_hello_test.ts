@@ -1,19 +1,31 @@
 /** Attacks on the hellos: older versions, compression, extensions, ALPN, HelloRetryRequest, binders. See docs/attacks.md. */
 import { assert, assertEquals } from "@std/assert";
-import { type Bytes, concat } from "../lib/bytes.ts";
-import { CERT_OPTIONAL } from "../lib/policy.ts";
+import { type Bytes, concat, encodeText } from "../lib/bytes.ts";
+import { CERT_OPTIONAL, CERT_REQUIRED } from "../lib/policy.ts";
 import { TLSVersion } from "../lib/suites.ts";
 import { assertRefused, attack, type AttackOptions, Bystander, type Change } from "./attack.ts";
 import { uint16s, vector } from "./hellos.ts";
-import { configs, type End, EnginePair, fixedCore, fixedRing, peerOf, source, VERSIONS } from "./pair.ts";
-import { MESSAGE } from "./records.ts";
+import {
+  configs,
+  credential,
+  type Delivery,
+  type End,
+  ENDS,
+  EnginePair,
+  fixedCore,
+  fixedRing,
+  peerOf,
+  source,
+  VERSIONS,
+} from "./pair.ts";
+import { MESSAGE, message, record, recordsOf, Sealer, SEALER_CIPHERS, TYPE } from "./records.ts";
 
 const core = fixedCore();
 const TLS12 = { sslVersion: TLSVersion.TLSv1_2 };
 const TLS13 = { sslVersion: TLSVersion.TLSv1_3 };
 const ALPN = { alpnProtocols: ["a"] };
 const ENCRYPTED_EXTENSIONS = 8;
-const EXTENSION = { alpn: 16, supportedVersions: 43, keyShare: 51 };
+const EXTENSION = { alpn: 16, extendedMasterSecret: 23, supportedVersions: 43, keyShare: 51 };
 const CLOSED = /^(illegal_parameter|decode_error|unsupported_extension|missing_extension)$/;
 
 interface Hello {
@@ -242,6 +254,105 @@ Deno.test("attack: duplicate extensions: in EncryptedExtensions and CertificateR
     messages: { [MESSAGE.certificateRequest]: twice(1) },
   });
 });
+
+Deno.test("attack: duplicate extensions: more than anyone can compare, in each hello; up to 64 are taken", () => {
+  const unknown = (count: number) => Array.from({ length: count }, (_, i) => make(0x4000 + i));
+  const adds = (count: number) => ({ head, extensions }: Hello) => ({
+    head,
+    extensions: [...unknown(count - extensions.length), ...extensions],
+  });
+  for (const both of [TLS12, TLS13]) {
+    refuses("server", "illegal_parameter", { both, ...hello("client", adds(65)) });
+    refuses("client", "illegal_parameter", { both, ...hello("server", adds(65)) });
+    using attacked = attack(core, { both, ...hello("client", adds(64)) });
+    assert(attacked.pair.flight("server").length > 500, "it goes on, until the Finished");
+  }
+});
+
+Deno.test("attack: duplicate extensions: in a NewSessionTicket of TLS 1.3", () => {
+  const lines: string[] = [];
+  const shared = { ...TLS13, ciphers: SEALER_CIPHERS, keyLog: (line: string) => void lines.push(line) };
+  using tickets = fixedRing();
+  using both = configs(core, shared, {}, { tickets, numTickets: 0 });
+  for (const [count, kind] of [[1, undefined], [2, "protocol"]] as const) {
+    lines.length = 0;
+    using pair = new EnginePair(both.client, both.server).connect();
+    const early = make(42, uint16s(0, 1));
+    const extensions = vector(2, ...Array<Bytes>(count).fill(early));
+    const body = concat([
+      new Uint8Array([0, 0, 14, 16, 0, 0, 0, 0]),
+      vector(1),
+      vector(2, encodeText("t")),
+      extensions,
+    ]);
+    pair.client.receive(new Sealer(pair, lines, "server", 0).seal(TYPE.handshake, message(4, body)));
+    pair.run();
+    assertEquals(pair.errors.client?.kind, kind);
+  }
+});
+
+Deno.test("attack: signature schemes: one of another curve than the key's, at each end, in TLS 1.3", () => {
+  const otherCurve: Change = (body) => concat([uint16s(0x0503), body.slice(2)]); // ecdsa_secp384r1_sha384
+  const mutual: Partial<AttackOptions> = {
+    clientOptions: { credential: credential("client") },
+    serverOptions: { certReqs: CERT_REQUIRED, trust: [source("root.pem")] },
+  };
+  for (const from of ENDS) {
+    const messages = { [MESSAGE.certificateVerify]: otherCurve };
+    refuses(peerOf(from), "illegal_parameter", { both: TLS13, ...mutual, from, messages });
+  }
+});
+
+Deno.test("attack: unsolicited extensions: a context in the CertificateRequest of a handshake", () => {
+  const context: Change = (body) => concat([vector(1, Uint8Array.of(1)), body.slice(1)]);
+  refuses("client", "illegal_parameter", {
+    both: TLS13,
+    serverOptions: { certReqs: CERT_OPTIONAL, trust: [source("root.pem")] },
+    from: "server",
+    messages: { [MESSAGE.certificateRequest]: context },
+  });
+});
+
+// ---- Resumption --------------------------------------------------------------------------------------------
+
+for (const name of ["ticket", "session id"]) {
+  Deno.test(`attack: extended master secret: a session that has it does not go on without (RFC 7627), by ${name}`, () => {
+    using ring = fixedRing();
+    using made = configs(core, { ...TLS12, tickets: name === "ticket" && ring });
+    using first = new EnginePair(made.client, made.server).connect();
+    const savedSession = first.client.session()!;
+    const strips = (end: End): Delivery => ({ from, bytes }, at) => {
+      if (from !== end || at > 0) return [bytes];
+      const [one, ...rest] = recordsOf(bytes);
+      const { head, extensions } = read(one!.slice(9), from);
+      const left = extensions.filter((extension) => typeOf(extension) !== EXTENSION.extendedMasterSecret);
+      assertEquals(left.length, extensions.length - 1);
+      return [record(TYPE.handshake, message(one![5]!, write({ head, extensions: left }))), ...rest];
+    };
+    const certificates = (pair: EnginePair) => {
+      const flight = recordsOf(pair.flight("server"));
+      const clear = flight.slice(0, flight.findIndex((one) => one[0] === TYPE.changeCipherSpec) >>> 0);
+      return clear.filter((one) => one[5] === MESSAGE.certificate);
+    };
+    {
+      using pair = new EnginePair(made.client, made.server, { savedSession }).connect();
+      assertEquals([pair.client.sessionReused, certificates(pair).length], [true, 0], "else it goes on");
+    }
+    {
+      using pair = new EnginePair(made.client, made.server, { savedSession, deliver: strips("client") })
+        .run();
+      assertEquals(certificates(pair).length, 1, "the server makes a full handshake");
+    }
+    {
+      using pair = new EnginePair(made.client, made.server, { savedSession, deliver: strips("server") })
+        .run();
+      assertEquals([pair.errors.client?.reason, pair.server.handshakeDone], [
+        "MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE",
+        false,
+      ]);
+    }
+  });
+}
 
 Deno.test("attack: unsolicited extensions: in a ServerHello and in EncryptedExtensions", () => {
   const alpn = make(EXTENSION.alpn, vector(2, vector(1, Uint8Array.of(97))));

@@ -137,6 +137,105 @@ test("watchCertificates(): sees a folder that is another one now, by the clock, 
   assertEquals(after.serial, two);
 });
 
+test("watchCertificates(): sees what certbot, editors and scripts do to files, each time", async () => {
+  await using site = await start();
+  const archive = `${site.dir}/archive`;
+  const live = `${site.dir}/live`;
+  for (const folder of [archive, live]) await Deno.mkdir(folder);
+  const files = { certfile: `${live}/cert.pem`, keyfile: `${live}/key.pem` };
+  let n = 0;
+  const archived = async () => { // a new file, and a link to it that takes the place of the one before
+    const { certificate, key } = renewed();
+    n++;
+    for (const [name, text] of [["cert", certificate], ["key", key]] as const) {
+      await Deno.writeTextFile(`${archive}/${name}${n}.pem`, text);
+      await Deno.symlink(`../archive/${name}${n}.pem`, `${live}/${name}.new`);
+      await Deno.rename(`${live}/${name}.new`, `${live}/${name}.pem`);
+    }
+    return certificate;
+  };
+  const replaced = async () => { // a file that takes the place of the one before
+    const { certificate, key } = renewed();
+    for (const [name, text] of [["key", key], ["cert", certificate]] as const) {
+      await Deno.writeTextFile(`${live}/${name}.tmp`, text);
+      await Deno.rename(`${live}/${name}.tmp`, `${live}/${name}.pem`);
+    }
+    return certificate;
+  };
+  const rewritten = async () => { // piece by piece, with a pause in the middle of a line
+    const { certificate, key } = renewed();
+    for (const [name, text] of [["cert", certificate], ["key", key]] as const) {
+      await Deno.writeTextFile(`${live}/${name}.pem`, text.slice(0, 200));
+      await new Promise((resolve) => setTimeout(resolve, 400)); // longer than it waits for more
+      await Deno.writeTextFile(`${live}/${name}.pem`, text.slice(200), { append: true });
+    }
+    return certificate;
+  };
+  const gone = async () => { // it is away for a while
+    for (const name of ["cert", "key"]) await Deno.remove(`${live}/${name}.pem`);
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    return await replaced();
+  };
+  await archived();
+  await using server = await startServer(async (reader, writer) => {
+    writer.write(await reader.readline());
+    await writer.drain();
+  }, { hostname: "127.0.0.1", port: 0, ssl: files });
+  let renewals = 0;
+  const options = { ...NEVER, onRenewed: () => renewals++, onError: () => {} };
+  await using _watch = await watchCertificates(server, files, options);
+  for (const change of [archived, replaced, rewritten, gone, archived]) {
+    const before = renewals;
+    const certificate = await change();
+    await eventually(() => renewals > before);
+    const { serialNumber } = peerCertificate(new TextEncoder().encode(certificate));
+    let shown: string | undefined;
+    for (let i = 0; i < 50 && shown !== serialNumber; i++) {
+      await using client = await visit(server);
+      shown = client.serial;
+    }
+    assertEquals(shown, serialNumber, change.name);
+  }
+  assertEquals(server.stats.handshakeFailures, 0);
+});
+
+test("watchCertificates(): watches the folders of its files, not all that is below them", async () => {
+  if (Deno.build.os !== "linux") return; // /proc says what is watched
+  await using site = await start();
+  for (let i = 0; i < 40; i++) await Deno.mkdir(`${site.dir}/below/${i}`, { recursive: true });
+  const watched = async () => {
+    let lines = 0;
+    for await (const { name } of Deno.readDir("/proc/self/fdinfo")) {
+      const text = await Deno.readTextFile(`/proc/self/fdinfo/${name}`).catch(() => "");
+      lines += text.match(/^inotify /gm)?.length ?? 0;
+    }
+    return lines;
+  };
+  const before = await watched();
+  await using _watch = await watchCertificates(site.server, site.files, NEVER);
+  assertEquals(await watched() - before, 1);
+});
+
+test("watchCertificates(): an error that comes again after the files were right is told again", async () => {
+  await using site = await start();
+  const errors: string[] = [];
+  const onError = (error: unknown) => errors.push(String(error));
+  await using watch = await watchCertificates(site.server, site.files, { ...NEVER, onError });
+  const key = await Deno.readTextFile(site.files.keyfile);
+  for (let i = 1; i <= 2; i++) {
+    await Deno.remove(site.files.keyfile);
+    await watch.check();
+    await watch.check();
+    assertEquals(errors.length, i, errors.join("\n"));
+    await Deno.writeTextFile(site.files.keyfile, key); // the one that the server has
+    await watch.check();
+  }
+  await site.server[Symbol.asyncDispose]();
+  await site.write(renewed());
+  await watch.check(); // of a server that is closed
+  assertMatch(errors.at(-1)!, /the server is closed/);
+});
+
 test("watchCertificates(): under load no connection is dropped", async () => {
   await using site = await start();
   let renewals = 0;

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { dashboardAddress } from "../lib/cli/dashboard.ts";
 import { type Counts, POINTS, quantile, Recorder } from "../lib/cli/dashboard/recorder.ts";
 import { Viewers, VIEWERS_MAX } from "../lib/cli/dashboard/viewers.ts";
-import type { Vitals } from "../lib/cli/dashboard/vitals.ts";
+import { answerVitals, type Vitals, VitalsReader } from "../lib/cli/dashboard/vitals.ts";
 import { UsageError } from "../lib/cli/flags.ts";
 import { noStats } from "../lib/server_stats.ts";
 
@@ -117,6 +117,27 @@ Deno.test("serve --dashboard: five minutes are kept, no more", () => {
   const recorder = new Recorder();
   for (let i = 0; i < POINTS + 20; i++) recorder.add(counts(i), VITALS, i * 1000);
   assertEquals([recorder.points.length, recorder.points[0]!.time], [POINTS, 20_000]);
+});
+
+Deno.test("serve --dashboard: each worker answers a question once, and not the others' answers", async () => {
+  const channel = crypto.randomUUID();
+  using _a = answerVitals(channel, "a");
+  using _b = answerVitals(channel, "b");
+  using listener = Object.assign(new BroadcastChannel(channel), {
+    [Symbol.dispose](this: BroadcastChannel) {
+      this.close();
+    },
+  });
+  const heard: unknown[] = [];
+  listener.onmessage = ({ data }) => heard.push(typeof data === "string" ? data : data[0]);
+  using reader = new VitalsReader(channel);
+  reader.start();
+  while (heard.length < 3) await new Promise((resolve) => setTimeout(resolve, 10));
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assertEquals(heard.sort(), ["a", "b", "how are you"]);
+  const one = 1 << 20;
+  const { coreSize, lag, rss } = reader.read();
+  assert(coreSize >= 3 * one && lag >= 0 && rss > one);
 });
 
 // ---- Viewers --------------------------------------------------------------------------------------------

@@ -128,7 +128,7 @@ test("profile: serve() as an esp32 is closed without waiting for a client that s
     hostname: "127.0.0.1",
     port: 0,
     ssl: ESP32,
-    onConnectionError: (error) => failures.push(error),
+    onConnectionError: (error) => void failures.push(error),
   });
   const silent = await dial(server);
   await eventually(() => server.stats.open === 1);

@@ -26,6 +26,7 @@ import {
   tempDir,
   type Version,
 } from "./peers.ts";
+import { MemoryStore, SharedSessionCache, StoreKey } from "../stores.ts";
 
 const VERSIONS = ["1.2", "1.3"] as const;
 const ECHO = { input: "ECHO 6 0\nhello\n", until: /^hello$/m };
@@ -200,6 +201,28 @@ Deno.test("interop openssl s_client -no_ticket -> tlsio TLSv1.2: resumed by sess
   assertEquals(theirs.resumed, true);
   assertNotEquals(theirs.stdout.match(/Session-ID: (\w*)/)?.[1], "");
   assert(!theirs.stdout.includes("TLS session ticket:"));
+});
+
+Deno.test("interop openssl s_client -no_ticket -> two tlsio servers TLSv1.2 with one sessionCache: resumed at the other", async () => {
+  await using store = new MemoryStore();
+  const storeKey = await StoreKey.from(new Uint8Array(32).fill(7));
+  await using one = new SharedSessionCache({ store, storeKey, timeout: 5 });
+  await using other = new SharedSessionCache({ store, storeKey, timeout: 5 });
+  await using first = await tlsioServer({ sessionCache: one, ...REQUIRED });
+  await using second = await tlsioServer({ sessionCache: other, ...REQUIRED });
+  const written = async () => {
+    while (one.status.written === 0) await delay(10);
+  };
+  const options = { args: ["-no_ticket"], ...identity("client") };
+  const { ours } = await resumeAt(first, second, "1.2", options, written);
+  assertEquals([ours.resumed, ours.client, other.status.found], [true, "EC client", 1]);
+  await using strangers = await tlsioServer({
+    sessionCache: other,
+    ...REQUIRED,
+    caCerts: certFile("root-rsa.pem"),
+  });
+  assertEquals((await resumeAt(first, strangers, "1.2", { args: ["-no_ticket"] })).ours.resumed, false);
+  assertEquals(other.status.lookups, 1, "it is not looked up under another trust");
 });
 
 Deno.test("interop openssl s_client -no_ticket -> tlsio TLSv1.2 sessionCacheSize: 0: full handshake", async () => {

@@ -21,6 +21,7 @@ const LAYERS: readonly string[][] = [
     "duplex",
     "byte_queue",
     "tickets",
+    "session_cache",
     "tally",
     "strikes",
     "engine_state",
@@ -55,6 +56,8 @@ const LAYERS: readonly string[][] = [
     "goodbye",
     "own_certificate",
     "stage",
+    "session_lookup",
+    "stages",
     "alpn_choice",
     "client_choice",
     "peer_check",
@@ -316,9 +319,9 @@ Deno.test("layering: importing metrics.ts loads neither OpenTelemetry nor the co
   assertEquals(paths.map((path) => loaded.has(path)), [true, false, false]);
 });
 
-Deno.test("layering: importing cli.ts loads none of what draws the reports", () => {
+Deno.test("layering: importing cli.ts loads none of what draws the reports and the dashboard", () => {
   const { loaded } = loadedBy("cli.ts");
-  assertEquals([...loaded].filter((path) => path.startsWith("lib/cli/report/")), []);
+  assertEquals([...loaded].filter((path) => /^lib\/cli\/(report|dashboard)\//.test(path)), []);
   assertEquals(loaded.has("lib/cli/serve.ts"), true);
 });
 

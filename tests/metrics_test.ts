@@ -64,7 +64,11 @@ Deno.test("metricsText(): labels go into every line; HTTP and workers have their
   assertStringIncludes(text, '\ntlsio_workers{host="a"} 2\n');
   const values = text.split("\n").filter((line) => /^tlsio/.test(line));
   assert(values.every((line) => line.includes('{host="a"')), text);
-  assertThrows(() => metricsText(STATS, { "a-b": "c" }), TypeError, '"a-b" is no name of a label');
+  for (const name of ["a-b", "", "1", "__name__", "a\nb"]) {
+    assertThrows(() => metricsText(STATS, { [name]: "c" }), TypeError, `"${name}" is no name of a label`);
+  }
+  const number = { host: 1 as unknown as string };
+  assertThrows(() => metricsText(STATS, number), TypeError, 'expected text for "host", got number');
 });
 
 Deno.test("observeServer(): Deno's OpenTelemetry sends what a server counts", async () => {

@@ -202,6 +202,10 @@ console.log(Purpose.SERVER_AUTH);`,
     run: ["serve", "site", "--port", "0", "--cert", "server.pem", "--key", "server.key"],
     says: /URL +https:/,
   },
+  "`tlsio serve site --dashboard --cert server.pem --key server.key`": {
+    run: ["serve", "site", "--dashboard=0", "--port", "0", "--cert", "server.pem", "--key", "server.key"],
+    says: /Dashboard +http:/,
+  },
   "`tlsio serve --profile esp32 --cert server.pem --key server.key`": {
     run: ["serve", "--profile", "esp32", "--port", "0", "--cert", "server.pem", "--key", "server.key"],
     says: /URL +https:/,

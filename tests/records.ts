@@ -15,6 +15,7 @@ export const MESSAGE = {
   certificate: 11,
   certificateRequest: 13,
   serverHelloDone: 14,
+  certificateVerify: 15,
   finished: 20,
   keyUpdate: 24,
 } as const;

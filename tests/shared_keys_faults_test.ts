@@ -1,9 +1,10 @@
 /** SharedTicketKeys at bad moments: a store that comes back meanwhile, clocks that are wrong, an end that does not wait. */
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
+import { TLSVersion } from "tlsio";
 import { MemoryStore, type SharedEntry, SharedTicketKeys } from "../stores.ts";
-import { type Bytes } from "../lib/bytes.ts";
-import { bytesFrom } from "./pair.ts";
-import { tempDir } from "./peers.ts";
+import type { Bytes } from "../lib/bytes.ts";
+import { bytesFrom, configs, EnginePair, FixedClock, fixedCore } from "./pair.ts";
+import { run, tempDir } from "./peers.ts";
 import { keysOf, open, PERIOD, until } from "./shared_keys.ts";
 
 /** A store whose answers a test gives. */
@@ -38,16 +39,35 @@ Deno.test("SharedTicketKeys: a store that is back while the cache is read takes 
   await Deno.remove(cache);
   const { success } = await new Deno.Command("mkfifo", { args: [cache] }).output();
   assert(success);
+  const pipe = await Deno.open(cache, { read: true, write: true });
   const opening = open(store, { cache, refreshEvery: 0.05, onError: () => {} });
   await new Promise((resolve) => setTimeout(resolve, 100));
   store.onGet = undefined; // empty: it is given the keys of whoever looks
+  const written = Promise.withResolvers<void>();
+  store.onReplace = () => written.promise;
   await new Promise((resolve) => setTimeout(resolve, 400));
-  await Deno.writeFile(cache, sealed, { create: false });
+  await pipe.write(sealed);
+  pipe.close();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  written.resolve();
   await using keys = await opening;
   await until("share", () => keys.status.state === "shared");
   await using other = await open(store);
   assertEquals(keysOf(other), keysOf(keys), "the store has the keys that the server has");
   for (const key of keysOf(keys)) assert(!/^(00)+$/.test(key), "no key of zeros");
+});
+
+Deno.test("SharedTicketKeys: a program that does not dispose of it ends all the same", async () => {
+  const root = new URL("../", import.meta.url).href;
+  const program = `
+    const { MemoryStore, SharedTicketKeys, StoreKey } = await import("${root}stores.ts");
+    const storeKey = await StoreKey.from(new Uint8Array(32));
+    const keys = await SharedTicketKeys.open({ store: new MemoryStore(), storeKey, refreshEvery: 1 });
+    console.log(keys.status.state);`;
+  await using dir = await tempDir();
+  await Deno.writeTextFile(`${dir.path}/main.ts`, program);
+  const { code, stdout } = await run("deno", ["run", "-A", "--no-check", `${dir.path}/main.ts`]);
+  assertEquals([code, stdout], [0, "shared\n"]);
 });
 
 Deno.test("SharedTicketKeys: errors that take turns are told of once each", async () => {
@@ -119,6 +139,35 @@ Deno.test("SharedTicketKeys: a clock that jumps ahead and back costs no tickets 
   await until("have them again", () => keys.ring.size === known.length);
   assertEquals(keysOf(keys), known);
 });
+
+for (const sslVersion of [TLSVersion.TLSv1_2, TLSVersion.TLSv1_3]) {
+  Deno.test(`SharedTicketKeys: servers' clocks may differ by five seconds; by more, TLS 1.3 shakes hands in full (${sslVersion})`, async () => {
+    const here = new FixedClock();
+    const there = new FixedClock();
+    await using store = new MemoryStore();
+    await using keys = await open(store, { now: here.now });
+    await using other = await open(store, { now: there.now });
+    const first = configs(fixedCore(1, here), { sslVersion }, {}, { tickets: keys.ring });
+    const second = configs(fixedCore(2, there), { sslVersion }, {}, { tickets: other.ring });
+    using _first = first;
+    using _second = second;
+    using pair = new EnginePair(first.client, first.server).connect();
+    const savedSession = pair.client.session()!;
+    const isResumed = (seconds: number) => { // the other's clock is so much later
+      there.time = here.time + seconds * 1000;
+      using again = new EnginePair(first.client, second.server, { savedSession }).connect();
+      return again.server.sessionReused;
+    };
+    assertEquals(
+      [isResumed(0), isResumed(5), isResumed(-5)],
+      [true, true, false],
+      "a ticket of the future is none",
+    );
+    here.advance(8); // the client's age of the ticket goes by the same clock
+    const wide = sslVersion === TLSVersion.TLSv1_2;
+    assertEquals([isResumed(5), isResumed(-5), isResumed(7), isResumed(-7)], [true, true, wide, wide]);
+  });
+}
 
 Deno.test("SharedTicketKeys: a key of a clock that was years ahead is told of, once, and rotate() sets it right", async () => {
   let ahead = 10 * 365 * 24 * 3600 * 1000;

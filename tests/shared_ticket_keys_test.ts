@@ -7,7 +7,7 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
-import { TicketKeyRing } from "tlsio";
+import { SSLSession, TicketKeyRing, TLSVersion } from "tlsio";
 import {
   MemoryStore,
   SealError,
@@ -16,9 +16,10 @@ import {
   SharedTicketKeys,
   type SharedTicketKeysOptions,
   StoreKey,
+  VALUE_MAX,
 } from "../stores.ts";
 import { bytesFrom, clientOptions, configs, EnginePair, fixedCore } from "./pair.ts";
-import { tempDir } from "./peers.ts";
+import { tempDir, within } from "./peers.ts";
 import { keysOf, open, PERIOD, SECRET, storeKey, until } from "./shared_keys.ts";
 
 /** A clock that a test sets, near the real one. */
@@ -52,6 +53,15 @@ class Faulty extends MemoryStore {
     await this.#pass();
     await super.delete(key);
   }
+}
+
+/** A session that was made now, and that its server promises to resume for so many seconds. */
+function newSession(lifetime?: number): SSLSession {
+  using both = configs(fixedCore(), { sslVersion: TLSVersion.TLSv1_3 });
+  using pair = new EnginePair(both.client, both.server).connect();
+  const session = SSLSession.from(pair.client.session()!.toBytes());
+  const facts = { ...session.facts, created: Date.now() };
+  return new SSLSession({ ...facts, lifetime: lifetime ?? facts.lifetime }, SSLSession.state(session));
 }
 
 Deno.test("SharedTicketKeys: a key is known a period before it seals, and rotates once for all", async () => {
@@ -291,6 +301,77 @@ Deno.test("SharedSessionStore: a store that is down is asked once in a while, an
   const { calls } = store;
   for (let i = 0; i < 100; i++) assertEquals(await sessions.take("host"), undefined);
   assertEquals(store.calls, calls);
+});
+
+Deno.test("SharedSessionStore: a hundred connections that wait for a dead store are one failure", async () => {
+  await using store = new Faulty();
+  const sessions = new SharedSessionStore({ store, storeKey: await storeKey() });
+  store.fault = "down";
+  const takes = await Promise.allSettled(Array.from({ length: 100 }, () => sessions.take("host")));
+  assertEquals(takes.filter(({ status }) => status === "rejected").length, 1, "told of once");
+  store.fault = "none";
+  const { calls } = store;
+  const asked = async () => {
+    while (store.calls === calls) {
+      await sessions.take("host");
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  };
+  await within(asked(), 5_000, "ask again: the pause is the first, not the hundredth");
+});
+
+Deno.test("SharedSessionStore: where others are always faster it goes on without, and the store is not to blame", async () => {
+  await using store = new Faulty();
+  const sessions = new SharedSessionStore({ store, storeKey: await storeKey() });
+  const session = newSession();
+  store.replace = () => Promise.resolve(false);
+  await sessions.put("host", session);
+  store.replace = (...args) => MemoryStore.prototype.replace.apply(store, args);
+  await sessions.put("host", session);
+  assertEquals((await sessions.take("host"))?.toBytes(), session.toBytes(), "it is asked again at once");
+});
+
+Deno.test("SharedSessionStore: a session is its host's and its trust's alone, whoever moves it in the store", async () => {
+  await using store = new MemoryStore();
+  const sessions = new SharedSessionStore({ store, storeKey: await storeKey() });
+  const names: string[] = [];
+  const get = store.get.bind(store);
+  store.get = (name) => (names.push(name), get(name));
+  await sessions.put("a.test:443 trust", newSession());
+  for (const other of ["b.test:443 trust", "a.test:443 other trust"]) {
+    assertEquals(await sessions.take(other), undefined);
+    const stolen = await get(names[0]!);
+    const at = names.at(-1)!;
+    await store.replace(at, await get(at), stolen!.value, 60);
+    assertEquals(await sessions.take(other), undefined);
+  }
+  assert(names.every((name) => /^session:[0-9a-f]{64}$/.test(name)), "names say nothing");
+  assert(await sessions.take("a.test:443 trust") !== undefined);
+});
+
+Deno.test("SharedSessionStore: what it keeps of a host ends, whatever the host promises, and fits the store", async () => {
+  await using store = new MemoryStore();
+  const written: [number, number][] = [];
+  const replace = store.replace.bind(store);
+  store.replace = (name, seen, value, lifetime) => {
+    written.push([value.length, lifetime]);
+    return replace(name, seen, value, lifetime);
+  };
+  const sessions = new SharedSessionStore({ store, storeKey: await storeKey(), ticketsPerKey: 1000 });
+  for (let i = 0; i < 60; i++) await sessions.put("host", newSession(2 ** 32 - 1));
+  assertEquals(Math.max(...written.map(([, lifetime]) => lifetime)), 7 * 24 * 3600);
+  const sizes = written.map(([size]) => size);
+  assert(sizes.at(-1)! <= VALUE_MAX && sizes.at(-1)! > VALUE_MAX / 2, `${sizes.at(-1)}`);
+});
+
+Deno.test("MemoryStore: is bounded; what was used last stays", async () => {
+  await using store = new MemoryStore({ capacity: 3 });
+  for (const key of ["a", "b", "c"]) await store.replace(key, undefined, Uint8Array.of(1), 60);
+  await store.get("a");
+  await store.replace("d", undefined, Uint8Array.of(1), 60);
+  assertEquals([store.size, await store.get("b")], [3, undefined]);
+  assert(await store.get("a") !== undefined);
+  assertThrows(() => new MemoryStore({ capacity: 0 }), RangeError, "capacity");
 });
 
 Deno.test("TicketKeyRing.load() tells who watches, so that workers follow a ring that follows a store", () => {

@@ -6,6 +6,7 @@ import {
   MemoryStore,
   RedisStore,
   SealError,
+  SharedSessionCache,
   SharedSessionStore,
   type SharedStore,
   type SharedTicketKeys,
@@ -97,6 +98,30 @@ for (const [name, start] of Object.entries(STORES)) {
   });
 }
 
+for (const [name, start] of Object.entries(STORES)) {
+  Deno.test(`SharedSessionCache: ${name}: what one server keeps, the others find, until it is forgotten`, async () => {
+    await using place = await start();
+    await using stack = new AsyncDisposableStack();
+    const open = async () => {
+      const store = stack.use(await place.open());
+      return stack.use(new SharedSessionCache({ store, storeKey: await storeKey(), timeout: 5 }));
+    };
+    const [one, other] = [await open(), await open()];
+    const [id, session] = [bytesFrom(1, 32), bytesFrom(2, 900)];
+    one.keep("00", id, session.slice(), 60);
+    await until("write", () => one.status.written === 1);
+    assertEquals(await other.find("00", id), session);
+    assertEquals(await other.find("01", id), undefined);
+    other.forget("00", id);
+    let found = await one.find("00", id);
+    for (let i = 0; i < 100 && found !== undefined; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      found = await one.find("00", id);
+    }
+    assertEquals([found, one.status.failures, other.status.failures], [undefined, 0, 0]);
+  });
+}
+
 Deno.test("stores: RedisStore: an outage fails each call in time, and is over when Redis is back", async () => {
   let server = await redisServer();
   const { port } = server;
@@ -126,6 +151,18 @@ Deno.test("stores: RedisStore.open() refuses other URLs, without the password in
   const error = await assertRejects(() => RedisStore.open("http://user:hunter2@localhost"), TypeError);
   assertEquals(error.message.includes("hunter2"), false);
 });
+
+Deno.test("stores: KvStore: what somebody else has put there is not taken, nor for nothing", async () => {
+  await using dir = await tempDir();
+  using kv = await (Deno as unknown as { openKv(path: string): Promise<Kv> }).openKv(`${dir.path}/kv`);
+  await kv.set(["tlsio", "key"], "text");
+  await using store = await KvStore.open(`${dir.path}/kv`);
+  await assertRejects(() => store.get("key"), TypeError, 'Cannot read "key" from Deno KV: expected bytes');
+  assertEquals(await store.replace("key", undefined, Uint8Array.of(1), 60), false);
+  await store[Symbol.asyncDispose](); // twice, with its scope
+});
+
+type Kv = Disposable & { set(key: string[], value: unknown): Promise<unknown> };
 
 Deno.test("stores: KvStore.open() says which flag Deno needs", async () => {
   const program = `const { KvStore } = await import("${new URL("../stores.ts", import.meta.url)}");

@@ -24,7 +24,7 @@ const TYPES = `
   ConnectionState ContextOptions Credential Duplex DuplexLike EphemeralKeyInfo FileOrData GetCertificate GetConfigForClient HasContext HasDuplex HeapLimits Histogram
   KeyType LimitOptions ListenOptions MemorySessionStoreOptions NameAttribute OnUnknownPeer OpenConnectionOptions OpenOptions
   OpenUnixConnectionOptions OwnCredential PeerCertificate PeerPolicyOptions PolicyOptions PskCallback SSLErrorInit SSLErrorKind ServeOptions
-  ServerCertificateOptions ServerStats SessionFacts SessionStats SessionStore SignHash SocketOptions Source StartServerOptions StartTlsOptions StartUnixServerOptions
+  ServerCertificateOptions ServerStats SessionCache SessionFacts SessionStats SessionStore SignHash SocketOptions Source StartServerOptions StartTlsOptions StartUnixServerOptions
   Stored StreamOptions StreamPair Suite TLSConfigOptions TLSNumber TicketEvent TicketKeyRingOptions TicketRefusal TraceContent TraceEvent TryOutcome VerifyCallback VerifyConnection
   WatchCertificatesOptions WorkerOptions
   WorkerStats WrapSocketOptions Writer`;
@@ -34,7 +34,7 @@ const ENGINE_VALUES = `
   BaseEngine CERT_NONE CERT_OPTIONAL CERT_REQUIRED CORE_EXPORTS CORE_IMPORTS ClientHello Core PcapWriter TLSConfig TLSEngine readClientHello`;
 const ENGINE_TYPES = `
   Bytes CertReqs Cipher ClientHelloOutcome ConnectionIO ConnectionState CoreCallbacks CoreExports CoreOptions CoreTable EngineState HandshakeOutcome
-  OnUnknownPeer OwnCredential PcapWriterOptions PeerPolicyOptions PolicyOptions PskCallback ReadOutcome SignHash Source TLSConfigOptions
+  OnUnknownPeer OwnCredential PcapWriterOptions PeerPolicyOptions PolicyOptions PskCallback ReadOutcome SessionCache SignHash Source TLSConfigOptions
   TLSEngineOptions TapOptions TraceContent TraceEvent Tracer VerifyCallback VerifyConnection`;
 
 /** Names that `./cost` exports, with its types. */
@@ -71,9 +71,10 @@ const METRICS_TYPES = "AnyStats HasStats InstrumentOptions Labels MeterLike Obse
 
 /** Names that `./stores` exports, with its types. */
 const STORES_VALUES =
-  "KvStore MemoryStore RedisStore SealError SharedSessionStore SharedTicketKeys StoreKey VALUE_MAX";
+  "KvStore MemoryStore RedisStore SealError SharedSessionCache SharedSessionStore SharedTicketKeys StoreKey VALUE_MAX";
 const STORES_TYPES = `
-  KvAtomic KvLike SharedEntry SharedSessionStoreOptions SharedStore SharedTicketKeysOptions SharedTicketKeysStatus`;
+  KvAtomic KvLike MemoryStoreOptions RedisStoreOptions SharedEntry SharedSessionCacheOptions SharedSessionCacheStatus
+  SharedSessionStoreOptions SharedStore SharedTicketKeysOptions SharedTicketKeysStatus`;
 
 /** Names that `./ussl` exports, with its types. */
 const USSL_VALUES = `
@@ -99,8 +100,8 @@ const MEMBERS: Record<string, string> = {
   DTLSContext: ".check .create listen serverSide wrapSocket",
   DTLSEngine:
     `accept alpnProtocol assertUsable chooseAlpn cipher closeNotify config connectionState cost device distrust
-    earlyDataAccepted earlyState error exportKeyingMaterial extendedMasterSecret fail forgetSession group
-    handshake handshakeDone hasDatagrams maxDatagram maxWrite nextTimeout offered opened outcome peerCertificates
+    earlyDataAccepted earlyState error exportKeyingMaterial extendedMasterSecret fail forgetSession giveSession group
+    handshake handshakeDone handshakeStep hasDatagrams maxDatagram maxWrite nextTimeout offered opened outcome peerCertificates
     pending read receive refuse run serverName session sessionReused setState signatureSchemes state
     takeDatagrams useConfig verifiedChain verifyFlags verifyMessage version wire write`,
   DTLSServer: ".check accept addr close stats",
@@ -111,17 +112,19 @@ const MEMBERS: Record<string, string> = {
     serverHostname serverSigalg session sessionReused setTimeout sharedCiphers sharedSigalgs verifyFlags
     verifyMessage version write`,
   NetworkCounter: "add cost",
-  TLSConfig: "acquire assertHost checkCookie release speaks stats suites tally withCertificate writeCookie",
+  TLSConfig:
+    "acquire assertHost cacheLifetime checkCookie release speaks stats suites tally withCertificate writeCookie",
   TLSEngine:
     `accept alpnProtocol assertUsable canAnswerEarly chooseAlpn cipher closeNotify config connectionState cost device
     distrust dropEarlyData earlyDataAccepted earlyState error exportKeyingMaterial extendedMasterSecret
-    fail forgetSession group handshake handshakeDone hasRecords maxWrite offered opened outcome peerCertificates
+    fail forgetSession giveSession group handshake handshakeDone handshakeStep hasRecords maxWrite offered opened outcome peerCertificates
     pending read readEarlyData receive receiveEof refuse run serverName session sessionReused setState
     signatureSchemes state takeRecords takeUnread updateKey useConfig verifiedChain verifyFlags
     verifyMessage version wantsRecords wire write`,
   KvStore: ".open delete get replace",
-  MemoryStore: "delete get replace",
+  MemoryStore: "delete get replace size",
   RedisStore: ".open delete get replace",
+  SharedSessionCache: "find forget keep status",
   SharedSessionStore: "delete put take",
   SharedTicketKeys: ".open rotate status",
   StoreKey: ".from .fromEnv .fromFile open seal",

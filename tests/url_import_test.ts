@@ -126,6 +126,19 @@ using _metrics = await observeServer({ stats: {} });
 console.log(keys.status.state, refused);
 `;
 
+const DASHBOARD_PROGRAM = (base: string) => `
+const { Dashboard } = await import("${base}/lib/cli/dashboard/server.ts");
+await using dashboard = await Dashboard.start({
+  hostname: "127.0.0.1", port: 0, names: [], counts: () => { throw new Error("nobody asks"); },
+  about: { url: "https://localhost/", started: 0 },
+});
+const page = await (await fetch(dashboard.url)).text();
+for (const [, path] of page.matchAll(/(?:src|href)="(\\/[^"]+)"/g)) {
+  const file = await fetch(new URL(path, dashboard.url));
+  console.log(path, file.status, (await file.text()).length > 1000);
+}
+`;
+
 Deno.test({
   name:
     "mod.ts imported from a URL into a fresh cache completes a handshake with --allow-import and --allow-net alone",
@@ -203,6 +216,24 @@ console.log("exit code", await main(${JSON.stringify(args)}));
   const report = await runFrom(await publishable(), program(args), flags);
   assertStringIncludes(report.text, "exit code 0");
   assertEquals(drawn(report.requested), ["lib/cli/report/_plot.ts"]);
+});
+
+Deno.test("serve --dashboard: tlsio from a URL fetches its files and uPlot when it is used, not before", async () => {
+  const help = (base: string) => `
+const { main } = await import("${base}/cli.ts");
+console.log("exit code", await main(["serve", "--help"]));
+`;
+  const flags = ["--allow-import", "--allow-net"];
+  const used = (requested: Set<string>) =>
+    [...requested].filter((path) => path.startsWith("lib/cli/dashboard/"));
+  const asked = await runFrom(await publishable(), help, flags);
+  assertStringIncludes(asked.text, "exit code 0");
+  assertEquals(used(asked.requested), []);
+  const shown = await runFrom(await publishable(), DASHBOARD_PROGRAM, flags);
+  assertEquals(shown.text.trim().split("\n"), [
+    ...["/page.css 200 true", "/uplot.js 200 true", "/page.js 200 true"],
+  ]);
+  assertEquals(used(shown.requested).includes("lib/cli/dashboard/_uplot.ts"), true);
 });
 
 /** Runs a program that imports the library from a server; asserts that it ends well. */

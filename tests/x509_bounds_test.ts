@@ -9,7 +9,7 @@ import { derToPem } from "../lib/pem.ts";
 import { CERT_OPTIONAL, type TLSConfigOptions } from "../lib/policy.ts";
 import { TLSVersion } from "../lib/suites.ts";
 import { EnginePair, FixedClock, fixedCore, randomFrom } from "./pair.ts";
-import { check, COSTLY_KINDS, costly, ends } from "./x509/cost.ts";
+import { check, costly, COSTLY_KINDS, ends } from "./x509/cost.ts";
 import { ask } from "./x509/verdict.ts";
 import {
   intermediate,

@@ -14,6 +14,7 @@ const long = {
   refreshEvery: 4,
   clients: 16,
   every: 0.25,
+  renewals: 10,
 };
 const result = await runFleet({ ...(isQuick ? QUICK : long), log: (text) => console.log(text) });
 const line = (name: string, { offered, resumed, elsewhere, broken }: typeof result.fleet) =>
@@ -22,5 +23,11 @@ const line = (name: string, { offered, resumed, elsewhere, broken }: typeof resu
   );
 line("fleet ", result.fleet);
 line("single", result.single);
+line("fleet , by session id", result.fleetById);
+line("single, by session id", result.singleById);
+const { renewals, certificates, live, lost } = result;
+console.log(
+  `certificates: ${renewals} renewals, ${certificates} seen by clients; ${live} live connections, ${lost} lost`,
+);
 console.log("refused:", result.refused, "writes of the keys:", result.sequence);
 console.log(`share: ${(100 * result.share).toFixed(2)} % in ${result.seconds.toFixed(0)} s`);

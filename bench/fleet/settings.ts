@@ -7,4 +7,5 @@ export const QUICK = {
   refreshEvery: 0.25,
   clients: 8,
   every: 0.2,
+  renewals: 2,
 };

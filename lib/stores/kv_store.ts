@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Bytes } from "../bytes.ts";
+import { type Bytes, typeName } from "../bytes.ts";
 import type { SharedEntry, SharedStore } from "./store.ts";
 
 /** What is used of Deno's own `Deno.Kv`, whose types come with its unstable flag alone. */
@@ -49,6 +49,7 @@ const BUSY = 8;
  */
 export class KvStore implements SharedStore {
   readonly #kv: KvLike;
+  #closed = false;
 
   private constructor(kv: KvLike) {
     this.#kv = kv;
@@ -75,7 +76,9 @@ export class KvStore implements SharedStore {
   /** Reads a value. */
   async get(key: string): Promise<SharedEntry | undefined> {
     const { value, versionstamp } = await this.#kv.get([PREFIX, key]);
-    return value instanceof Uint8Array ? { value: value as Bytes, version: versionstamp } : undefined;
+    if (versionstamp === null) return undefined;
+    if (value instanceof Uint8Array) return { value: value as Bytes, version: versionstamp };
+    throw new TypeError(`Cannot read "${key}" from Deno KV: expected bytes, got ${typeName(value)}`);
   }
 
   /** Writes a value, unless somebody else has since it was read. */
@@ -109,7 +112,8 @@ export class KvStore implements SharedStore {
 
   /** Closes the database. */
   [Symbol.asyncDispose](): Promise<void> {
-    this.#kv.close();
+    if (!this.#closed) this.#kv.close();
+    this.#closed = true;
     return Promise.resolve();
   }
 }

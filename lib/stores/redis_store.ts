@@ -52,6 +52,7 @@ export class RedisStore implements SharedStore {
   readonly #prefix: string;
   readonly #buffer: BufferClass;
   readonly #password: string;
+  readonly #connecting: Promise<void>;
   readonly #closing = new AbortController();
   #connected = Promise.withResolvers<void>();
   #error: unknown; // the last one, while it is not connected
@@ -70,7 +71,7 @@ export class RedisStore implements SharedStore {
       this.#connected.resolve();
       this.#connected = Promise.withResolvers();
     });
-    client.connect().catch(() => {}); // each call says so itself
+    this.#connecting = client.connect().then(() => {}, () => {}); // each call says so itself
   }
 
   /**
@@ -174,12 +175,11 @@ export class RedisStore implements SharedStore {
   }
 
   /** Closes the connection; calls that wait for it reject. */
-  [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#closing.signal.aborted) {
-      this.#closing.abort(new TypeError("Cannot use Redis: the store is closed"));
-      this.#client.destroy();
-    }
-    return Promise.resolve();
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort(new TypeError("Cannot use Redis: the store is closed"));
+    this.#client.destroy();
+    await this.#connecting; // no longer than CONNECT_TIMEOUT
   }
 }
 

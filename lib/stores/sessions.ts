@@ -11,7 +11,7 @@ import type { SessionStore } from "../session_store.ts";
 import { assertSharedStore, type SharedEntry, type SharedStore, VALUE_MAX } from "./store.ts";
 import { assertStoreKey, SEAL_OVERHEAD, SealError, type StoreKey } from "./store_key.ts";
 
-const CONTENTION = 16; // others that may be faster, one after another; then the connection goes on without
+const CONTENTION = 8; // others that may be faster, one after another; then the connection goes on without, before TIMEOUT
 const TIMEOUT = 0.5; // seconds; a handshake waits for it, and a full one takes less
 const FIRST_PAUSE = 0.5; // seconds that a store which failed is left alone; doubles
 const LONGEST_PAUSE = 30; // seconds

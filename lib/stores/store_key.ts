@@ -15,6 +15,7 @@
  */
 
 import { assertBytes, type Bytes, concat, encodeText, equalBytes, typeName } from "../bytes.ts";
+import { SESSION_KEY } from "../session_cache.ts";
 
 const MAGIC = encodeText("TLSIOST\x01");
 const ID = 8;
@@ -29,7 +30,11 @@ const SECRET_MIN = 32; // bytes, of AES-256
 interface Part {
   readonly id: Bytes;
   readonly base: CryptoKey;
+  readonly sessionIds: Bytes;
 }
+
+/** @internal For {@linkcode SharedSessionCache}: what marks session ids, the key's own first. */
+export let sessionIdKeys: (key: StoreKey) => readonly Bytes[];
 
 /** Why a value does not open: it is damaged, or sealed under another key. */
 export class SealError extends Error {
@@ -54,6 +59,10 @@ export class SealError extends Error {
  */
 export class StoreKey {
   readonly #parts: readonly Part[];
+
+  static {
+    sessionIdKeys = (key) => key.#parts.map(({ sessionIds }) => sessionIds);
+  }
 
   private constructor(parts: readonly Part[]) {
     this.#parts = parts;
@@ -172,8 +181,9 @@ function parameters(name: string, header: Bytes, nonce: Bytes): AesGcmParams {
 
 async function derive(secret: Bytes): Promise<Part> {
   const base = await crypto.subtle.importKey("raw", secret, "HKDF", false, ["deriveKey", "deriveBits"]);
-  const id = await crypto.subtle.deriveBits(hkdf("id", new Uint8Array(0)), base, ID * 8);
-  return { id: new Uint8Array(id), base };
+  const bits = async (info: string, bytes: number) =>
+    new Uint8Array(await crypto.subtle.deriveBits(hkdf(info, new Uint8Array(0)), base, bytes * 8));
+  return { id: await bits("id", ID), base, sessionIds: await bits("session ids", SESSION_KEY) };
 }
 
 async function aesKey(base: CryptoKey, salt: Bytes): Promise<CryptoKey> {

@@ -87,7 +87,7 @@ export interface SharedTicketKeysStatus {
 
 /**
  * Ticket keys that a fleet shares: give each server's context the {@linkcode SharedTicketKeys.ring} as `tickets`. The clocks
- * of the servers must agree within a quarter of `rotateEvery`.
+ * of the servers must agree within a quarter of `rotateEvery`, and within six seconds for TLS 1.3 to resume.
  *
  * The store is never waited for in a handshake. While it is down, the servers go on with the keys that they know, the newest
  * of them for as long as it takes, and try again after growing waits.

@@ -6,10 +6,11 @@ import { listening, onFreePort, type Server, tempDir } from "./server.ts";
  * Starts Redis in the foreground, in memory alone.
  *
  * @param port Where; 0: where there is room.
+ * @param more Arguments.
  */
-export async function redisServer(port = 0): Promise<Server> {
+export async function redisServer(port = 0, more: readonly string[] = []): Promise<Server> {
   const start = async (port: number) => {
-    const args = ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
+    const args = ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", ...more];
     return await listening(new Program("redis-server", args), /Ready to accept connections/, port);
   };
   return port === 0 ? await onFreePort(start) : await start(port);

@@ -255,8 +255,8 @@ static int end(connection *conn, int ret)
 }
 
 /*
- * Goes as far as the received records allow. Returns 0 when the handshake is over, HANDSHAKE_PAUSED, or, with `in_steps`,
- * HANDSHAKE_WORKING.
+ * Goes as far as the received records allow. Returns 0 when the handshake is over, HANDSHAKE_PAUSED, HANDSHAKE_ASKS, or, with
+ * `in_steps`, HANDSHAKE_WORKING.
  */
 int EXPORT(connection_handshake)(connection *conn, int in_steps)
 {
@@ -271,8 +271,14 @@ int EXPORT(connection_handshake)(connection *conn, int in_steps)
         if (before == MBEDTLS_SSL_HANDSHAKE_WRAPUP && conn->ssl.handshake != NULL) note_handshake(conn);
         use_alert_keys(&conn->ssl);
         expect_fragment_length(&conn->ssl);
-        drop_session_of_other_suite(conn);
+        drop_unlike_session(conn);
+        keep_extended_ms(conn);
+        if (asks_for_session(conn)) {
+            ret = HANDSHAKE_ASKS;
+            break;
+        }
         ret = handshake_step(conn);
+        if (ret == 0 && before == MBEDTLS_SSL_SERVER_HELLO) ret = check_server_hello(conn);
         if (ret != 0 && drop_datagram(&conn->ssl, ret)) ret = 0;
         if (ret == 0 && (conn->config->options & OPTION_JUDGE) != 0 && !conn->judged && has_proved(&conn->ssl, before)) {
             conn->judged = 1;
@@ -289,12 +295,16 @@ int EXPORT(connection_handshake)(connection *conn, int in_steps)
 
 #define EMPTY_RECORDS_MAX 32 /* in a row: each costs us a decryption and gives nothing; OpenSSL's */
 
+int is_flood(connection *conn)
+{
+    return ++conn->empty_records > EMPTY_RECORDS_MAX;
+}
+
 /* RFC 8446 section 5: a ChangeCipherSpec means nothing, until the peer's Finished. mbedTLS drops any number at any time. */
 int drop_ccs(connection *conn)
 {
     int is_late = mbedtls_ssl_is_handshake_over(&conn->ssl);
-    return is_late || ++conn->empty_records > EMPTY_RECORDS_MAX ? MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE
-                                                                : MBEDTLS_ERR_SSL_CONTINUE_PROCESSING;
+    return is_late || is_flood(conn) ? MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE : MBEDTLS_ERR_SSL_CONTINUE_PROCESSING;
 }
 
 /*
@@ -308,7 +318,7 @@ static int reads_again(connection *conn, int *ret)
         return 0;
     }
     if (*ret == 0 && !conn->at_end) {
-        if (++conn->empty_records <= EMPTY_RECORDS_MAX) return 1;
+        if (!is_flood(conn)) return 1;
         *ret = MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE;
         return 0;
     }

@@ -2,6 +2,9 @@
  * What mbedTLS lets pass in the hellos of a handshake: an extension twice (RFC 8446 section 4.2, RFC 5246 section
  * 7.4.1.4), a ClientHello that cannot do without compression, one that was made after a failure, in an older version than
  * both ends have (RFC 7507; someone in between may have caused that), and a HelloRetryRequest that asks for nothing.
+ *
+ * And in later messages of TLS 1.3: an extension twice, a context of a CertificateRequest, which belongs to those behind the
+ * handshake alone (section 4.3.2), and a signature scheme that is another curve's (section 4.2.3).
  */
 #include "tlsio.h"
 
@@ -43,14 +46,14 @@ static reader vector(reader *r, size_t width)
     return content;
 }
 
-#define EXTENSIONS_MAX 64 /* more are not looked through for doubles; a browser's hello has twenty */
+#define EXTENSIONS_MAX 64 /* of a message; a browser's hello has twenty, and as many as this are registered */
 
 typedef struct {
     reader versions;  /* the content of supported_versions */
     int can_retry;    /* there is what a HelloRetryRequest can ask for */
 } findings;
 
-/* Looks the extensions over. Returns 1 when one is there twice. */
+/* Looks the extensions over. Returns 1 when one is there twice, or there are too many to tell. */
 static int has_double(reader *r, findings *found)
 {
     unsigned types[EXTENSIONS_MAX];
@@ -65,7 +68,8 @@ static int has_double(reader *r, findings *found)
         for (size_t i = 0; i < count; i++) {
             if (types[i] == type) return 1;
         }
-        if (count < EXTENSIONS_MAX) types[count++] = type;
+        if (count == EXTENSIONS_MAX) return 1;
+        types[count++] = type;
     }
     return 0;
 }
@@ -97,12 +101,27 @@ static int check_client_hello(mbedtls_ssl_context *ssl, reader *r)
     return 0;
 }
 
+/* An ECDSA scheme of TLS 1.3 names its curve; mbedTLS compares the kind of key alone. What is too short is left to it to say. */
+static int is_for_other_curve(const mbedtls_ssl_context *ssl, reader *r)
+{
+    const mbedtls_x509_crt *crt = ssl->session_negotiate == NULL ? NULL : ssl->session_negotiate->peer_cert;
+    if (crt == NULL || !mbedtls_pk_can_do(&crt->pk, MBEDTLS_PK_ECKEY)) return 0;
+    mbedtls_ecp_group_id group = mbedtls_pk_get_ec_group_id(&crt->pk);
+    switch (take(r, 2)) {
+        case MBEDTLS_TLS1_3_SIG_ECDSA_SECP256R1_SHA256: return group != MBEDTLS_ECP_DP_SECP256R1;
+        case MBEDTLS_TLS1_3_SIG_ECDSA_SECP384R1_SHA384: return group != MBEDTLS_ECP_DP_SECP384R1;
+        case MBEDTLS_TLS1_3_SIG_ECDSA_SECP521R1_SHA512: return group != MBEDTLS_ECP_DP_SECP521R1;
+        default: return 0;
+    }
+}
+
 int check_extensions(mbedtls_ssl_context *ssl)
 {
     size_t header = mbedtls_ssl_hs_hdr_len(ssl);
     if (ssl->in_hslen <= header) return 0;
     reader r = { ssl->in_msg + header, ssl->in_msg + ssl->in_hslen, 0 };
     findings found;
+    int is_tls13 = ssl->tls_version == MBEDTLS_SSL_VERSION_TLS1_3;
     int is_retry = 0, is_hello = ssl->in_msg[0] == MBEDTLS_SSL_HS_CLIENT_HELLO || ssl->in_msg[0] == MBEDTLS_SSL_HS_SERVER_HELLO;
     if (is_hello) {
         if ((size_t) (r.end - r.p) < 2 + 32) return 0;
@@ -118,9 +137,17 @@ int check_extensions(mbedtls_ssl_context *ssl)
             break;
         case MBEDTLS_SSL_HS_ENCRYPTED_EXTENSIONS: break;
         case MBEDTLS_SSL_HS_CERTIFICATE_REQUEST:
-            if (ssl->tls_version != MBEDTLS_SSL_VERSION_TLS1_3) return 0;
-            vector(&r, 1); /* context */
+            if (!is_tls13) return 0;
+            if (take(&r, 1) != 0) return MBEDTLS_ERR_SSL_ILLEGAL_PARAMETER; /* the length of its context */
             break;
+        case MBEDTLS_SSL_HS_NEW_SESSION_TICKET:
+            if (!is_tls13) return 0;
+            take(&r, 8);   /* lifetime and age */
+            vector(&r, 1); /* nonce */
+            vector(&r, 2); /* ticket */
+            break;
+        case MBEDTLS_SSL_HS_CERTIFICATE_VERIFY:
+            return is_tls13 && is_for_other_curve(ssl, &r) ? MBEDTLS_ERR_SSL_ILLEGAL_PARAMETER : 0;
         default: return 0;
     }
     if (r.bad) return 0;

@@ -20,7 +20,7 @@ const int32_t *EXPORT(connection_facts)(connection *conn)
     int32_t *facts = conn->facts;
     facts[FACT_VERSION] = (int32_t) ssl->tls_version;
     facts[FACT_SUITE] = mbedtls_ssl_get_ciphersuite_id_from_ssl(ssl);
-    facts[FACT_VERIFY_FLAGS] = (int32_t) mbedtls_ssl_get_verify_result(ssl);
+    facts[FACT_VERIFY_FLAGS] = (int32_t) verify_flags_of(mbedtls_ssl_get_verify_result(ssl));
     if (ssl->conf->authmode == MBEDTLS_SSL_VERIFY_NONE) {
         facts[FACT_VERIFY_FLAGS] = MBEDTLS_X509_BADCERT_SKIP_VERIFY;
     } else if (facts[FACT_RESUMED] && ssl->tls_version == MBEDTLS_SSL_VERSION_TLS1_3) {

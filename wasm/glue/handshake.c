@@ -1,6 +1,6 @@
 /*
  * What the messages of a handshake say and mbedTLS forgets: which signatures were made, what both ends could
- * have agreed on, the Finished messages.
+ * have agreed on, how the master secret was made, the Finished messages.
  */
 #include "tlsio.h"
 
@@ -105,6 +105,50 @@ int EXPORT(connection_shared)(const connection *conn, int schemes, uint16_t *out
     if (count > size) count = size;
     if (count != 0) memcpy(out, conn->shared + (schemes ? conn->shared_suites : 0), count * sizeof(*out));
     return (int) count;
+}
+
+/* ---- The extended master secret (RFC 7627) ---------------------------------------------------------- */
+
+/*
+ * With it a session is bound to its handshake, and must not go on without (section 5.3: someone in between could make two
+ * sessions with one master secret). mbedTLS does not keep whether a session has it. A bit of the verify flags does, since
+ * they are saved with the session; it is turned over, because all of them can be set: "no result".
+ */
+#define EXTENDED_MS 0x40000000u
+#define NO_RESULT 0xffffffffu
+
+uint32_t verify_flags_of(uint32_t kept)
+{
+    return (kept | EXTENDED_MS) == NO_RESULT ? NO_RESULT : kept & ~EXTENDED_MS;
+}
+
+/* Before each step of a handshake: one of them sets the flags, later ones save the session. */
+void keep_extended_ms(connection *conn)
+{
+    const mbedtls_ssl_handshake_params *hs = conn->ssl.handshake;
+    mbedtls_ssl_session *session = conn->ssl.session_negotiate;
+    if (hs == NULL || session == NULL || hs->resume || conn->ssl.tls_version != MBEDTLS_SSL_VERSION_TLS1_2) return;
+    session->verify_result = verify_flags_of(session->verify_result);
+    if (hs->extended_ms == MBEDTLS_SSL_EXTENDED_MS_ENABLED) session->verify_result ^= EXTENDED_MS;
+}
+
+/* Whether a session to be resumed, of TLS 1.2, has another kind of master secret than the handshake's hellos agree on. */
+int goes_on_otherwise(const mbedtls_ssl_context *ssl, const mbedtls_ssl_session *session)
+{
+    int is_extended = session->verify_result != verify_flags_of(session->verify_result);
+    return is_extended != (ssl->handshake->extended_ms == MBEDTLS_SSL_EXTENDED_MS_ENABLED);
+}
+
+/* Once a client has read the ServerHello. Returns 0, or a negative code. */
+int check_server_hello(connection *conn)
+{
+    mbedtls_ssl_context *ssl = &conn->ssl;
+    if (ssl->conf->endpoint != MBEDTLS_SSL_IS_CLIENT || ssl->tls_version != MBEDTLS_SSL_VERSION_TLS1_2 ||
+        ssl->handshake == NULL || !ssl->handshake->resume || !goes_on_otherwise(ssl, ssl->session_negotiate)) {
+        return 0;
+    }
+    int ret = mbedtls_ssl_send_fatal_handshake_failure(ssl);
+    return ret != 0 ? ret : MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE;
 }
 
 /* ---- Finished (RFC 5929 section 3) ----------------------------------------------------------------- */

@@ -78,7 +78,7 @@ int ticket_write(void *p_config, const mbedtls_ssl_session *session, unsigned ch
 
     unsigned char *state = start + HEADER;
     int resumed = active != NULL && active->facts[FACT_RESUMED];
-    uint32_t flags = resumed ? active->ticket_flags : session->verify_result;
+    uint32_t flags = resumed ? active->ticket_flags : verify_flags_of(session->verify_result);
     put_be(state, 4, flags);
     put_be(state + 4, 8, (uint64_t) (resumed ? active->authenticated : mbedtls_ms_time()));
     put_be(state + 12, 3, peer_len);
@@ -192,15 +192,16 @@ int ticket_parse(void *p_config, mbedtls_ssl_session *session, unsigned char *ti
 
 /*
  * mbedTLS takes a TLS 1.2 ticket before it chooses the suite, and then answers with a suite that need not be the
- * session's: at that, a client gives up. Such a session is dropped, for a full handshake.
+ * session's: at that, a client gives up. Such a session is dropped, for a full handshake; and so is one whose master
+ * secret was made otherwise than this client makes it.
  */
-void drop_session_of_other_suite(connection *conn)
+void drop_unlike_session(connection *conn)
 {
     mbedtls_ssl_handshake_params *hs = conn->ssl.handshake;
     mbedtls_ssl_session *session = conn->ssl.session_negotiate;
     if (conn->ssl.state != MBEDTLS_SSL_SERVER_HELLO || conn->ssl.conf->endpoint != MBEDTLS_SSL_IS_SERVER ||
         conn->ssl.tls_version != MBEDTLS_SSL_VERSION_TLS1_2 || hs == NULL || !hs->resume ||
-        session->ciphersuite == conn->ticket_suite) {
+        (session->ciphersuite == conn->ticket_suite && !goes_on_otherwise(&conn->ssl, session))) {
         return;
     }
     mbedtls_ssl_session fresh;

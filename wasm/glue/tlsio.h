@@ -92,6 +92,9 @@ int tlsio_rng(void *unused, unsigned char *bytes, size_t len);
 #define TICKET_CONTEXT 32 /* bytes; a hash of what a session must share to be resumed */
 #define TICKET_ID 16      /* bytes; a ticket's tag tells it from all others */
 #define TICKET_KEYS 8     /* one encrypts; seven earlier ones cover a lifetime of seven rotations */
+#define SESSION_ID 32     /* bytes; mbedTLS's, and the longest */
+#define SESSION_KEY 32    /* bytes; HMAC-SHA-256 */
+#define SESSION_KEYS 8    /* one marks ids, the others know those that it will mark, or has marked */
 
 typedef struct {
     unsigned char name[TICKET_NAME];
@@ -135,6 +138,10 @@ struct config {
     mbedtls_ssl_cache_context cache;
     mbedtls_ssl_cookie_ctx cookies; /* DTLS server */
     int cache_full; /* sessions that had to leave it for others */
+    /* Sessions by id that a fleet shares: what marks their ids; no keys: they are this config's alone. */
+    unsigned char session_keys[SESSION_KEYS][SESSION_KEY];
+    size_t session_key_count;
+    unsigned char session_context[TICKET_CONTEXT];
     /* Lists that mbedTLS keeps pointers to. */
     int *suites;
     uint16_t *groups;
@@ -157,6 +164,16 @@ struct config {
 typedef int get_key(credential *new, const void *source, int32_t *at);
 /* Adds a certificate chain, and the key that `get` makes of `source`, behind those that are there. */
 int add_credential(config *c, const unsigned char *chain, size_t len, get_key *get, const void *source, int32_t *at);
+
+/* ---- cache.c --------------------------------------------------------------------------------------- */
+
+/* Whether a server's handshake is to wait for a session that another server of the fleet may have; once. */
+int asks_for_session(connection *conn);
+
+/* ---- alerts.c --------------------------------------------------------------------------------------- */
+
+/* What becomes of an alert that mbedTLS would pass over with `ret`. */
+int pass_alert(connection *conn, int ret);
 
 /* ---- connection.c ---------------------------------------------------------------------------------- */
 
@@ -240,12 +257,13 @@ struct connection {
     uint8_t may_send_early; /* client: the session that is offered allows it */
     uint8_t is_deaf;        /* takes no records */
     uint8_t judged;         /* the handshake has paused for OPTION_JUDGE */
+    uint8_t asked;          /* likewise for a session of the fleet's */
     uint8_t traced;         /* call trace() */
     uint8_t in_steps;       /* the handshake returns after each step of a signature */
     measure *measure;       /* what it costs; NULL: nobody asked, or the core is a device's */
     signing *signing;       /* server: the signature that is made in steps; NULL: none */
     int key_updates;   /* received since the last data */
-    int empty_records; /* likewise; and what a TLS 1.3 handshake drops */
+    int empty_records; /* likewise, those that say nothing: empty ones, warnings, what a TLS 1.3 handshake drops */
     int at_end;        /* the stream has ended */
     int unknown_psk;   /* server: there was no key for an identity that the client named */
     /* The counter of received records, while the connection has no buffers: mbedTLS keeps it there. */
@@ -268,6 +286,8 @@ extern connection *active;
 int on_hello(mbedtls_ssl_context *ssl);
 /* What becomes of a ChangeCipherSpec of TLS 1.3: CONTINUE_PROCESSING drops it. */
 int drop_ccs(connection *conn);
+/* Counts a record that says nothing. Returns whether there were too many of them in a row. */
+int is_flood(connection *conn);
 
 /* ---- constraints.c --------------------------------------------------------------------------------- */
 
@@ -289,6 +309,7 @@ static inline int uses_datagrams(const mbedtls_ssl_context *ssl)
 void set_datagram_bio(connection *conn);
 /* Whether `ret` of a step of the handshake says no more than that a datagram is to be dropped, which it is then. */
 int drop_datagram(mbedtls_ssl_context *ssl, int ret);
+
 /* ---- extensions.c ---------------------------------------------------------------------------------- */
 
 /* Looks at a handshake message that has come whole. Returns 0, or a negative code. */
@@ -300,10 +321,16 @@ int check_extensions(mbedtls_ssl_context *ssl);
 void note_signature(connection *conn, int received);
 /* Keeps what a server and its client both have. Returns 0, or a negative code. */
 int note_shared(connection *conn);
+/* RFC 7627 section 5.3: a session goes on with the master secret of the kind that it began with. */
+void keep_extended_ms(connection *conn);
+int goes_on_otherwise(const mbedtls_ssl_context *ssl, const mbedtls_ssl_session *session);
+int check_server_hello(connection *conn);
+uint32_t verify_flags_of(uint32_t kept);
 
 /* ---- policy.c -------------------------------------------------------------------------------------- */
 
 #define HANDSHAKE_PAUSED 1 /* of connection_handshake(): call it again to go on, or send an alert */
+#define HANDSHAKE_ASKS 3   /* likewise: it goes on with the session of connection_give_session(), or with a full handshake */
 
 /* Whether the step that began in state `before` has completed the peer's proof of who it is. */
 int has_proved(const mbedtls_ssl_context *ssl, int before);
@@ -426,6 +453,6 @@ void trace_record(connection *conn, int received, const unsigned char *header);
 mbedtls_ssl_ticket_write_t ticket_write;
 mbedtls_ssl_ticket_parse_t ticket_parse;
 /* Between the steps of a server's handshake. */
-void drop_session_of_other_suite(connection *conn);
+void drop_unlike_session(connection *conn);
 
 #endif

@@ -80,6 +80,7 @@ int __wrap_mbedtls_ssl_handle_message_type(mbedtls_ssl_context *ssl)
     }
     int is_dropped = ret == MBEDTLS_ERR_SSL_CONTINUE_PROCESSING && type == MBEDTLS_SSL_MSG_CHANGE_CIPHER_SPEC;
     if (is_dropped && ssl->tls_version == MBEDTLS_SSL_VERSION_TLS1_3) ret = drop_ccs(conn);
+    if (type == MBEDTLS_SSL_MSG_ALERT && (ret == 0 || ret == MBEDTLS_ERR_SSL_NON_FATAL)) ret = pass_alert(conn, ret);
     if (!conn->traced) return ret;
     if (is_handshake && ret != 0) return ret; /* its first part, or not to be read */
     int encrypted = ssl->transform_in != NULL;

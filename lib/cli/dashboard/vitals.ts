@@ -27,6 +27,9 @@ export interface Vitals {
   readonly ticketKeys: number;
 }
 
+/** What a reader says to the workers of its channel, who hear each other, too. */
+const QUESTION = "how are you";
+
 /** Of one thread. */
 interface ThreadVitals {
   readonly lag: number;
@@ -96,14 +99,14 @@ export class VitalsReader implements Disposable {
   /** Starts to look. */
   start(): void {
     this.#meter.start();
-    this.#channel?.postMessage("how are you");
+    this.#channel?.postMessage(QUESTION);
   }
 
   /** What was seen since the last time. Of workers: what they said to the question before this one. */
   read(): Vitals {
     const threads = [readThread(this.#meter), ...this.#threads.values()];
     this.#threads.clear(); // one that does not answer is busy, or gone
-    this.#channel?.postMessage("how are you");
+    this.#channel?.postMessage(QUESTION);
     const sum = (of: (thread: ThreadVitals) => number) => threads.reduce((all, each) => all + of(each), 0);
     const { user, system } = process.cpuUsage();
     return {
@@ -129,15 +132,23 @@ export class VitalsReader implements Disposable {
   }
 }
 
-/** In a Worker: answers a {@linkcode VitalsReader}. */
-export function answerVitals(channel: string, name: string): void {
+/** In a Worker: answers a {@linkcode VitalsReader}, until it is disposed of. */
+export function answerVitals(channel: string, name: string): Disposable {
   const meter = new LagMeter();
   const questions = new BroadcastChannel(channel);
   let timer: ReturnType<typeof setTimeout> | undefined;
-  questions.onmessage = () => {
+  questions.onmessage = ({ data }) => {
+    if (data !== QUESTION) return; // another's answer
     meter.start();
     clearTimeout(timer);
     timer = setTimeout(() => meter.stop(), ASKED);
     questions.postMessage([name, readThread(meter)]);
+  };
+  return {
+    [Symbol.dispose]() {
+      clearTimeout(timer);
+      meter.stop();
+      questions.close();
+    },
   };
 }

@@ -55,6 +55,42 @@ void run_crl(const unsigned char *bytes, size_t len)
 }
 
 /*
+ * mbedTLS's form of a session, as a fleet gives it to a server that asks for its id: a server's, and of now, or
+ * most would be refused for that.
+ */
+static void give_session(const unsigned char *bytes, size_t len)
+{
+    enum { ENDPOINT = 6, START = 9, ID = START + 8 + 1 }; /* its length comes before the id */
+    connection *conn = connection_new(get_scenario(5)->configs[1]);
+    unsigned char *copy = mbedtls_calloc(1, len + 1);
+    memcpy(copy, bytes, len);
+    mbedtls_ssl_session *wanted = conn->ssl.session_negotiate, found;
+    if (len >= ID + SESSION_ID) {
+        uint64_t seconds = (uint64_t) (now / 1000);
+        copy[ENDPOINT] = MBEDTLS_SSL_IS_SERVER;
+        for (int i = 0; i < 8; i++) copy[START + i] = (unsigned char) (seconds >> 8 * (7 - i));
+        memcpy(wanted->id, copy + ID, SESSION_ID);
+    }
+    wanted->id_len = SESSION_ID;
+    conn->asked = 1;
+    conn->ssl.state = MBEDTLS_SSL_SERVER_HELLO;
+    conn->ssl.tls_version = MBEDTLS_SSL_VERSION_TLS1_2;
+    if (connection_give_session(conn, copy, len) == 0) {
+        mbedtls_ssl_session_init(&found);
+        active = conn;
+        mbedtls_ssl_config *ssl = &conn->config->ssl;
+        if (ssl->f_get_cache(ssl->p_cache, wanted->id, SESSION_ID, &found) != 0 && found.peer_cert != NULL) {
+            give_up("a session that has expired is left behind");
+        }
+        active = NULL;
+        mbedtls_ssl_session_free(&found);
+        connection_forget_session(conn);
+    }
+    mbedtls_free(copy);
+    connection_free(conn);
+}
+
+/*
  * mbedTLS's form of a session, as a client offers it. What SSLSession.toBytes() puts around it is JavaScript's to read: "TLSIO"
  * with a version, the length of some JSON, that, and behind the session a checksum.
  */
@@ -77,6 +113,7 @@ void run_session(const unsigned char *bytes, size_t len)
         connection_free(wires[0].conn);
         wires[0].conn = NULL;
     }
+    give_session(bytes, len);
 }
 
 /* What a server reads of a ticket: as it came, and sealed with the server's own key. */

@@ -60,6 +60,8 @@ connection *connection_new(config *c);
 void connection_free(connection *conn);
 int connection_set_host(connection *conn, const char *host, int check_name);
 int connection_offer_session(connection *conn, const unsigned char *saved, size_t len);
+int connection_give_session(connection *conn, const unsigned char *saved, size_t len);
+int connection_forget_session(connection *conn);
 int connection_use_datagrams(connection *conn, int mtu, const unsigned char *id, size_t len);
 int connection_timer(const connection *conn);
 int connection_handshake(connection *conn, int in_steps);

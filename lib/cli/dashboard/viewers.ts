@@ -74,7 +74,8 @@ export class Viewers implements Disposable {
       } else if (message !== undefined) stream.enqueue(message);
     }
     if (this.#streams.size === 0) return;
-    this.#timer = setTimeout(() => this.#tell(), this.#interval - (performance.now() - started));
+    const left = Math.max(0, this.#interval - (performance.now() - started));
+    this.#timer = setTimeout(() => this.#tell(), left);
   }
 
   #leave(stream: Stream): void {

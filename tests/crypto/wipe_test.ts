@@ -269,14 +269,14 @@ for (const core of ["test", "test.simd"] as const) {
 
 for (const core of ["test", "test.simd"] as const) {
   Deno.test(`RSA in steps: memory does not tell one key, message or fault from another (${core})`, async () => {
-    const mine = rsaNumbers(RSA_KEYS.find(({ name }) => name === "3072")!);
+    const mine = rsaNumbers(RSA_KEYS.find(({ name }) => name === "4096")!);
     const { p, q, dp, dq } = mine;
     const other = { ...mine, p: q, q: p, dp: dq, dq: dp, qp: invert(p, q) };
     const wrong = { ...mine, dq: dq ^ 4n };
-    const [low, high] = [0, 0xff].map((top) => bytesFrom(5, 384).with(0, top)) as [Uint8Array, Uint8Array];
+    const [low, high] = [0, 0xff].map((top) => bytesFrom(5, 512).with(0, top)) as [Uint8Array, Uint8Array];
     const pairs: Record<string, [key: typeof mine, message: Uint8Array, draws: number][]> = {
       keys: [[mine, low, Infinity], [other, low, Infinity]],
-      messages: [[mine, low, Infinity], [mine, bytesFrom(6, 384).with(0, 0), Infinity]],
+      messages: [[mine, low, Infinity], [mine, bytesFrom(6, 512).with(0, 0), Infinity]],
       "messages that are refused": [[mine, high, Infinity], [mine, high.with(1, 1), Infinity]],
       "messages whose result is wrong": [[wrong, low, Infinity], [wrong, low.with(1, 1), Infinity]],
       "keys, without randomness": [[mine, low, 2], [other, low, 2]], // for the second exponent

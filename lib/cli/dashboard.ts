@@ -15,7 +15,7 @@ export const DASHBOARD_FLAGS = {
   "dashboard": {
     value: "<address:port>",
     optional: true,
-    help: `show live figures of the server on a page of their own (default ${ADDRESS}:${PORT})`,
+    help: `show live figures in a browser (default ${ADDRESS}:${PORT})`,
   },
 } as const;
 

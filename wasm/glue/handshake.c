@@ -139,12 +139,13 @@ int goes_on_otherwise(const mbedtls_ssl_context *ssl, const mbedtls_ssl_session 
     return is_extended != (ssl->handshake->extended_ms == MBEDTLS_SSL_EXTENDED_MS_ENABLED);
 }
 
-/* Once a client has read the ServerHello. Returns 0, or a negative code. */
+/* Once a client has read the ServerHello, or a HelloVerifyRequest, behind which it says hello again. Returns 0, or a code. */
 int check_server_hello(connection *conn)
 {
     mbedtls_ssl_context *ssl = &conn->ssl;
-    if (ssl->conf->endpoint != MBEDTLS_SSL_IS_CLIENT || ssl->tls_version != MBEDTLS_SSL_VERSION_TLS1_2 ||
-        ssl->handshake == NULL || !ssl->handshake->resume || !goes_on_otherwise(ssl, ssl->session_negotiate)) {
+    if (ssl->conf->endpoint != MBEDTLS_SSL_IS_CLIENT || ssl->state == MBEDTLS_SSL_CLIENT_HELLO ||
+        ssl->tls_version != MBEDTLS_SSL_VERSION_TLS1_2 || ssl->handshake == NULL || !ssl->handshake->resume ||
+        !goes_on_otherwise(ssl, ssl->session_negotiate)) {
         return 0;
     }
     int ret = mbedtls_ssl_send_fatal_handshake_failure(ssl);

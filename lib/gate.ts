@@ -85,7 +85,7 @@ export class Gate {
       ] as const
     ) {
       const value = limits[name];
-      if (value !== undefined && value !== Infinity) assertSize(name, value, 1);
+      if (value !== undefined) assertSize(name, value, 1);
     }
   }
 

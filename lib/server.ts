@@ -343,11 +343,9 @@ export class Server implements AsyncDisposable {
   /** Closes the open connections, each with its close_notify, and drops those in their handshake. */
   closeClients(): void {
     for (const client of this.#clients) {
-      if (!(client instanceof SSLSocket)) this.#abort(client);
-      else {
-        this.#dropped.add(client);
-        client.close();
-      }
+      this.#dropped.add(client);
+      if (client instanceof SSLSocket) client.close();
+      else this.#abort(client);
     }
   }
 

@@ -14,7 +14,7 @@
 import { hostOf } from "./ip_address.ts";
 
 const BUDGET = 2; // milliseconds in a turn, after which no further step begins
-const FRESH = 8; // likewise, for a host of which no handshake waits while those of others do
+const FRESH = 8; // likewise, for a host of which no handshake waits while those of others do, and for a signature that has begun
 const GAP = 2; // milliseconds without a step after which another turn has begun
 const AMID = 0, UNDER_WAY = 1, BEGINNING = 2; // who of a host goes first
 const STEPS = 8; // of a handshake with a second hello, pauses for the program's callbacks, and flights in two reads
@@ -60,7 +60,7 @@ export class Turn {
       for (;;) {
         const result = timed(step);
         if (!isAmid?.(result)) return result;
-        if (this.#mayGo()) continue;
+        if (used < FRESH) continue;
         const turn = this.#wait(true);
         release();
         await turn;

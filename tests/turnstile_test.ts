@@ -1,7 +1,8 @@
 /** The turnstile: what handshakes may take of a turn of the event loop, and whose turn it is. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { Turn } from "../lib/turnstile.ts";
+import { Turn, waitingHandshakes } from "../lib/turnstile.ts";
+import { PATIENCE, within } from "./peers.ts";
 import { pair, SERVER, test } from "./sockets.ts";
 import { wrapSocket } from "../lib/ssl.ts";
 import { isPending } from "./sockets.ts";
@@ -155,6 +156,59 @@ for (const [one, other, same] of HOSTS) {
     await nextTurn();
   });
 }
+
+Deno.test("Turn: handshakes that come in crumbs do not keep out others of their host that begin", async () => {
+  await nextTurn();
+  let crumbs = 0;
+  let isOver = false;
+  const crumble = async (place: Turn) => {
+    while (!isOver && crumbs < 60) await place.take(() => (crumbs++, work(3))); // each uses a turn up
+  };
+  const slow = Array.from({ length: 3 }, () => turn("a"));
+  for (const place of slow) await place.take(() => {});
+  const all = slow.map(crumble);
+  await turn("a").take(() => isOver = true);
+  await Promise.all(all);
+  assert(crumbs <= 30, `${crumbs} steps`);
+  await nextTurn();
+});
+
+Deno.test("Turn: whatever comes, fails, is amid its work or leaves, nobody waits for ever", async () => {
+  await nextTurn();
+  const { now } = performance;
+  let clock = now.call(performance); // each step moves it on
+  performance.now = () => clock;
+  let seed = 1;
+  const random = (n: number) => (seed = seed * 48271 % 0x7fffffff) % n;
+  try {
+    const waits: Promise<unknown>[] = [];
+    let done = 0;
+    for (let i = 0; i < 1000; i++) {
+      const place = turn(`host ${random(8) === 0 ? i : random(3)}`);
+      const size = random(4);
+      let parts = size;
+      const fate = random(10);
+      const step = () => {
+        clock += random(3);
+        if (fate === 0) throw new Error("broken");
+        if (fate === 1 && parts === 2) place.leave(); // its connection is dropped amid its work
+        return --parts;
+      };
+      const taken = place.take(step, (left) => left > 0).then(() => done++, () => done++);
+      if (fate !== 2 && (fate !== 1 || size < 2)) waits.push(taken);
+      if (fate === 2) random(2) === 0 ? place.leave() : setTimeout(() => place.leave(), random(3));
+      if (random(20) === 0) await new Promise((resolve) => setTimeout(resolve, random(2)));
+      if (random(200) === 0) clock += 5;
+    }
+    await within(Promise.all(waits), PATIENCE, "have every turn");
+    assert(done >= waits.length);
+  } finally {
+    performance.now = now;
+  }
+  await nextTurn();
+  await nextTurn();
+  assertEquals(waitingHandshakes(), 0);
+});
 
 Deno.test("Turn: a step that throws holds up nobody", async () => {
   await nextTurn();

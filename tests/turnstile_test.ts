@@ -2,10 +2,11 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Turn, waitingHandshakes } from "../lib/turnstile.ts";
-import { PATIENCE, within } from "./peers.ts";
-import { pair, SERVER, test } from "./sockets.ts";
+import { certFile, PATIENCE, within } from "./peers.ts";
+import { encodeText } from "../lib/bytes.ts";
+import { Connection, WORKING } from "../lib/connection.ts";
+import { dialTls, eventually, isPending, pair, readText, SERVER, serving, test } from "./sockets.ts";
 import { wrapSocket } from "../lib/ssl.ts";
-import { isPending } from "./sockets.ts";
 import { pipe } from "./pipe.ts";
 import { SSLError } from "../lib/errors.ts";
 
@@ -282,4 +283,34 @@ test("Turn: a handshake that ends while it waits for its turn leaves", async () 
   const { client, server } = await pair(); // nobody is held up
   await Promise.all([client.close(), server.close()]);
   near.close();
+});
+
+test("Turn: handshakes that are dropped amid a signature, and while they wait for one, hold up nobody", async () => {
+  const ssl = { certfile: certFile("rsa4096.pem"), keyfile: certFile("rsa4096.key") };
+  await using server = await serving(async (reader, writer) => writer.write(await reader.read(4)), { ssl });
+  const connect = () => dialTls(server, { caCerts: certFile("roots.pem") });
+  const { handshake } = Connection.prototype;
+  let drop = true;
+  Connection.prototype.handshake = function (inSteps: boolean) {
+    const code = handshake.call(this, inSteps);
+    if (inSteps && code === WORKING && drop) {
+      drop = false;
+      setTimeout(() => server.abortHandshakes()); // of the one that signs, when it waits for its next step, and of the others
+    }
+    return code;
+  };
+  try {
+    const ends = await Promise.allSettled(Array.from({ length: 6 }, connect));
+    assert(ends.some(({ status }) => status === "rejected"));
+    for (const end of ends) if (end.status === "fulfilled") await end.value.close();
+  } finally {
+    Connection.prototype.handshake = handshake;
+  }
+  await eventually(() => server.stats.handshaking === 0);
+  assertEquals([drop, waitingHandshakes()], [false, 0]);
+  const client = await connect();
+  await client.write(encodeText("next"));
+  assertEquals(await readText(client), "next");
+  await client.close();
+  assertEquals(server.stats.failures, {});
 });

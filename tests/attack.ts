@@ -8,8 +8,16 @@ import { assert, assertEquals } from "@std/assert";
 import { type Bytes, concat, encodeText } from "../lib/bytes.ts";
 import type { Core } from "../lib/core.ts";
 import type { TLSConfigOptions } from "../lib/policy.ts";
-import { configs, type End, EnginePair, type Packet, type PairOptions, peerOf } from "./pair.ts";
-import { message, record, recordsOf, reseal, SEALER_CIPHERS, TYPE } from "./records.ts";
+import {
+  configs,
+  type End,
+  EnginePair,
+  type Packet,
+  type PairOptions,
+  peerOf,
+  type VERSIONS,
+} from "./pair.ts";
+import { message, record, recordsOf, reseal, Sealer, SEALER_CIPHERS, TYPE } from "./records.ts";
 
 /** Gets the body of a handshake message and gives another; several messages, whole; or `undefined`: it is not sent. */
 export type Change = (body: Bytes) => Bytes | Bytes[] | undefined;
@@ -152,6 +160,7 @@ export function assertRefused(
   assertRefusedAnyhow({ pair, alerts }, victim, alert, beside);
 }
 
+/** Likewise, where the attack takes nothing away: records are added or cut alone. */
 export function assertRefusedAnyhow(
   { pair, alerts }: Pick<Attacked, "pair" | "alerts">,
   victim: End,
@@ -164,4 +173,32 @@ export function assertRefusedAnyhow(
   assertEquals(pair[victim].handshakeDone && !pair[peerOf(victim)].handshakeDone, false, "it is not open");
   assertEquals([pair.received("client").length, pair.received("server").length], [0, 0], "no data");
   beside.assertWell();
+}
+
+/** Attacks: the victim must refuse, and tell the peer by one of `alerts`. `anyhow` as above. */
+export function refuses(
+  core: Core,
+  victim: End,
+  alerts: string | RegExp,
+  options: AttackOptions,
+  anyhow = false,
+): void {
+  using beside = new Bystander(core);
+  using attacked = attack(core, options);
+  const { pair } = attacked;
+  const sent = attacked.alerts[victim].at(-1) ?? "nothing";
+  const isRight = typeof alerts === "string" ? alerts === sent : alerts.test(sent);
+  assert(isRight, `${sent}: ${pair.errors[victim]?.message ?? `it is ${pair[victim].state}`}`);
+  (anyhow ? assertRefusedAnyhow : assertRefused)(attacked, victim, sent, beside);
+}
+
+/** A connected pair, and the means to speak in the place of one of its ends. */
+export function open(core: Core, [name, sslVersion]: (typeof VERSIONS)[number]) {
+  const lines: string[] = [];
+  const shared = { sslVersion, tickets: false, ciphers: SEALER_CIPHERS } as const;
+  using both = configs(core, shared, { keyLog: (line) => lines.push(line) });
+  const pair = new EnginePair(both.client, both.server).connect();
+  return Object.assign(pair, {
+    as: (end: End) => new Sealer(pair, lines, end, name === "TLSv1.2" ? 1 : 0),
+  });
 }

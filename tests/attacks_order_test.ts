@@ -6,18 +6,8 @@ import { assert, assertEquals } from "@std/assert";
 import { type Bytes, concat, EMPTY, encodeText } from "../lib/bytes.ts";
 import { CERT_REQUIRED } from "../lib/policy.ts";
 import { TLSVersion } from "../lib/suites.ts";
-import { assertRefused, assertRefusedAnyhow, attack, type AttackOptions, Bystander } from "./attack.ts";
-import {
-  configs,
-  credential,
-  type End,
-  ENDS,
-  EnginePair,
-  fixedCore,
-  peerOf,
-  source,
-  VERSIONS,
-} from "./pair.ts";
+import { attack, type AttackOptions, Bystander, open, refuses } from "./attack.ts";
+import { configs, credential, ENDS, EnginePair, fixedCore, peerOf, source, VERSIONS } from "./pair.ts";
 import { MESSAGE, message, record, recordsOf, Sealer, SEALER_CIPHERS, TYPE } from "./records.ts";
 
 const core = fixedCore();
@@ -31,91 +21,6 @@ const MUTUAL: Partial<AttackOptions> = {
 
 type Rerecord = NonNullable<AttackOptions["records"]>;
 
-/** The victim has refused, and told the peer by one of these. */
-function refuses(victim: End, alerts: RegExp, options: AttackOptions, anyhow = false): void {
-  using beside = new Bystander(core);
-  using attacked = attack(core, options);
-  const { pair } = attacked;
-  const sent = attacked.alerts[victim].at(-1) ?? "nothing";
-  assert(alerts.test(sent), `${sent}: ${pair.errors[victim]?.message ?? `it is ${pair[victim].state}`}`);
-  (anyhow ? assertRefusedAnyhow : assertRefused)(attacked, victim, sent, beside);
-}
-
-/** A connected pair, and the means to speak in the place of one of its ends. */
-function open(version: (typeof VERSIONS)[number]) {
-  const lines: string[] = [];
-  const shared = { sslVersion: version[1], tickets: false, ciphers: SEALER_CIPHERS } as const;
-  using both = configs(core, shared, { keyLog: (line) => lines.push(line) });
-  const pair = new EnginePair(both.client, both.server).connect();
-  return Object.assign(pair, {
-    as: (end: End) => new Sealer(pair, lines, end, version[0] === "TLSv1.2" ? 1 : 0),
-  });
-}
-
-// ---- Alerts ------------------------------------------------------------------------------------------------
-
-for (const from of ENDS) {
-  Deno.test(`attack: warnings: a flood of them in the handshake ends it, some do not, from the ${from}`, () => {
-    for (const both of [TLS12, TLS13]) {
-      const flood = (count: number): Rerecord => {
-        let left = count;
-        return (records) => [
-          ...Array.from({ length: left }, () => (left = 0, record(TYPE.alert, Uint8Array.of(1, 112)))),
-          ...records,
-        ];
-      };
-      refuses(peerOf(from), /unexpected_message/, { both, from, records: flood(33) }, true);
-      using attacked = attack(core, { both, from, records: flood(30) });
-      assertEquals(attacked.pair.errors, {});
-      assert(attacked.pair.server.handshakeDone, "unrecognized_name is for a client to read");
-    }
-  });
-
-  for (const version of VERSIONS) {
-    const [name] = version;
-    Deno.test(`attack: warnings: a flood of them behind the handshake ends the connection (${name}, from the ${from})`, () => {
-      for (const [count, ends] of [[30, false], [33, true], [5000, true]] as const) {
-        for (const alert of name === "TLSv1.2" ? [90, 100, 112] : [90]) {
-          using beside = new Bystander(core);
-          using pair = open(version);
-          const end = peerOf(from), sealer = pair.as(from);
-          pair[end].receive(
-            concat(Array.from({ length: count }, () => sealer.seal(TYPE.alert, Uint8Array.of(1, alert)))),
-          );
-          pair.run();
-          assertEquals(pair.errors[end]?.kind, ends ? "protocol" : undefined, `${count} of ${alert}`);
-          if (!ends) {
-            pair[end].receive(sealer.seal(TYPE.data, encodeText("after")));
-            pair.run();
-            assertEquals(pair.received(end), encodeText("after"));
-          }
-          beside.assertWell();
-        }
-      }
-    });
-  }
-
-  Deno.test(`attack: warnings: of an alert that is an error, and of a level that there is not, from the ${from}`, () => {
-    for (
-      const [version, level, alert] of [[1, 1, 40], [1, 1, 254], [1, 3, 90], [0, 0, 90], [0, 7, 90]] as const
-    ) {
-      using beside = new Bystander(core);
-      using pair = open(VERSIONS[version]);
-      const end = peerOf(from), sealer = pair.as(from);
-      pair[end].receive(
-        concat([
-          sealer.seal(TYPE.alert, Uint8Array.of(level, alert)),
-          sealer.seal(TYPE.data, encodeText("after")),
-        ]),
-      );
-      pair.run();
-      assert(pair.errors[end] !== undefined, `${VERSIONS[version][0]}: ${level} ${alert}`);
-      assertEquals(pair.received(end).length, 0);
-      beside.assertWell();
-    }
-  });
-}
-
 // ---- ChangeCipherSpec --------------------------------------------------------------------------------------
 
 for (const from of ENDS) {
@@ -123,14 +28,20 @@ for (const from of ENDS) {
     const early = (at: number): Rerecord => (records) => records.toSpliced(at, 0, CCS);
     // The first flight: before the hello, and behind it.
     for (const at of [0, 1]) {
-      refuses(peerOf(from), /unexpected_message/, { both: TLS12, from, records: early(at) }, true);
+      refuses(core, peerOf(from), /unexpected_message/, { both: TLS12, from, records: early(at) }, true);
     }
   });
 
   Deno.test(`attack: CCS injection: doubled, in TLS 1.2, from the ${from}`, () => {
     const doubled: Rerecord = (records) =>
       records.flatMap((one) => one[0] === TYPE.changeCipherSpec ? [one, CCS] : [one]);
-    refuses(peerOf(from), /unexpected_message|bad_record_mac/, { both: TLS12, from, records: doubled }, true);
+    refuses(
+      core,
+      peerOf(from),
+      /unexpected_message|bad_record_mac/,
+      { both: TLS12, from, records: doubled },
+      true,
+    );
   });
 
   Deno.test(`attack: CCS injection: of other bytes, in both versions, from the ${from}`, () => {
@@ -139,6 +50,7 @@ for (const from of ENDS) {
         const other = record(TYPE.changeCipherSpec, Uint8Array.from(content));
         const records: Rerecord = (all) => all.map((one) => one[0] === TYPE.changeCipherSpec ? other : one);
         refuses(
+          core,
           peerOf(from),
           /unexpected_message|decode_error|illegal_parameter/,
           { both, from, records },
@@ -154,9 +66,9 @@ for (const from of ENDS) {
     using attacked = attack(core, { both: TLS13, from, records: more(2) });
     const { pair } = attacked;
     assert(pair.client.handshakeDone && pair.server.handshakeDone, "RFC 8446 section 5: dropped");
-    refuses(peerOf(from), /unexpected_message/, { both: TLS13, from, records: more(1000) }, true);
+    refuses(core, peerOf(from), /unexpected_message/, { both: TLS13, from, records: more(1000) }, true);
 
-    using other = open(VERSIONS[1]);
+    using other = open(core, VERSIONS[1]);
     other[peerOf(from)].receive(CCS);
     other.run();
     assertEquals(other.errors[peerOf(from)]?.reason, "MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE");
@@ -164,7 +76,7 @@ for (const from of ENDS) {
 
   Deno.test(`attack: CCS injection: none at all, in TLS 1.2, from the ${from}: an early Finished`, () => {
     const without: Rerecord = (records) => records.filter((one) => one[0] !== TYPE.changeCipherSpec);
-    refuses(peerOf(from), /unexpected_message|bad_record_mac|decode_error/, {
+    refuses(core, peerOf(from), /unexpected_message|bad_record_mac|decode_error/, {
       both: TLS12,
       from,
       records: without,
@@ -176,7 +88,7 @@ for (const from of ENDS) {
     const first: Rerecord = (records) => [finished, ...records];
     const second: Rerecord = (records) => [records[0]!, finished, ...records.slice(1)];
     for (const records of [instead, first, second]) {
-      refuses(peerOf(from), /unexpected_message|decode_error/, { both: TLS12, from, records }, true);
+      refuses(core, peerOf(from), /unexpected_message|decode_error/, { both: TLS12, from, records }, true);
     }
   });
 }
@@ -224,7 +136,7 @@ for (const [version, sslVersion] of VERSIONS) {
       for (const type of types) {
         const twice = (body: Bytes) => [message(type, body), message(type, body)];
         // A second ServerHello comes in the clear, where there are keys by then.
-        refuses(peerOf(from), /unexpected_message|decode_error|bad_record_mac/, {
+        refuses(core, peerOf(from), /unexpected_message|decode_error|bad_record_mac/, {
           ...common,
           messages: { [type]: twice },
         });
@@ -235,7 +147,7 @@ for (const [version, sslVersion] of VERSIONS) {
       for (const type of types) {
         if (type === MESSAGE.finished) continue;
         const finished = () => [message(MESSAGE.finished, new Uint8Array(version === "TLSv1.2" ? 12 : 32))];
-        refuses(peerOf(from), /unexpected_message|decode_error/, {
+        refuses(core, peerOf(from), /unexpected_message|decode_error/, {
           ...common,
           messages: { [type]: finished },
         });
@@ -286,7 +198,7 @@ for (const from of ENDS) {
       return [...Array.from(first!.slice(5), (byte) => record(TYPE.handshake, Uint8Array.of(byte))), ...rest];
     };
     for (const both of [TLS12, TLS13]) {
-      refuses(peerOf(from), /unexpected_message|decode_error/, { both, from, records: split }, true);
+      refuses(core, peerOf(from), /unexpected_message|decode_error/, { both, from, records: split }, true);
     }
   });
 
@@ -307,7 +219,7 @@ for (const from of ENDS) {
             record(TYPE.handshake, rest(first!), 0x0303),
             ...more,
           ];
-        refuses(peerOf(from), /unexpected_message|decode_error|illegal_parameter/, {
+        refuses(core, peerOf(from), /unexpected_message|decode_error|illegal_parameter/, {
           both,
           from,
           records: between,
@@ -322,7 +234,7 @@ for (const from of ENDS) {
         const flood: Rerecord = (
           records,
         ) => [...Array<Bytes>(1000).fill(record(type, EMPTY)), ...records];
-        refuses(peerOf(from), /unexpected_message|decode_error|illegal_parameter/, {
+        refuses(core, peerOf(from), /unexpected_message|decode_error|illegal_parameter/, {
           both,
           from,
           records: flood,
@@ -340,7 +252,7 @@ Deno.test("attack: record merging: TLS 1.3: more of the server's flight in the r
   const merged = (
     body: Bytes,
   ) => [concat([message(MESSAGE.serverHello, body), message(8, Uint8Array.of(0, 0))])];
-  refuses("client", /unexpected_message|decode_error|illegal_parameter/, {
+  refuses(core, "client", /unexpected_message|decode_error|illegal_parameter/, {
     both: TLS13,
     from: "server",
     messages: { [MESSAGE.serverHello]: merged },
@@ -352,7 +264,7 @@ for (const end of ENDS) {
     const update = message(MESSAGE.keyUpdate, Uint8Array.of(0));
     for (const behind of [update, message(MESSAGE.finished, new Uint8Array(32)), update.slice(0, 3)]) {
       using beside = new Bystander(core);
-      using pair = open(VERSIONS[1]);
+      using pair = open(core, VERSIONS[1]);
       pair[end].receive(pair.as(peerOf(end)).seal(TYPE.handshake, concat([update, behind])));
       pair.run();
       assertEquals(pair.errors[end]?.kind, "protocol");
@@ -363,7 +275,7 @@ for (const end of ENDS) {
 
   for (const version of VERSIONS) {
     Deno.test(`attack: 1-byte records: 20000 of data come out whole and in order (${version[0]} ${end})`, () => {
-      using pair = open(version);
+      using pair = open(core, version);
       const sealer = pair.as(peerOf(end));
       const data = Uint8Array.from({ length: 20_000 }, (_, i) => i % 251);
       const start = core.allocated;
@@ -376,7 +288,7 @@ for (const end of ENDS) {
 
   Deno.test(`attack: renegotiation: a flood of requests is refused each time, bounded, and data goes on (${end})`, () => {
     using beside = new Bystander(core);
-    using pair = open(VERSIONS[0]);
+    using pair = open(core, VERSIONS[0]);
     const sealer = pair.as(peerOf(end));
     const flight = recordsOf(pair.flight("client"));
     const request = end === "client" ? message(MESSAGE.helloRequest) : flight[0]!.slice(5);
@@ -454,6 +366,7 @@ Deno.test("attack: huge chain: certificates whose lengths do not add up", () => 
     for (const list of lists) {
       const body = version === "TLSv1.3" ? concat([Uint8Array.of(0), list]) : list;
       refuses(
+        core,
         "client",
         /decode_error|bad_certificate|unsupported_certificate|unexpected_message|handshake_failure/,
         {

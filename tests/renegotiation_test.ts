@@ -3,6 +3,7 @@ import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { encodeText } from "../lib/bytes.ts";
 import { SSLObject } from "../lib/object.ts";
 import { CERT_OPTIONAL } from "../lib/policy.ts";
+import type { TicketKeyRing } from "../lib/tickets.ts";
 import {
   configs,
   credential,
@@ -10,6 +11,7 @@ import {
   EnginePair,
   FixedClock,
   fixedCore,
+  fixedRing,
   type PairOptions,
   source,
   VERSIONS,
@@ -19,14 +21,13 @@ import { MESSAGE, message, Sealer, SEALER_CIPHERS, TYPE } from "./records.ts";
 const clock = new FixedClock();
 const core = fixedCore(1, clock);
 
-/** A pair of mutual TLS 1.2 that may renegotiate, and the server's request for it. `resumed`: its session was resumed. */
-function open(resumed = false) {
-  const lines: string[] = [];
-  using both = configs(
+/** Configs of mutual TLS 1.2 that may renegotiate. */
+function mutual(lines: string[], tickets: false | TicketKeyRing = false) {
+  return configs(
     core,
     {
       sslVersion: VERSIONS[0][1],
-      tickets: false,
+      tickets,
       ciphers: SEALER_CIPHERS,
       renegotiation: true,
       certReqs: CERT_OPTIONAL,
@@ -35,6 +36,21 @@ function open(resumed = false) {
     { credential: credential("client"), keyLog: (line) => lines.push(line) },
     { credential: credential("chain") },
   );
+}
+
+/** The server asks for a renegotiation, in the place of a record of its own that is lost. */
+function request(pair: EnginePair, lines: readonly string[]): void {
+  pair.server.write(encodeText("lost"));
+  pair.server.takeRecords();
+  const sealer = new Sealer(pair, lines, "server", 1);
+  pair.client.receive(sealer.seal(TYPE.handshake, message(MESSAGE.helloRequest)));
+  pair.run();
+}
+
+/** A pair of them, and the server's request. `resumed`: its session was resumed. */
+function open(resumed = false) {
+  const lines: string[] = [];
+  using both = mutual(lines);
   const connect = (options: PairOptions = {}) => new EnginePair(both.client, both.server, options).connect();
   let pair = connect();
   if (resumed) {
@@ -44,14 +60,7 @@ function open(resumed = false) {
     pair = connect({ savedSession });
     assertEquals(pair.client.sessionReused, true);
   }
-  const request = () => { // in the place of a record of the server's that is lost
-    pair.server.write(encodeText("lost"));
-    pair.server.takeRecords();
-    const sealer = new Sealer(pair, lines, "server", 1);
-    pair.client.receive(sealer.seal(TYPE.handshake, message(MESSAGE.helloRequest)));
-    pair.run();
-  };
-  return Object.assign(pair, { request });
+  return Object.assign(pair, { request: () => request(pair, lines) });
 }
 
 Deno.test("TLSEngine renegotiates, and data goes on under the new keys (TLSv1.2)", () => {
@@ -108,3 +117,31 @@ for (const resumed of [false, true]) {
     }
   });
 }
+
+for (const name of ["ticket", "session id"]) {
+  Deno.test(`TLSEngine.session(): that of a renegotiation is resumed, with its extended master secret, by ${name}`, () => {
+    const lines: string[] = [];
+    using ring = fixedRing(1, clock);
+    using both = mutual(lines, name === "ticket" && ring);
+    using pair = new EnginePair(both.client, both.server).connect();
+    request(pair, lines);
+    assertEquals(pair.errors, {});
+    const savedSession = pair.client.session()!;
+    assertEquals(savedSession.hasTicket, name === "ticket");
+    using again = new EnginePair(both.client, both.server, { savedSession }).connect();
+    assertEquals([again.client.sessionReused, again.client.extendedMasterSecret], [true, true]);
+    assertEquals([again.client.verifyFlags, again.server.verifyFlags], [0, 0]);
+  });
+}
+
+Deno.test("TLSEngine: a connection that fails in a renegotiation takes its session with it (TLSv1.2)", () => {
+  const lines: string[] = [];
+  using both = mutual(lines);
+  using pair = new EnginePair(both.client, both.server).connect();
+  assertEquals(both.server.stats().number, 1);
+  pair.deliver = ({ from, bytes }) => from === "server" ? [] : [bytes]; // it has read the hello
+  request(pair, lines);
+  pair.server.receive(new Sealer(pair, lines, "client", 9).seal(TYPE.data, encodeText("in between")));
+  pair.run();
+  assertEquals([pair.server.state, both.server.stats().number], ["failed", 0]);
+});

@@ -148,11 +148,14 @@ int asks_for_session(connection *conn)
     return find(conn->config, session->id, SESSION_ID) == NULL && is_marked(conn->config, session->id);
 }
 
-/* The session by id of a server's TLS 1.2 connection, which the handshake asks for or has made or resumed; NULL: none. */
+/*
+ * The session by id of a server's TLS 1.2 connection, which the handshake asks for or has made or resumed; NULL: none. In a
+ * renegotiation, the one under which it began.
+ */
 static const mbedtls_ssl_session *session_by_id(const connection *conn)
 {
     const mbedtls_ssl_context *ssl = &conn->ssl;
-    const mbedtls_ssl_session *session = ssl->session_negotiate != NULL ? ssl->session_negotiate : ssl->session;
+    const mbedtls_ssl_session *session = ssl->session != NULL ? ssl->session : ssl->session_negotiate;
     int has_ticket = conn->facts[FACT_RESUMED] && conn->facts[FACT_CACHE] != CACHE_HIT;
     if (ssl->conf->endpoint != MBEDTLS_SSL_IS_SERVER || ssl->tls_version != MBEDTLS_SSL_VERSION_TLS1_2 ||
         session == NULL || session->id_len != SESSION_ID || has_ticket) {

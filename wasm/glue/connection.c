@@ -225,6 +225,7 @@ void __wrap_mbedtls_ssl_handshake_wrapup(mbedtls_ssl_context *ssl);
 /* A renegotiation ends in the middle of a read: what was noted of the handshake before is no longer so. */
 void __wrap_mbedtls_ssl_handshake_wrapup(mbedtls_ssl_context *ssl)
 {
+    keep_extended_ms(ssl->p_bio);
     note_handshake(ssl->p_bio);
     __real_mbedtls_ssl_handshake_wrapup(ssl);
 }

@@ -122,7 +122,10 @@ uint32_t verify_flags_of(uint32_t kept)
     return (kept | EXTENDED_MS) == NO_RESULT ? NO_RESULT : kept & ~EXTENDED_MS;
 }
 
-/* Before each step of a handshake: one of them sets the flags, later ones save the session. */
+/*
+ * Before each step of a handshake, of which one sets the flags; and, since mbedTLS takes the steps of a renegotiation by
+ * itself, before the session is saved.
+ */
 void keep_extended_ms(connection *conn)
 {
     const mbedtls_ssl_handshake_params *hs = conn->ssl.handshake;
@@ -143,7 +146,8 @@ int goes_on_otherwise(const mbedtls_ssl_context *ssl, const mbedtls_ssl_session 
 int check_server_hello(connection *conn)
 {
     mbedtls_ssl_context *ssl = &conn->ssl;
-    if (ssl->conf->endpoint != MBEDTLS_SSL_IS_CLIENT || ssl->tls_version != MBEDTLS_SSL_VERSION_TLS1_2 ||
+    int is_read = ssl->state > MBEDTLS_SSL_SERVER_HELLO; /* DTLS: a HelloVerifyRequest can come before */
+    if (ssl->conf->endpoint != MBEDTLS_SSL_IS_CLIENT || ssl->tls_version != MBEDTLS_SSL_VERSION_TLS1_2 || !is_read ||
         ssl->handshake == NULL || !ssl->handshake->resume || !goes_on_otherwise(ssl, ssl->session_negotiate)) {
         return 0;
     }

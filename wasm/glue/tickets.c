@@ -63,6 +63,7 @@ int ticket_write(void *p_config, const mbedtls_ssl_session *session, unsigned ch
 {
     config *c = p_config;
     if (c->ticket_key_count == 0) return MBEDTLS_ERR_SSL_INTERNAL_ERROR;
+    if (active != NULL) keep_extended_ms(active);
     ticket_key *key = &c->ticket_keys[0];
     const unsigned char *peer;
     size_t peer_len;

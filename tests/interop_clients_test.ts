@@ -152,3 +152,14 @@ for (const [name, { call, fullOnly, pinServer, http }] of Object.entries(CALLERS
     });
   }
 }
+
+for (const at of CASES.filter(({ key, resumed }) => key === "rsa" && !resumed)) {
+  Deno.test(`interop openssl s_client -> tlsio ${at.version}, RSA-4096: four signatures in steps at once`, async () => {
+    await using server = await tlsioServer({ identity: "rsa4096" });
+    const { call } = CALLERS["openssl s_client"]!;
+    const theirs = await Promise.all([1, 2, 3, 4].map(() => call(server.port, at)));
+    for (const { echoed } of theirs) assertEquals(echoed, true);
+    for (const { ended, error } of await server.served(4)) assertEquals([ended, error], ["eof", undefined]);
+    assertEquals(server.failures, []);
+  });
+}

@@ -1,16 +1,19 @@
 import { LONGEST } from "./deadline.ts";
 
+const BUSY = 20; // milliseconds by which a timer is late when the event loop stood still
+
 /**
  * Alarm: a time limit that is set and lifted many times a second, and hardly ever reached.
  *
  * Setting it notes the time. One timer looks at that when it fires, and sleeps on: a timer for each request and each write
- * would cost a microsecond apiece.
+ * would cost a microsecond apiece. When the process was busy or asleep, what has come meanwhile is seen before it rings.
  */
 export class Alarm {
   readonly #ring: () => void;
   #due = Infinity; // milliseconds, on the clock of performance.now()
   #timer: ReturnType<typeof setTimeout> | undefined;
   #fires = Infinity; // when the timer does
+  #waived = false; // it was due, and waits for what came while the process was busy
 
   /** Makes an alarm that is not set; `ring` is called when its time has come. */
   constructor(ring: () => void) {
@@ -42,10 +45,13 @@ export class Alarm {
   }
 
   #look(): void {
-    const left = this.#due - performance.now();
+    const now = performance.now();
+    const left = this.#due - now;
+    const wasBusy = now - this.#fires > BUSY;
     this.#fires = Infinity;
+    this.#waived = left <= 0 && wasBusy && !this.#waived;
     if (left === Infinity) return;
-    if (left > 0) return this.#sleep(left);
+    if (left > 0 || this.#waived) return this.#sleep(Math.max(left, 0));
     this.#due = Infinity;
     this.#ring();
   }

@@ -124,8 +124,8 @@ export function limitBody(
  */
 export async function send(outgoing: ServerResponse, response: Response): Promise<void> {
   const reader = response.body?.getReader();
-  const cancel = () => reader?.cancel().catch(() => {}); // it may hold a file open
-  outgoing.on("close", cancel); // ends a read that waits
+  const cancel = () => void reader?.cancel().catch(() => {}); // not waited for: that may take as long as it likes
+  outgoing.on("close", cancel); // ends a read that waits; the body may hold a file open
   try {
     if (isOver(outgoing)) return;
     const isHead = outgoing.req.method === "HEAD";
@@ -134,7 +134,7 @@ export async function send(outgoing: ServerResponse, response: Response): Promis
     outgoing.end();
   } finally {
     outgoing.off("close", cancel);
-    await cancel();
+    cancel();
   }
 }
 

@@ -27,7 +27,7 @@ export function tryClose(conn: { close(): void }): void {
  *
  * @param listener Where it listens.
  * @param isServing Whether it still does. When it ends, the listener is closed, too.
- * @param onError Is told why a connection cannot be accepted; whether it has made room, so that the next try need not wait.
+ * @param onError Is told why a connection cannot be accepted; whether it has made room, so that the next try is soon.
  */
 export async function accept<Conn extends Deno.Conn>(
   listener: { accept(): Promise<Conn> },
@@ -45,7 +45,7 @@ export async function accept<Conn extends Deno.Conn>(
     } catch (error) {
       if (!isServing()) break;
       if (isGone(error)) continue;
-      if (onError(error) !== true) await delay(BACKOFF);
+      await delay(onError(error) === true ? 0 : BACKOFF); // what is closed is free with the next turn of the event loop
     }
   }
   return undefined;

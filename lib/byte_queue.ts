@@ -86,11 +86,13 @@ export function toBytes(name: string, value: unknown): Uint8Array {
   throw new TypeError(`Cannot use ${name}: expected a string or a Uint8Array, got ${typeName(value)}`);
 }
 
-/** Throws a `RangeError` that names the argument, unless `value` is a whole number of at least `min`. */
+/** Throws a `RangeError` that names the argument, unless `value` is a whole number of at least `min`, or `Infinity`. */
 export function assertSize(name: string, value: unknown, min: number): number {
   const whole = typeof value === "number" && (Number.isInteger(value) || value === Infinity);
   if (whole && value >= min) return value;
-  throw new RangeError(`Cannot use ${name}: expected a whole number of at least ${min}, got ${value}`);
+  throw new RangeError(
+    `Cannot use ${name}: expected a whole number of at least ${min}, got ${String(value)}`,
+  );
 }
 
 /** A Duplex that counts wrongly would make a loop over its reads or writes spin, or lose bytes. */

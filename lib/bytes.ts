@@ -62,6 +62,18 @@ export function assertType(name: string, type: "boolean" | "function", value: un
   throw new TypeError(`Cannot use ${name}: expected ${expected}, got ${typeName(value)}`);
 }
 
+/** Throws a `TypeError` unless `options` is an object: a host name in its place would be a server without TLS. */
+export function assertOptions(options: unknown): void {
+  if (typeof options === "object" && options !== null) return;
+  throw new TypeError(`Cannot use options: expected an object, got ${typeName(options)}`);
+}
+
+/** Throws a `TypeError` that names the argument, unless it is an `AbortSignal`, or absent. */
+export function assertSignal(name: string, value: unknown): void {
+  if (value === undefined || value instanceof AbortSignal) return;
+  throw new TypeError(`Cannot use ${name}: expected an AbortSignal, got ${typeName(value)}`);
+}
+
 /** What `value` is, for a message: `"null"`, `"string"`, `"Date"`. */
 export function typeName(value: unknown): string {
   if (value === null) return "null";

@@ -16,16 +16,17 @@ const MAX_CONNECTIONS = 10_000; // at some 20 KiB each when idle, 200 MiB
 const MAX_PER_ADDRESS = 1_000; // a tenth of them: ten hosts are needed to take all; an office behind one address has fewer
 const MAX_HANDSHAKES = 1_000; // half-open: below the connections, so that a flood of them leaves room for the rest
 const IDLE_TIMEOUT = 600; // seconds; nginx's proxy_timeout
-const INTERVAL = 1; // seconds between two looks; one at 10 000 connections takes a tenth of a millisecond
+const INTERVAL = 1; // seconds between two looks; one at 10 000 connections takes 1 to 2 ms
 const LOOKS = 4; // at least so many per idleTimeout
 const STALLED = 2; // seconds without a byte after which a handshake may give way
+const FEW = 10; // handshakes of a host with which it may take the place of another host's that has stalled
 const MAX_PENDING = 1 << 30; // bytes: 100 KiB for each of 10 000 connections, or 16 writers that are full
 
 const LOOPBACK = hostOf({ transport: "tcp", hostname: "::1", port: 0 });
 
 /** Limits of the connections of a server. */
 export interface LimitOptions {
-  /** Connections at once; at the limit a new one is closed at once. @default {10000} */
+  /** Connections at once; at the limit a handshake gives way as at `maxHandshakes`, or the new one is closed at once. @default {10000} */
   maxConnections?: number;
   /**
    * Connections at once from one IPv4 address, or one IPv6 network of 64 bits; a further one is closed at once. Behind a balancer
@@ -36,8 +37,8 @@ export interface LimitOptions {
   maxConnectionsPerAddress?: number;
   /**
    * Handshakes at once. At the limit, one is dropped for a new connection: the oldest whose client has sent nothing for two
-   * seconds, or else the oldest of a host that has at least two more than the new one's. If there is none, the new connection is
-   * closed at once. @default {1000}
+   * seconds (one of its own host only, if that has more than ten), or else the oldest of a host that has at least two more than
+   * the new one's. If there is none, the new connection is closed at once. @default {1000}
    */
   maxHandshakes?: number;
   /**
@@ -61,7 +62,7 @@ export class Gate {
   readonly #all = new Set<Metered>();
   readonly #handshakes = new Set<Metered>(); // the oldest first
   readonly #perHost = new Map<string, Share>();
-  #crowd: number | undefined; // the most handshakes of a host, when none had stalled: until one can have
+  #hopeless = Infinity; // with so many handshakes a host finds no room: until one has stalled, or there are more
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** `limits` counts how often each was reached. */
@@ -84,23 +85,24 @@ export class Gate {
       ] as const
     ) {
       const value = limits[name];
-      if (value !== undefined && value !== Infinity) assertSize(name, value, 1);
+      if (value !== undefined) assertSize(name, value, 1);
     }
   }
 
   /** Takes a connection, in its handshake; `undefined`: a limit is reached, and that was counted. */
   admit(conn: Deno.Conn): Metered | undefined {
-    const limit = this.#exceeded(hostOf(conn.remoteAddr));
+    const host = hostOf(conn.remoteAddr);
+    const limit = this.#exceeded(host);
     if (limit !== undefined) {
       this.reached(limit);
       return undefined;
     }
-    const metered = new Metered(conn);
-    this.#crowd = undefined;
+    let share = this.#perHost.get(host);
+    if (share === undefined) this.#perHost.set(host, share = { host, connections: 0, handshakes: 0 });
+    const metered = new Metered(conn, share);
+    this.#hopeless = Infinity;
     this.#all.add(metered);
     this.#handshakes.add(metered);
-    const share = metered.share = this.#perHost.get(metered.host) ?? metered.share;
-    this.#perHost.set(metered.host, share);
     share.connections++;
     share.handshakes++;
     this.#timer ??= setTimeout(() => this.#look(), this.#interval * 1000);
@@ -135,13 +137,14 @@ export class Gate {
    * clients are silent, those of the host that has most go first.
    */
   makeRoom(limit: string, host?: string): boolean {
-    const own = host === undefined ? Infinity : this.#perHost.get(host)?.handshakes ?? 0;
-    if (this.#crowd !== undefined && this.#crowd <= own + 1) return false; // a look at each takes 0.1 ms
+    const own = host === undefined ? 0 : this.#perHost.get(host)?.handshakes ?? 0;
+    if (host !== undefined && own >= this.#hopeless) return false; // a look at each takes 0.1 ms
     let most: { share: Share; oldest: Metered; stalled: Metered | undefined } | undefined; // of the host that has most
-    let stalled: Metered | undefined; // of all
+    let stalled: Metered | undefined; // of all that may give way
     for (const conn of this.#handshakes) {
       const { share } = conn;
-      const silent = conn.stalled * this.#interval >= STALLED ? conn : undefined;
+      const mayGiveWay = own <= FEW || share.host === host;
+      const silent = mayGiveWay && conn.stalled * this.#interval >= STALLED ? conn : undefined;
       stalled ??= silent;
       if (share === most?.share) most.stalled ??= silent;
       else if (share.handshakes > (most?.share.handshakes ?? 0)) {
@@ -149,11 +152,11 @@ export class Gate {
       }
     }
     if (most === undefined) return false;
-    const isUnfair = most.share.handshakes > own + 1;
+    const isUnfair = host !== undefined && most.share.handshakes > own + 1;
     const isLate = most.stalled !== undefined || !isUnfair;
     const conn = isLate ? most.stalled ?? stalled : most.oldest;
     if (conn === undefined) {
-      this.#crowd = most.share.handshakes;
+      if (host !== undefined) this.#hopeless = own;
       return false;
     }
     const why = isLate ? "its handshake has stalled" : "its host has the most handshakes";
@@ -177,7 +180,7 @@ export class Gate {
   release(conn: Metered): void {
     if (!this.#all.delete(conn)) return;
     this.opened(conn);
-    if (--conn.share.connections === 0) this.#perHost.delete(conn.host);
+    if (--conn.share.connections === 0) this.#perHost.delete(conn.share.host);
     if (this.#all.size === 0) this.stop();
   }
 
@@ -187,7 +190,7 @@ export class Gate {
    */
   #look(): void {
     this.#timer = setTimeout(() => this.#look(), this.#interval * 1000);
-    this.#crowd = undefined;
+    this.#hopeless = Infinity;
     const { maxPendingBytes = MAX_PENDING } = this.#options;
     let pending = 0;
     for (const conn of this.#all) {

@@ -8,7 +8,7 @@
 
 import type { HostOptions, HttpHandler, HttpHost } from "./_http_host.ts";
 import { assertSize } from "./byte_queue.ts";
-import { assertSeconds, assertType, typeName } from "./bytes.ts";
+import { assertOptions, assertSeconds, assertSignal, assertType, typeName } from "./bytes.ts";
 import { inTime } from "./deadline.ts";
 import type { Duplex } from "./duplex.ts";
 import { listen, type ListenOptions } from "./net.ts";
@@ -148,6 +148,7 @@ export async function serve(
   handler: HttpHandler | string | URL,
   options: HttpServeOptions & Partial<WorkerOptions> = {},
 ): Promise<HttpServer | WorkerServer<HttpServerStats>> {
+  assertOptions(options);
   const { workers, signal, onListen, onConnectionError, ...shared } = options;
   if (workers === undefined) return await HttpServer.start(handler as HttpHandler, options);
   const server = await WorkerServer.start<HttpServerStats>(
@@ -200,9 +201,7 @@ export class HttpServer implements AsyncDisposable {
     for (const [name, value] of Object.entries({ onListen, onError, onConnectionError })) {
       assertType(name, "function", value);
     }
-    if (signal !== undefined && !(signal instanceof AbortSignal)) {
-      throw new TypeError(`Cannot use signal: expected an AbortSignal, got ${typeName(signal)}`);
-    }
+    assertSignal("signal", signal);
     signal?.throwIfAborted();
     const { HttpHost } = await import("./_http_host.ts"); // here: it loads node:http, longer than a handshake takes
     const host = new HttpHost(handler, { ...limits, onError: onError ?? internalServerError });
@@ -321,23 +320,15 @@ function limitsOf(options: HttpServeOptions, usual?: number): Omit<HostOptions, 
     throw new RangeError(`Cannot use minDataRate: expected bytes a second, got ${limits.minDataRate}`);
   }
   assertSize("minDataRate", limits.minDataRate, 0);
-  assertCount("maxHeaderSize", limits.maxHeaderSize, 1);
-  assertCount("maxBodySize", limits.maxBodySize, 0);
-  assertCount("maxRequestsPerSocket", limits.maxRequestsPerSocket, 1);
+  assertSize("maxHeaderSize", limits.maxHeaderSize, 1);
+  assertSize("maxBodySize", limits.maxBodySize, 0);
+  assertSize("maxRequestsPerSocket", limits.maxRequestsPerSocket, 1);
   if (limits.headersTimeout > requestTimeout) {
     throw new RangeError(
       `Cannot use headersTimeout: the ${limits.headersTimeout} seconds are more than requestTimeout, ${requestTimeout}`,
     );
   }
   return limits;
-}
-
-function assertCount(name: string, value: unknown, least: number): void {
-  if (typeof value !== "number" || !(value >= least) || !(Number.isInteger(value) || value === Infinity)) {
-    throw new RangeError(
-      `Cannot use ${name}: expected a whole number from ${least}, or Infinity, got ${String(value)}`,
-    );
-  }
 }
 
 function withAlpn(options: NonNullable<HttpServeOptions["ssl"]>): typeof options {

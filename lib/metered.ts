@@ -4,10 +4,11 @@
  */
 
 import type { Duplex } from "./duplex.ts";
-import { hostOf } from "./ip_address.ts";
 
 /** What a host has of a server. */
 export interface Share {
+  /** Whom: see `hostOf()`. */
+  readonly host: string;
   connections: number;
   handshakes: number;
 }
@@ -16,10 +17,8 @@ export interface Share {
 export class Metered implements Duplex {
   readonly localAddr: Deno.Addr;
   readonly remoteAddr: Deno.Addr;
-  /** Whom it counts for. */
-  readonly host: string;
   /** What its host has. */
-  share: Share = { connections: 0, handshakes: 0 };
+  readonly share: Share;
   /** Looks in a row at which nothing had come or gone. */
   silent = 0;
   /** Those of them at which we waited for the client, which is not so while its handshake waits for a turn. */
@@ -33,11 +32,11 @@ export class Metered implements Duplex {
   #seen = -1; // of them, at the last look
   #reason: Error | undefined;
 
-  constructor(conn: Deno.Conn) {
+  constructor(conn: Deno.Conn, share: Share) {
     this.#conn = conn;
+    this.share = share;
     this.localAddr = conn.localAddr;
     this.remoteAddr = conn.remoteAddr;
-    this.host = hostOf(conn.remoteAddr);
   }
 
   readonly #count = <N extends number | null>(n: N): N => {

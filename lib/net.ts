@@ -7,7 +7,7 @@
 
 import { tryClose } from "./accept.ts";
 import { assertSize } from "./byte_queue.ts";
-import { assertSeconds, assertType, typeName } from "./bytes.ts";
+import { assertOptions, assertSeconds, assertType, typeName } from "./bytes.ts";
 import { inTime } from "./deadline.ts";
 import type { Duplex } from "./duplex.ts";
 import {
@@ -287,6 +287,7 @@ export async function startServer(
   handler: ClientConnected | string | URL,
   options: StartServerOptions & Partial<WorkerOptions>,
 ): Promise<Server | WorkerServer> {
+  assertOptions(options);
   const { workers, onError, ...shared } = options;
   if (workers !== undefined) {
     const drain = options.sslShutdownTimeout ?? SHUTDOWN_TIMEOUT;
@@ -313,6 +314,7 @@ export async function startUnixServer(
   callback: ClientConnected,
   options: StartUnixServerOptions,
 ): Promise<Server> {
+  assertOptions(options);
   const { path } = options;
   return await Server.start(
     streamHandler(callback, options.limit),

@@ -340,12 +340,12 @@ export class Server implements AsyncDisposable {
     if (this.#ownsContext) this.#context?.[Symbol.dispose]();
   }
 
-  /** Closes the open connections, each with its close_notify. */
+  /** Closes the open connections, each with its close_notify, and drops those in their handshake. */
   closeClients(): void {
     for (const client of this.#clients) {
       this.#dropped.add(client);
       if (client instanceof SSLSocket) client.close();
-      else tryClose(client);
+      else this.#abort(client);
     }
   }
 

@@ -5,7 +5,8 @@
  * Hosts take turns, so that one with many handshakes waits for itself, and one with few hardly waits: a host of which none waits
  * goes before those that do, which have had their part of the turn by then; else it waits for one step of each host. Of a
  * host's handshakes, one amid a signature goes first, so that no more than one of it has numbers in memory; then those that are
- * under way, then those that begin.
+ * under way, then those that begin. A client that sends its handshake in crumbs is under way for as many steps as honest ones
+ * have, then waits as if it began: else it would keep out those that do for ever.
  *
  * An RSA signature comes in steps of some 2 ms, as one of RSA-4096 takes 6 to 20 ms.
  */
@@ -13,9 +14,10 @@
 import { hostOf } from "./ip_address.ts";
 
 const BUDGET = 2; // milliseconds in a turn, after which no further step begins
-const FRESH = 8; // likewise, for a host of which no handshake waits while those of others do
+const FRESH = 8; // likewise, for a host of which no handshake waits while those of others do, and for a signature that has begun
 const GAP = 2; // milliseconds without a step after which another turn has begun
 const AMID = 0, UNDER_WAY = 1, BEGINNING = 2; // who of a host goes first
+const STEPS = 8; // of a handshake with a second hello, pauses for the program's callbacks, and flights in two reads
 
 /** Goes on with a handshake. */
 type GoOn = () => void;
@@ -31,7 +33,7 @@ const hosts = new Map<string, Queues>(); // the first one has its turn next
 /** The place of one handshake. */
 export class Turn {
   readonly #host: string;
-  #begun = false;
+  #steps = 0; // begun
   #left = false;
   #goOn: GoOn | undefined; // while it waits
 
@@ -53,12 +55,12 @@ export class Turn {
       timer ??= setTimeout(nextTurn);
       await this.#wait();
     }
-    this.#begun = true;
+    this.#steps++;
     try {
       for (;;) {
         const result = timed(step);
         if (!isAmid?.(result)) return result;
-        if (this.#mayGo()) continue;
+        if (used < FRESH) continue;
         const turn = this.#wait(true);
         release();
         await turn;
@@ -80,7 +82,8 @@ export class Turn {
       let queues = hosts.get(this.#host);
       if (queues === undefined) hosts.set(this.#host, queues = [new Set(), new Set(), new Set()]);
       this.#goOn = resolve;
-      queues[isAmid ? AMID : this.#begun ? UNDER_WAY : BEGINNING].add(resolve);
+      const isUnderWay = this.#steps > 0 && this.#steps < STEPS;
+      queues[isAmid ? AMID : isUnderWay ? UNDER_WAY : BEGINNING].add(resolve);
     });
     called = undefined;
   }

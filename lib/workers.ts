@@ -16,7 +16,7 @@
 
 import { delay } from "./_std/async.js";
 import { assertSize } from "./byte_queue.ts";
-import { assertSeconds, typeName } from "./bytes.ts";
+import { assertSeconds, assertSignal, assertType, typeName } from "./bytes.ts";
 import { inTime } from "./deadline.ts";
 import type { ListenOptions } from "./net.ts";
 import { assertSsl, type ServeOptions, tellFailure } from "./server.ts";
@@ -131,6 +131,8 @@ export class WorkerServer<Stats extends ServerStats = ServerStats> implements As
     }
     assertSeconds(kind === "http" ? "shutdownTimeout" : "sslShutdownTimeout", control.drain);
     for (const [name, value] of Object.entries(rest)) copyForWorker(name, value, []);
+    assertType(kind === "http" ? "onConnectionError" : "onError", "function", control.onError);
+    assertSignal("signal", control.signal);
     control.signal?.throwIfAborted();
     assertSharing();
     if (port !== 0 && !reusePort) Deno.listen({ hostname, port }).close(); // SO_REUSEPORT would share another's port

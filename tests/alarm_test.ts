@@ -82,3 +82,27 @@ Deno.test("Alarm: a time that no timer can wait is waited in parts", () => {
     globalThis.setTimeout = real;
   }
 });
+
+Deno.test("Alarm: what came while the process was busy is seen before it rings, once", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  using client = await Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port });
+  using server = await listener.accept();
+  const busy = () => {
+    for (const ends = performance.now() + 80; performance.now() < ends;);
+  };
+  const { alarm: it, rings, next } = alarm();
+  const reading = server.read(new Uint8Array(1)).then(() => it.lift());
+  it.set(30);
+  await client.write(new Uint8Array(1));
+  busy();
+  await reading;
+  await pass(10);
+  assertEquals(rings(), 0);
+  it.set(30);
+  const others = setInterval(busy); // the process is busy all the time
+  busy();
+  await next();
+  clearInterval(others);
+  assertEquals(rings(), 1);
+  it.stop();
+});

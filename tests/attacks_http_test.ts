@@ -92,3 +92,10 @@ Deno.test("attack: pipelining: handlers run one after the other, and responses t
   assertEquals(most, 1);
   assert(begun <= 4, `${begun} handlers have begun`); // not for who has left
 });
+
+Deno.test("attack: pipelining: a body whose stream does not end when it is cancelled holds up no other request", async () => {
+  const endless = () => new Response(new ReadableStream({ cancel: () => new Promise(() => {}) }));
+  await using server = await plain(({ method }) => method === "HEAD" ? endless() : new Response("served"));
+  const requests = `HEAD / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`;
+  assert((await converse(server, requests)).endsWith("served"));
+});

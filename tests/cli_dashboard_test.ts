@@ -116,6 +116,10 @@ Deno.test("serve --dashboard: it reads by its own names alone, and answers no ot
   assertEquals(status(await get("/events", host, from("cross-site"))), 403);
   assertEquals(status(await get("/page.js", host, from("same-site"))), 403);
   assertEquals(status(await get("/", host, from("cross-site"), "Sec-Fetch-Dest: iframe")), 403);
+  for (const origin of ["http://evil.example", `http://127.0.0.1:1`, `https://${host}`, "null"]) {
+    assertEquals(status(await get("/events", host, `Origin: ${origin}`)), 403, origin); // before Sec-Fetch-Site
+  }
+  assertEquals(status(await get("/page.js", host, `Origin: http://${host}`)), 200);
   assertEquals(status(await get("/", host, from("cross-site"), "Sec-Fetch-Dest: document")), 200);
 
   for (const method of ["POST", "PUT", "DELETE", "OPTIONS"]) {

@@ -32,7 +32,7 @@ Deno.test("tlsio --help names every command, and each command's --help its flags
     serve: [
       ...["demo", "host", "port", "cert", "key", "password", "client-ca", "profile", "workers", "quiet"],
       ...["heap", "clock", "one-at-a-time", "slow"],
-      ...["trace", "trace-json", "trace-html"],
+      ...["trace", "trace-json", "trace-html", "dashboard"],
     ],
     connect: [
       "servername",

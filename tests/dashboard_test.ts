@@ -4,6 +4,7 @@ import { dashboardAddress } from "../lib/cli/dashboard.ts";
 import { type Counts, POINTS, quantile, Recorder } from "../lib/cli/dashboard/recorder.ts";
 import { Viewers, VIEWERS_MAX } from "../lib/cli/dashboard/viewers.ts";
 import { answerVitals, type Vitals, VitalsReader } from "../lib/cli/dashboard/vitals.ts";
+import { serve } from "../lib/http.ts";
 import { UsageError } from "../lib/cli/flags.ts";
 import { noStats } from "../lib/server_stats.ts";
 
@@ -192,4 +193,36 @@ Deno.test("serve --dashboard: so many viewers, and one that does not read is dro
     while (!(await each.read()).done);
   }
   assertEquals([viewers.size, viewers.join()], [0, undefined]);
+});
+
+Deno.test("serve --dashboard: over sockets, too, a viewer that does not read is dropped, and holds up neither others nor the end", async () => {
+  const log: boolean[] = [];
+  const viewers = new Viewers({
+    watched: (isWatched) => log.push(isWatched),
+    greeting: () => ({}),
+    now: () => Promise.resolve({ much: "x".repeat(1 << 18) }), // more than the kernel keeps, soon
+  }, 5);
+  const address = { hostname: "127.0.0.1", port: 0 };
+  const server = await serve(() => new Response(viewers.join() ?? null), { ...address, shutdownTimeout: 1 });
+  const { port } = server.addr as Deno.NetAddr;
+  const view = async () => {
+    const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+    await conn.write(new TextEncoder().encode("GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    return conn;
+  };
+  using _idle = await view();
+  const reader = await view();
+  const buffer = new Uint8Array(1 << 16);
+  while (viewers.size < 2) await reader.read(buffer);
+  while (viewers.size > 1) assert(await reader.read(buffer) !== null, "who reads is not dropped");
+  reader.close();
+  while (viewers.size > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  assertEquals(log, [true, false], "no timer is left");
+
+  using _last = await view();
+  while (viewers.size === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  await new Promise((resolve) => setTimeout(resolve, 20)); // it has something that it does not read
+  viewers[Symbol.dispose]();
+  await server.close();
+  assertEquals(server.stats.open, 0);
 });

@@ -83,6 +83,22 @@ test("flood: connections that wait are not accepted all at once", async () => {
   assertEquals(turns, 1, `after ${accepted}`);
 });
 
+Deno.test("flood: out of descriptors, one connection makes room for one, as it is free only a turn later", async () => {
+  using real = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  using _client = await Deno.connect({ hostname: "127.0.0.1", port: real.addr.port });
+  let isFree = false;
+  let dropped = 0;
+  const error = new Error("Too many open files (os error 24)");
+  const listener = { accept: () => isFree ? real.accept() : Promise.reject(error) };
+  const makeRoom = () => {
+    dropped++;
+    setTimeout(() => isFree = true);
+    return true;
+  };
+  using _conn = await accept(listener, () => true, makeRoom);
+  assertEquals(dropped, 1);
+});
+
 /** The first flight of a client. */
 async function helloOf(): Promise<Uint8Array<ArrayBuffer>> {
   const [near, far] = pipe();
@@ -162,7 +178,7 @@ test("flood: half-open handshakes, hellos and foreign tickets leave nothing, and
   await flood(); // some lists of the core have grown then
   const { allocated } = core;
   await flood();
-  assertEquals(core.allocated, allocated);
+  await eventually(() => core.allocated <= allocated + 8192); // a fifth of a connection
   assertEquals(server.stats.refused, 0);
 });
 

@@ -1,46 +1,12 @@
-/** Limits of a server, each at its edge and past it: who is refused or dropped, what counts it, and that others go on. */
+/** Limits of a server's connections, each at its edge and past it: who is refused or dropped, what counts it, who goes on. */
 
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import type { HttpServerStats } from "tlsio/http";
 import { decodeText, encodeText } from "../lib/bytes.ts";
 import { SSLError } from "../lib/errors.ts";
-import { Gate, type LimitOptions } from "../lib/gate.ts";
 import { Metered } from "../lib/metered.ts";
-import type { ClientConnected } from "../lib/net.ts";
-import { converse, curl, plain, RawClient, secure, statuses } from "./http_helpers.ts";
+import { echo, from, gate } from "./gates.ts";
+import { curl, secure } from "./http_helpers.ts";
 import { CREDENTIAL, dial, dialTls, eventually, LONG, readText, serving, SHORT, test } from "./sockets.ts";
-
-/** Sends back what comes, until the peer ends. */
-const echo: ClientConnected = async (reader, writer) => {
-  for (let bytes = await reader.read(65536); bytes.length > 0; bytes = await reader.read(65536)) {
-    writer.write(bytes);
-    await writer.drain();
-  }
-};
-
-const POST = "POST / HTTP/1.1\r\nHost: a\r\n";
-
-/** A connection from an address, which waits for bytes for ever. */
-function from(hostname: string): Deno.Conn {
-  const never = Promise.withResolvers<null>();
-  const addr: Deno.NetAddr = { transport: "tcp", hostname, port: 1 };
-  const conn = {
-    localAddr: addr,
-    remoteAddr: addr,
-    read: () => never.promise,
-    write: (p: Uint8Array) => Promise.resolve(p.length),
-    close: () => never.reject(new Deno.errors.BadResource("closed")),
-  };
-  never.promise.catch(() => {});
-  return conn as unknown as Deno.Conn;
-}
-
-/** A gate, and what it has counted; it looks when it is told to. */
-function gate(options: LimitOptions) {
-  const limits: Record<string, number> = {};
-  return { gate: new Gate(options, limits), limits };
-}
-
 // ---- Connections of one address -------------------------------------------------------------------------
 
 for (const ssl of [CREDENTIAL, null]) {
@@ -135,6 +101,30 @@ Deno.test("maxHandshakes: no host holds up another, whether its handshakes stall
   tested.stop();
 });
 
+Deno.test("maxHandshakes: a host with more than ten takes no place of another host's that is silent", () => {
+  const { gate: tested, limits } = gate({ maxHandshakes: 12 });
+  const admit = (host: string) => tested.admit(from(host));
+  const fallSilent = (conn: Metered) => {
+    conn.read(new Uint8Array(1)).catch(() => {});
+    for (let look = 0; look < 3; look++) conn.look();
+  };
+  const slow = admit("192.0.2.2")!;
+  const busy = Array.from({ length: 11 }, () => admit("192.0.2.1")!);
+  fallSilent(slow);
+  for (let again = 0; again < 2; again++) {
+    assertEquals(admit("192.0.2.1"), undefined, "it keeps its own busy");
+  }
+  assertEquals([slow.reason, limits], [undefined, { maxHandshakes: 2 }]);
+  assert(admit("192.0.2.3") !== undefined, "for whom has few, the silent one of all gives way");
+  const [first] = busy.filter(({ reason }) => reason !== undefined);
+  assertEquals([slow.reason, first], [undefined, busy[0]], "that of the host with the most goes first");
+  fallSilent(busy[5]!);
+  assertEquals(busy.filter(({ reason }) => reason === undefined).length, 10);
+  assert(admit("192.0.2.1") !== undefined, "one of its own gives way");
+  assertEquals([slow.reason, busy[5]!.reason !== undefined], [undefined, true]);
+  tested.stop();
+});
+
 Deno.test("maxHandshakes: silence of the host with the most handshakes goes before that of others", () => {
   const { gate: tested } = gate({ maxHandshakes: 3 });
   const [other, one, two] = ["192.0.2.2", "192.0.2.1", "192.0.2.1"].map((host) => tested.admit(from(host))!);
@@ -203,96 +193,6 @@ test("maxHandshakes: a handshake that is dropped ends at once, whatever it waits
   assert(await client instanceof SSLError);
 });
 
-// ---- Bytes that wait ------------------------------------------------------------------------------------
-
-Deno.test("maxPendingBytes: nobody is dropped at it; past it those that hold the most are, until it holds", async () => {
-  const [at, past] = [gate({ maxPendingBytes: 100 }), gate({ maxPendingBytes: 100 })];
-  const admit = ({ gate: tested }: typeof at, sizes: number[]) =>
-    sizes.map((size) => {
-      const conn = tested.admit(from("192.0.2.1"))!;
-      conn.held = () => size;
-      return conn;
-    });
-  const kept = admit(at, [60, 40]);
-  const some = admit(past, [10, 50, 40, 42]);
-  await eventually(() => past.limits.maxPendingBytes === 1);
-  assertEquals(some.map(({ reason }) => reason !== undefined), [false, true, false, false]);
-  some[0]!.held = () => 60;
-  await eventually(() => past.limits.maxPendingBytes === 2);
-  assertMatch(String(some[0]!.reason), /it holds the most, 60 \(maxPendingBytes\)$/);
-  assertEquals([at.limits, kept.map(({ reason }) => reason)], [{}, [undefined, undefined]]);
-  at.gate.stop();
-  past.gate.stop();
-});
-
-const MIB = 1 << 20;
-
-for (const ssl of [CREDENTIAL, null]) {
-  const kind = ssl ? "TLS" : "plain";
-  test(`maxPendingBytes: what is written to ${kind} clients that do not read`, async () => {
-    const failures: unknown[] = [];
-    const reported: unknown[] = [];
-    await using server = await serving(async (reader, writer) => {
-      const size = Number(decodeText(await reader.readline()));
-      for (let sent = 0; sent < size; sent += MIB) writer.write(new Uint8Array(MIB)); // no drain()
-      await reader.readline().catch((error) => (failures.push(error), Promise.reject(error)));
-    }, { ssl, maxPendingBytes: 48 * MIB, onError: (error) => void reported.push(error) });
-    const clients = [];
-    for (const size of [16, 40, 16]) {
-      const client = ssl ? await dialTls(server) : await dial(server);
-      await client.write(encodeText(`${size * MIB}\n`));
-      clients.push(client);
-    }
-    await eventually(() => failures.length === 1);
-    assertMatch(
-      String(failures[0]),
-      /bytes that wait in the server, it holds the most, .*\(maxPendingBytes\)/,
-    );
-    assertEquals([server.stats.limits, server.stats.open, reported], [{ maxPendingBytes: 1 }, 2, []]);
-    for (const client of [clients[0]!, clients[2]!]) {
-      const buffer = new Uint8Array(65536);
-      for (let total = 0; total < 16 * MIB;) total += (await client.read(buffer))!; // the others go on
-      await client.write(encodeText("done\n"));
-    }
-    for (const client of clients) await client.close();
-    await eventually(() => server.stats.open === 0);
-  });
-}
-
-test("maxPendingBytes: what a handler waits for, and has not come whole", async () => {
-  const failures: unknown[] = [];
-  await using server = await serving(async (reader) => {
-    await reader.readexactly(32 * MIB).catch((error) => failures.push(error)); // a length that the client gave
-  }, { ssl: null, maxPendingBytes: 20 * MIB });
-  const clients = [await dial(server), await dial(server)];
-  const bytes = new Uint8Array(12 * MIB);
-  for (const client of clients) {
-    let at = 0;
-    (async () => {
-      while (at < bytes.length) at += await client.write(bytes.subarray(at));
-    })().catch(() => {});
-  }
-  await eventually(() => failures.length === 1);
-  assertMatch(String(failures[0]), /\(maxPendingBytes\)/);
-  assertEquals([server.stats.limits, server.stats.open], [{ maxPendingBytes: 1 }, 1]);
-  for (const client of clients) client.close();
-});
-
-test("maxPendingBytes: responses to clients that do not read, also those behind another", async () => {
-  await using server = await plain(() => new Response(new Uint8Array(2 * MIB)), {
-    maxPendingBytes: 24 * MIB,
-  });
-  const get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-  using small = await RawClient.connect(server);
-  await small.send(get);
-  using large = await RawClient.connect(server);
-  await large.send(get.repeat(16));
-  await eventually(() => server.stats.limits.maxPendingBytes === 1);
-  await eventually(() => server.stats.open === 1);
-  const buffer = new Uint8Array(65536);
-  for (let total = 0; total < 2 * MIB;) total += (await small.conn.read(buffer))!; // it goes on
-});
-
 // ---- Silence --------------------------------------------------------------------------------------------
 
 for (const ssl of [CREDENTIAL, null]) {
@@ -356,8 +256,12 @@ Deno.test("Gate: silence is counted in looks, so that a process that slept drops
   await assertRejects(() => conn.read(new Uint8Array(1)), SSLError, "(idleTimeout)");
 });
 
+function metered(conn: Deno.Conn): Metered {
+  return new Metered(conn, { host: "a", connections: 1, handshakes: 1 });
+}
+
 Deno.test("Metered: bytes in either direction end its silence; it has stalled while we wait for some", async () => {
-  const conn = new Metered(from("192.0.2.1"));
+  const conn = metered(from("192.0.2.1"));
   const look = (times: number) => {
     for (; times > 0; times--) conn.look();
     return [conn.silent, conn.stalled];
@@ -381,98 +285,5 @@ Deno.test("Metered: a client that is gone before its first byte fails its first 
   const gone = () => {
     throw new Deno.errors.BadResource("gone");
   };
-  new Metered({ ...from("192.0.2.1"), setNoDelay: gone } as unknown as Deno.Conn).setNoDelay();
-});
-
-// ---- HTTP -----------------------------------------------------------------------------------------------
-
-const read = async (request: Request) => new Response(`read ${(await request.bytes()).length}`);
-
-Deno.test("minDataRate: a body that comes more slowly is answered with 408; faster ones, and slow handlers, are not", async () => {
-  await using server = await plain(async (request) => {
-    if (request.url.endsWith("/slow")) await new Promise((resolve) => setTimeout(resolve, 6000));
-    return await read(request);
-  }, { minDataRate: 1000 });
-  using slow = await RawClient.connect(server);
-  using fast = await RawClient.connect(server);
-  await slow.send(`${POST}Content-Length: 100000\r\n\r\n`);
-  await fast.send(`${POST}Connection: close\r\nContent-Length: 12000\r\n\r\n`);
-  const handled = converse(
-    server,
-    `${POST.replace("/", "/slow")}Connection: close\r\nContent-Length: 200000\r\n\r\n${"x".repeat(200000)}`,
-  );
-  const answer = slow.until();
-  for (let i = 0; i < 6; i++) { // a second each; the grace is 5
-    await Promise.all([slow.send("x").catch(() => {}), fast.send("x".repeat(2000))]);
-    await new Promise((resolve) => setTimeout(resolve, 1000));
-  }
-  assertEquals(statuses(await answer), [408]);
-  assertMatch(await fast.until(), /read 12000$/);
-  assertMatch(await handled, /read 200000$/);
-  assertEquals(server.stats.limits, { minDataRate: 1 });
-});
-
-Deno.test("minDataRate: an odd value is refused by its name", async () => {
-  for (const minDataRate of [-1, 1.5, Infinity, NaN]) {
-    await assertRejects(() => plain(read, { minDataRate }), RangeError, "minDataRate");
-  }
-});
-
-const COUNTED: readonly [
-  limit: keyof HttpServerStats["limits"],
-  options: object,
-  sent: string,
-  status: number[],
-][] = [
-  ["maxHeaderSize", { maxHeaderSize: 200 }, `GET /${"x".repeat(300)}`, [431]],
-  ["maxBodySize", { maxBodySize: 9 }, `${POST}Content-Length: 10\r\n\r\n`, [413]],
-  ["maxBodySize", { maxBodySize: 9 }, `${POST}Transfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n`, [413]],
-  ["headersTimeout", { headersTimeout: SHORT }, "GET / HTTP/1.1\r\n", [408]],
-  ["requestTimeout", { requestTimeout: SHORT }, `${POST}Content-Length: 9\r\n\r\nx`, [408]],
-  ["keepAliveTimeout", { keepAliveTimeout: SHORT }, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", [200]],
-  ["maxRequestsPerSocket", { maxRequestsPerSocket: 1 }, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", [200]],
-];
-for (const [limit, options, sent, status] of COUNTED) {
-  Deno.test(`serve() counts under its name that ${limit} was reached: ${JSON.stringify(options)}, ${sent.length} bytes`, async () => {
-    await using server = await plain(read, options);
-    assertEquals(statuses(await converse(server, sent)), status);
-    assertEquals(server.stats.limits, { [limit]: 1 });
-    assertMatch(await converse(server, `${POST}Connection: close\r\nContent-Length: 2\r\n\r\nok`), /read 2$/);
-  });
-}
-
-Deno.test("serve() counts a client that takes nothing for sendTimeout", async () => {
-  await using server = await plain(() => new Response(new Uint8Array(64 << 20)), { sendTimeout: SHORT });
-  using client = await RawClient.connect(server);
-  await client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-  await eventually(() => server.stats.limits.sendTimeout === 1);
-});
-
-test("serve() counts a client that does not close within sslShutdownTimeout", async () => {
-  await using server = await secure(read, { sslShutdownTimeout: SHORT });
-  const client = await dialTls({ addr: server.addr });
-  await client.write(encodeText("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")); // and reads nothing
-  await eventually(() => server.stats.limits.sslShutdownTimeout === 1);
-  assertEquals(server.stats.open, 0);
-  client.abort();
-});
-
-test("Server.stats: failures are counted by names, not by texts that a client may choose", async () => {
-  let n = 0;
-  await using server = await serving(echo, { wrap: () => Promise.reject(new Error(`no host ${n++}`)) });
-  for (let i = 1; i <= 3; i++) {
-    using client = await dial(server);
-    assertEquals(await client.read(new Uint8Array(1)).catch(() => null), null);
-  }
-  await eventually(() => server.stats.handshakeFailures === 3);
-  assertEquals(server.stats.failures, { Error: 3 });
-});
-
-test("serve() takes maxConnections and maxConnectionsPerAddress, too", async () => {
-  await using server = await plain(read, { maxConnectionsPerAddress: 1 });
-  using held = await RawClient.connect(server);
-  await held.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-  await held.until(/read 0/);
-  assertEquals(await converse(server, "").catch(() => ""), "");
-  assertEquals(server.stats.limits, { maxConnectionsPerAddress: 1 });
+  metered({ ...from("192.0.2.1"), setNoDelay: gone } as unknown as Deno.Conn).setNoDelay();
 });

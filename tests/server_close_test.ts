@@ -157,6 +157,17 @@ test("Server.closeClients() and abortClients() end handshakes under way, which h
   }
 });
 
+test("Server.closeClients() ends handshakes at once that wait for the server's own code", async () => {
+  const getConfigForClient = () => new Promise<undefined>(() => {});
+  await using server = await serving(answer, { ssl: { ...CREDENTIAL, getConfigForClient } });
+  const client = assertKind(dialTls(server, { timeout: LONG }), "eof", "closed");
+  await eventually(() => server.stats.handshaking === 1);
+  server.closeClients();
+  await client;
+  await eventually(() => server.stats.handshaking === 0);
+  assertEquals([server.stats.handshakeFailures, server.stats.failures], [0, {}]);
+});
+
 test("Server.abortHandshakes() leaves open connections alone", async () => {
   await using server = await serving(answer);
   const client = await dialTls(server);

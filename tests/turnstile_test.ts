@@ -1,10 +1,12 @@
 /** The turnstile: what handshakes may take of a turn of the event loop, and whose turn it is. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { Turn } from "../lib/turnstile.ts";
-import { pair, SERVER, test } from "./sockets.ts";
+import { Turn, waitingHandshakes } from "../lib/turnstile.ts";
+import { certFile, PATIENCE, within } from "./peers.ts";
+import { encodeText } from "../lib/bytes.ts";
+import { Connection, WORKING } from "../lib/connection.ts";
+import { dialTls, eventually, isPending, pair, readText, SERVER, serving, test } from "./sockets.ts";
 import { wrapSocket } from "../lib/ssl.ts";
-import { isPending } from "./sockets.ts";
 import { pipe } from "./pipe.ts";
 import { SSLError } from "../lib/errors.ts";
 
@@ -156,6 +158,59 @@ for (const [one, other, same] of HOSTS) {
   });
 }
 
+Deno.test("Turn: handshakes that come in crumbs do not keep out others of their host that begin", async () => {
+  await nextTurn();
+  let crumbs = 0;
+  let isOver = false;
+  const crumble = async (place: Turn) => {
+    while (!isOver && crumbs < 60) await place.take(() => (crumbs++, work(3))); // each uses a turn up
+  };
+  const slow = Array.from({ length: 3 }, () => turn("a"));
+  for (const place of slow) await place.take(() => {});
+  const all = slow.map(crumble);
+  await turn("a").take(() => isOver = true);
+  await Promise.all(all);
+  assert(crumbs <= 30, `${crumbs} steps`);
+  await nextTurn();
+});
+
+Deno.test("Turn: whatever comes, fails, is amid its work or leaves, nobody waits for ever", async () => {
+  await nextTurn();
+  const { now } = performance;
+  let clock = now.call(performance); // each step moves it on
+  performance.now = () => clock;
+  let seed = 1;
+  const random = (n: number) => (seed = seed * 48271 % 0x7fffffff) % n;
+  try {
+    const waits: Promise<unknown>[] = [];
+    let done = 0;
+    for (let i = 0; i < 1000; i++) {
+      const place = turn(`host ${random(8) === 0 ? i : random(3)}`);
+      const size = random(4);
+      let parts = size;
+      const fate = random(10);
+      const step = () => {
+        clock += random(3);
+        if (fate === 0) throw new Error("broken");
+        if (fate === 1 && parts === 2) place.leave(); // its connection is dropped amid its work
+        return --parts;
+      };
+      const taken = place.take(step, (left) => left > 0).then(() => done++, () => done++);
+      if (fate !== 2 && (fate !== 1 || size < 2)) waits.push(taken);
+      if (fate === 2) random(2) === 0 ? place.leave() : setTimeout(() => place.leave(), random(3));
+      if (random(20) === 0) await new Promise((resolve) => setTimeout(resolve, random(2)));
+      if (random(200) === 0) clock += 5;
+    }
+    await within(Promise.all(waits), PATIENCE, "have every turn");
+    assert(done >= waits.length);
+  } finally {
+    performance.now = now;
+  }
+  await nextTurn();
+  await nextTurn();
+  assertEquals(waitingHandshakes(), 0);
+});
+
 Deno.test("Turn: a step that throws holds up nobody", async () => {
   await nextTurn();
   const fail = () => {
@@ -228,4 +283,34 @@ test("Turn: a handshake that ends while it waits for its turn leaves", async () 
   const { client, server } = await pair(); // nobody is held up
   await Promise.all([client.close(), server.close()]);
   near.close();
+});
+
+test("Turn: handshakes that are dropped amid a signature, and while they wait for one, hold up nobody", async () => {
+  const ssl = { certfile: certFile("rsa4096.pem"), keyfile: certFile("rsa4096.key") };
+  await using server = await serving(async (reader, writer) => writer.write(await reader.read(4)), { ssl });
+  const connect = () => dialTls(server, { caCerts: certFile("roots.pem") });
+  const { handshake } = Connection.prototype;
+  let drop = true;
+  Connection.prototype.handshake = function (inSteps: boolean) {
+    const code = handshake.call(this, inSteps);
+    if (inSteps && code === WORKING && drop) {
+      drop = false;
+      setTimeout(() => server.abortHandshakes()); // of the one that signs, when it waits for its next step, and of the others
+    }
+    return code;
+  };
+  try {
+    const ends = await Promise.allSettled(Array.from({ length: 6 }, connect));
+    assert(ends.some(({ status }) => status === "rejected"));
+    for (const end of ends) if (end.status === "fulfilled") await end.value.close();
+  } finally {
+    Connection.prototype.handshake = handshake;
+  }
+  await eventually(() => server.stats.handshaking === 0);
+  assertEquals([drop, waitingHandshakes()], [false, 0]);
+  const client = await connect();
+  await client.write(encodeText("next"));
+  assertEquals(await readText(client), "next");
+  await client.close();
+  assertEquals(server.stats.failures, {});
 });

@@ -1,6 +1,6 @@
 /** Options of the wrong type, where they would be taken for true or false or fail only once they are needed. */
 import { assertRejects, assertThrows } from "@std/assert";
-import { createCertificate, SSLContext, startServer } from "tlsio";
+import { createCertificate, SSLContext, startServer, startUnixServer } from "tlsio";
 import { TLSEngine } from "tlsio/engine";
 import { type HttpServeOptions, serve } from "tlsio/http";
 import { configs, fixedCore } from "./pair.ts";
@@ -48,6 +48,38 @@ Deno.test("serve() and startServer() refuse callbacks, signals and backlogs of t
   }
   for (const backlog of [-1, 1.5, NaN, "5" as unknown as number]) {
     await assertRejects(() => startServer(() => {}, { ...where, backlog }), RangeError, "Cannot use backlog");
+  }
+});
+
+Deno.test("serve() and startServer() refuse options that are none: a host name would be a server without TLS", async () => {
+  for (const options of ["127.0.0.1", 8443, null] as unknown as HttpServeOptions[]) {
+    const message = "Cannot use options: expected an object";
+    await assertRejects(() => serve(() => new Response(), options), TypeError, message);
+    await assertRejects(() => startServer(() => {}, options as { port: number }), TypeError, message);
+    await assertRejects(() => startUnixServer(() => {}, options as never), TypeError, message);
+  }
+});
+
+Deno.test("serve() and startServer() with workers refuse callbacks and signals of the wrong type", async () => {
+  const options = { workers: 1, port: 0 };
+  for (const value of WRONG as never[]) {
+    for (const option of ["onConnectionError", "signal"]) {
+      const wrong = { ...options, [option]: value };
+      await assertRejects(() => serve("file:///a.ts", wrong), TypeError, `Cannot use ${option}: expected`);
+    }
+    const wrong = { ...options, onError: value };
+    await assertRejects(() => startServer("file:///a.ts", wrong), TypeError, "Cannot use onError: expected");
+  }
+});
+
+Deno.test("serve() names a limit that is no number, whatever it is", async () => {
+  for (
+    const limit of ["maxConnections", "maxPendingBytes", "maxHeaderSize", "maxBodySize", "headersTimeout"]
+  ) {
+    for (const value of ["5", {}, Symbol("5"), 5n, NaN, -1]) {
+      const options = { port: 0, [limit]: value } as HttpServeOptions;
+      await assertRejects(() => serve(() => new Response(), options), RangeError, `Cannot use ${limit}: `);
+    }
   }
 });
 

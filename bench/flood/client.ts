@@ -35,11 +35,11 @@ async function echo(socket: TLSSocket): Promise<void> {
 async function connect(): Promise<TLSSocket> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const socket = connectTls(options, resolve);
+  socket.on("connect", () => socket.setNoDelay(true)); // else the message waits 40 ms for the ACK of the last flight (Nagle)
   const timer = setTimeout(() => reject(new Error("no handshake")), PATIENCE);
   socket.on("error", reject).on("close", () => reject(new Error("closed")));
   try {
     await promise;
-    socket.setNoDelay(true);
     return socket;
   } catch (error) {
     socket.destroy();

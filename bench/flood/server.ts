@@ -51,7 +51,7 @@ const { gc } = globalThis as unknown as { gc: () => void };
 let open = 0; // connections when nobody floods
 for await (const line of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) {
   if (line.startsWith("settle")) { // until the attackers' connections are gone
-    for (let tries = 0; tries < 100 && server.stats.open + server.stats.handshaking > open; tries++) {
+    for (let tries = 0; tries < 300 && server.stats.open + server.stats.handshaking > open; tries++) {
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
     gc();

@@ -13,9 +13,9 @@ const PORT = 8444; // behind the server's 8443
 /** Flags of `tlsio serve`. */
 export const DASHBOARD_FLAGS = {
   "dashboard": {
-    value: "<address:port>",
+    value: "<address>",
     optional: true,
-    help: `show live figures of the server on a page of their own (default ${ADDRESS}:${PORT})`,
+    help: `show live figures in a browser (default ${ADDRESS}:${PORT})`,
   },
 } as const;
 

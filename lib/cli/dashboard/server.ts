@@ -3,7 +3,7 @@
  *
  * Nobody but a viewer may read it: it listens on loopback unless another address is asked for, where it has TLS. A page of
  * another site can neither read it (no CORS) nor reach it by a name of its own that resolves to this machine (DNS rebinding:
- * the Host header), nor frame it, nor take viewers' places (Sec-Fetch-Site).
+ * the Host header), nor frame it, nor take viewers' places (Sec-Fetch-Site, and Origin where a browser does not send that).
  *
  * @module
  */
@@ -131,14 +131,16 @@ export class Dashboard implements AsyncDisposable {
 
 /** Answers a request. */
 function answer(request: Request, own: ReadonlySet<string>, viewers: Viewers): Response {
-  const { hostname, pathname } = new URL(request.url);
+  const { hostname, pathname, origin } = new URL(request.url);
   // An address is nobody's name: it cannot be made to point here.
   const isAddress = isIP(hostname.replace(/^\[(.*)\]$/, "$1")) !== 0;
   if (!isAddress && !own.has(hostname) && !own.has(hostname.replace(/^[^.]+/, "*"))) {
     return refusal(421, "Misdirected Request: this server does not go by that name");
   }
   const isPage = pathname === "/" && request.headers.get("sec-fetch-dest") === "document";
-  if (!isPage && /^(cross|same)-site$/.test(request.headers.get("sec-fetch-site") ?? "")) {
+  const isForeign = /^(cross|same)-site$/.test(request.headers.get("sec-fetch-site") ?? "") ||
+    (request.headers.get("origin") ?? origin) !== origin;
+  if (isForeign && !isPage) {
     return refusal(403, "Forbidden: asked for by another site");
   }
   const { method } = request;

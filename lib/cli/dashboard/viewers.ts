@@ -46,12 +46,12 @@ export class Viewers implements Disposable {
   /** The stream of one more; `undefined`: there are {@linkcode VIEWERS_MAX}. */
   join(): ReadableStream<Uint8Array<ArrayBuffer>> | undefined {
     if (this.#streams.size >= VIEWERS_MAX || this.#isClosed) return undefined;
+    const events = Object.entries(this.#show.greeting()).map(([name, data]) => event(data, name));
     let own: Stream;
     return new ReadableStream({
       start: (stream) => {
         own = stream;
         this.#streams.add(stream);
-        const events = Object.entries(this.#show.greeting()).map(([name, data]) => event(data, name));
         stream.enqueue(this.#encoder.encode(`retry: ${RETRY}\n\n${events.join("")}`));
         if (this.#streams.size > 1) return;
         this.#show.watched(true);

@@ -8,7 +8,7 @@ import { clock, number, UNITS } from "./words.js";
 
 /* global uPlot -- a script of its own, since it has no module that is small */
 
-const SPAN = 300; // seconds
+const [SHORTEST, LONGEST] = [60, 300]; // seconds of the axis of time, which grows with what there is to show
 const GAP = 3; // seconds without a point: a line must not cross them
 const HEIGHT = 150; // pixels, as in the style
 const DASHES = [[], [6, 4], [2, 3]];
@@ -24,6 +24,9 @@ const AXIS = {
 
 /** From 0 to a bit above the highest. */
 const fromZero = (_plot, _least, most) => [0, most > 0 ? most * 1.1 : 1];
+
+/** Up to the last moment. */
+const untilNow = (_plot, first, last) => [last - Math.min(Math.max(last - first, SHORTEST), LONGEST), last];
 
 /** A figure with its title, its legend and the place of the drawing. */
 function frame({ title, note, help }, legend) {
@@ -69,13 +72,14 @@ export class LineChart {
         legend: { show: false },
         padding: [8, 8, 0, 0],
         cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 }, sync: { key: "time" } },
-        scales: { x: { range: (_plot, _least, most) => [most - SPAN, most] }, y: { range: fromZero } },
+        scales: { x: { range: untilNow }, y: { range: fromZero } },
         axes: [
           {
             ...AXIS,
-            space: 38,
+            space: (_plot, _axis, from, to) => to - from < LONGEST / 2 ? 60 : 38, // seconds take room
             size: 26,
-            values: (_plot, ticks) => ticks.map((tick) => clock(tick * 1000).slice(0, 5)),
+            values: (_plot, ticks, _axis, _space, step) =>
+              ticks.map((tick) => clock(tick * 1000).slice(0, step < 60 ? 8 : 5)),
           },
           { ...AXIS, space: 34, size: 58, values: (_plot, ticks) => ticks.map(UNITS[unit]) },
         ],
@@ -118,7 +122,7 @@ export class LineChart {
     const parts = columns.map((column, i) =>
       `${lines[i].name} now ${write(column.at(-1))}, at most ${write(Math.max(0, ...column))}`
     );
-    this.#place.setAttribute("aria-label", `${title}, the last five minutes: ${parts.join("; ")}`);
+    this.#place.setAttribute("aria-label", `${title}, the last minutes: ${parts.join("; ")}`);
   }
 }
 
@@ -195,7 +199,7 @@ export class BarChart {
 
   /** Every bound where there is room. */
   #shown() {
-    const step = Math.ceil(this.#times.length * 40 / Math.max(1, this.#place.clientWidth - 66));
+    const step = Math.ceil(this.#times.length * 48 / Math.max(1, this.#place.clientWidth - 66));
     return this.#times.map((_, i) => i).filter((i) => i % step === 0);
   }
 

@@ -87,7 +87,7 @@ function show(moment) {
   for (const table of tables) table(moment);
   const { workers, restarts, ticketKeys } = moment;
   get("since").textContent = [
-    `up ${duration(Math.max(0, (moment.point.time - about.started) / 1000))}`,
+    `· up ${duration(Math.max(0, (moment.point.time - about.started) / 1000))}`,
     ...(workers === null ? [] : [`${workers} workers`, `${restarts} restarts`]),
     `${ticketKeys} ticket ${ticketKeys === 1 ? "key" : "keys"}`,
   ].join(" · ");

@@ -4,6 +4,7 @@
 export const NONE = "–";
 
 const three = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
+const tenth = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 
 /** Three figures that count; of large numbers all. */
@@ -11,15 +12,20 @@ export function number(value) {
   return (Math.abs(value) >= 1000 ? whole : three).format(value);
 }
 
+/** For what is not so exact: a second between two looks is never quite one. */
+function tenths(value) {
+  return value >= 100 ? number(value) : tenth.format(value);
+}
+
 /** How a value is written, by its unit. */
 export const UNITS = {
   count: known(number),
-  rate: known((value) => `${number(value)} /s`),
+  rate: known((value) => `${tenths(value)} /s`),
   bytes: known((value) => scaled(value, "B/s")),
   ms: known((value) => value >= 10_000 ? `${number(value / 1000)} s` : `${number(value)} ms`),
   kib: known((value) => `${number(value)} KiB`),
   mib: known((value) => `${number(value)} MiB`),
-  percent: known((value) => `${number(value)} %`),
+  percent: known((value) => `${tenths(value)} %`),
 };
 
 function known(write) {

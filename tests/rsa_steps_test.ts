@@ -1,7 +1,8 @@
 /** RSA signatures of servers in steps: what a handshake is then, and what becomes of one that ends amid a signature. */
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import type { TLSConfigOptions } from "../lib/policy.ts";
-import { Connection, WORKING } from "../lib/connection.ts";
+import { Connection } from "../lib/connection.ts";
+import { WORKING } from "../lib/engine_state.ts";
 import { Core, type CoreOptions } from "../lib/core.ts";
 import { TLSEngine } from "../lib/engine.ts";
 import { CODE, SSLError } from "../lib/errors.ts";

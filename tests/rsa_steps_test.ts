@@ -1,6 +1,7 @@
 /** RSA signatures of servers in steps: what a handshake is then, and what becomes of one that ends amid a signature. */
-import { assert, assertEquals, assertInstanceOf } from "@std/assert";
-import type { TLSConfigOptions } from "../lib/policy.ts";
+import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
+import { CERT_REQUIRED, type TLSConfigOptions } from "../lib/policy.ts";
+import type { TraceEvent } from "../lib/trace.ts";
 import { Connection } from "../lib/connection.ts";
 import { WORKING } from "../lib/engine_state.ts";
 import { Core, type CoreOptions } from "../lib/core.ts";
@@ -14,6 +15,7 @@ import {
   fixedCore,
   randomFrom,
   serverOptions,
+  source,
   VERSIONS,
 } from "./pair.ts";
 import { exhaust, fullCore } from "./full_core.ts";
@@ -33,10 +35,11 @@ const RSA4096 = credential("rsa4096");
 function greeted(
   client: TLSConfig,
   server: TLSConfig,
+  trace?: (event: TraceEvent) => void,
 ): { client: TLSEngine; server: TLSEngine } & Disposable {
   const ends = {
     client: new TLSEngine(client, { serverHostname: "localhost" }),
-    server: new TLSEngine(server),
+    server: new TLSEngine(server, { trace }),
   };
   ends.client.handshake();
   ends.server.receive(ends.client.takeRecords());
@@ -116,10 +119,77 @@ for (const [how, options] of CORES) {
         assertEquals(core_.allocated, before, `after ${most} steps`);
       }
     });
+
+    Deno.test(`handshakeStep(): a handshake costs, and its trace says, what it does at once (${version}, ${how})`, () => {
+      const told = [false, true].map((inSteps) => {
+        using made = configs(core(), { ...both, measure: true }, {}, { credential: RSA4096 });
+        const events: string[] = [];
+        const trace = (event: TraceEvent) =>
+          void events.push([event.layer, event.name, event.code, event.length, event.state].join());
+        using ends = greeted(made.client, made.server, trace);
+        if (inSteps) assert(sign(ends.server) > COLD);
+        else ends.server.handshake();
+        finish(ends);
+        const { operations, bulk, network } = ends.server.cost().handshake;
+        return { operations, bulk, network: network.up, events };
+      });
+      assertEquals(told[1], told[0]);
+      assertEquals(told[0]!.operations!["RSA-4096 private cold"], 1);
+    });
+
+    Deno.test(`handshakeStep(): a config that is disposed of amid a signature is freed after it (${version}, ${how})`, () => {
+      const core_ = core();
+      const left = [1, 2].map(() => {
+        const made = configs(core_, both, {}, { credential: RSA4096 });
+        {
+          using ends = greeted(made.client, made.server);
+          assertEquals(ends.server.handshakeStep().state, "working");
+          made[Symbol.dispose]();
+          sign(ends.server);
+          finish(ends);
+        }
+        return core_.allocated; // what mbedTLS allocates once for all comes with the first
+      });
+      assertEquals(left[1], left[0]);
+    });
+
+    Deno.test(`handshakeStep(): what comes amid a signature is read after it (${version}, ${how})`, () => {
+      using made = configs(core(), both, {}, { credential: RSA4096 });
+      using ends = greeted(made.client, made.server);
+      const { server } = ends;
+      const alert = Uint8Array.of(21, 3, 3, 0, 2, 2, 40); // handshake_failure
+      assertEquals(server.handshakeStep().state, "working");
+      server.receive(alert);
+      assertEquals([server.handshakeStep().state, server.state], ["working", "handshake"]);
+      assertThrows(() => sign(server), SSLError, "handshake_failure");
+      assert(server.takeRecords().length > 1000, "the flight with the signature");
+    });
   }
 }
 
 for (const [version, sslVersion] of VERSIONS) {
+  Deno.test(`handshakeStep(): a client signs at once (${version})`, () => {
+    using made = configs(
+      new Core({ module: SIMD }),
+      { sslVersion },
+      { credential: credential("client-rsa") },
+      {
+        certReqs: CERT_REQUIRED,
+        trust: ["root.pem", "root-rsa.pem"].map((name) => source(name)),
+      },
+    );
+    using ends = greeted(made.client, made.server);
+    for (let flights = 0; flights < 4; flights++) {
+      assertEquals(sign(ends.server), 0);
+      const records = ends.server.takeRecords();
+      if (records.length > 0) ends.client.receive(records);
+      assertEquals(sign(ends.client), 0);
+      const answer = ends.client.takeRecords();
+      if (answer.length > 0) ends.server.receive(answer);
+    }
+    assert(ends.server.handshakeDone && ends.server.signatureSchemes.peer?.startsWith("rsa_"));
+  });
+
   Deno.test(`handshakeStep(): fifty handshakes of one key at once (${version})`, () => {
     const core = fixedCore();
     using made = configs(core, { sslVersion }, {}, { credential: RSA4096 });

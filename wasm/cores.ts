@@ -89,6 +89,7 @@ const PARSERS = ["asn1", "base64", "oid", "pem", "pk", "rsa_alt_helpers", "ssl",
 const FUZZ: Core = {
   ...SHIPPED,
   shipped: false,
+  config: "wasm/config/fuzz.h",
   folders: [...SHIPPED.folders, "wasm/fuzz/"],
   wraps: [...SHIPPED.wraps, "mbedtls_ssl_write_handshake_msg_ext", "mbedtls_ssl_finish_handshake_msg"],
   names: true,

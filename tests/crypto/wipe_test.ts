@@ -7,7 +7,7 @@ import { bytesFrom } from "../pair.ts";
 import { type Cipher, open, seal, stream } from "./aead.ts";
 import { agree, exchange, multiply, sign } from "./asymmetric.ts";
 import { type Harness, loadHarnesses, NoRandomness, streamOf } from "./harness.ts";
-import { hex, pkcs1, rsaNumbers, toBytes } from "./numbers.ts";
+import { hex, invert, pkcs1, rsaNumbers, toBytes } from "./numbers.ts";
 import { RsaKey } from "./rsa.ts";
 import { RSA_KEYS } from "./rsa_keys.ts";
 import { aesCbc, aesEcb, chacha20, hash, hkdf, hkdfLabel, hmac, poly1305 } from "./symmetric.ts";
@@ -263,6 +263,42 @@ for (const core of ["test", "test.simd"] as const) {
       });
       assertEquals(codes[0], codes[1], name);
       assertEquals(harnesses[0].differences(harnesses[1]), [], name);
+    }
+  });
+}
+
+for (const core of ["test", "test.simd"] as const) {
+  Deno.test(`RSA in steps: memory does not tell one key, message or fault from another (${core})`, async () => {
+    const mine = rsaNumbers(RSA_KEYS.find(({ name }) => name === "4096")!);
+    const { p, q, dp, dq } = mine;
+    const other = { ...mine, p: q, q: p, dp: dq, dq: dp, qp: invert(p, q) };
+    const wrong = { ...mine, dq: dq ^ 4n };
+    const [low, high] = [0, 0xff].map((top) => bytesFrom(5, 512).with(0, top)) as [Uint8Array, Uint8Array];
+    const pairs: Record<string, [key: typeof mine, message: Uint8Array, draws: number][]> = {
+      keys: [[mine, low, Infinity], [other, low, Infinity]],
+      messages: [[mine, low, Infinity], [mine, bytesFrom(6, 512).with(0, 0), Infinity]],
+      "messages that are refused": [[mine, high, Infinity], [mine, high.with(1, 1), Infinity]],
+      "messages whose result is wrong": [[wrong, low, Infinity], [wrong, low.with(1, 1), Infinity]],
+      "keys, without randomness": [[mine, low, 2], [other, low, 2]], // for the second exponent
+    };
+    for (const most of [1, 4, Infinity]) { // given up while the key is cold, while it is warm, and not
+      for (const [name, sides] of Object.entries(pairs)) {
+        const harnesses = await loadHarnesses(core, core);
+        const codes = harnesses.map((harness, i) => {
+          const [numbers, message, draws] = sides[i]!;
+          harness.random = streamOf("");
+          using key = RsaKey.parse(harness, "private", pkcs1(numbers)) as RsaKey;
+          const stream = streamOf("");
+          let drawn = 0;
+          harness.random = (bytes) => {
+            if (drawn++ >= draws) throw new NoRandomness();
+            stream(bytes);
+          };
+          return [1, 2].map(() => key.inSteps(message, most).code);
+        });
+        assertEquals(codes[0], codes[1], name);
+        assertEquals(harnesses[0].differences(harnesses[1]), [], `${name}, ${most} steps`);
+      }
     }
   });
 }

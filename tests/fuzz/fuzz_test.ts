@@ -1,6 +1,7 @@
 /** The fuzzer's corpus runs and finds nothing, in wasm and natively under sanitizers; and the fuzzer can find what it looks for. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type Bytes, encodeText } from "../../lib/bytes.ts";
+import { Connection, WORKING } from "../../lib/connection.ts";
 import { SSLError } from "../../lib/errors.ts";
 import { bytesFrom, NOW } from "../pair.ts";
 import { FuzzCore, fuzzModule } from "./core.ts";
@@ -130,6 +131,30 @@ Deno.test("fuzz: a script meddles with the records and the messages of a connect
     "a hello that ends",
   );
   assert(run("tls13", { end: "server", index: 2, op: "REFLECT" }).includes("client failed"));
+});
+
+Deno.test("fuzz: with half of the seeds a server signs in steps, and nothing else is other for it", () => {
+  const { handshake } = Connection.prototype;
+  const run = (seed: number, ...edits: Partial<Edit>[]) => {
+    let steps = 0;
+    Connection.prototype.handshake = function (inSteps: boolean) {
+      const code = handshake.call(this, inSteps);
+      if (code === WORKING) steps++;
+      return code;
+    };
+    try {
+      const scenario = NAMES.indexOf("tls12-rsa");
+      return { outcome: new Handshakes(fuzz).run(encode({ scenario, seed, edits: edits.map(edit) })), steps };
+    } finally {
+      Connection.prototype.handshake = handshake;
+    }
+  };
+  for (const edits of [[], [{ op: "DOUBLE" }], [{ op: "CUT", a: 300 }]] as const) {
+    const [once, inSteps] = [run(1, ...edits), run(3, ...edits)];
+    assertEquals(inSteps.outcome, once.outcome);
+    assertEquals(once.steps, 0);
+    if (edits.length === 0) assert(inSteps.steps > 0);
+  }
 });
 
 Deno.test("fuzz: who completes a handshake with an impostor is found, and what has no business in an error", () => {

@@ -56,6 +56,9 @@ class Meddled {
   readonly #datagrams: boolean;
   /** The ends whose messages are changed before they are sent: they may fail in any way. */
   readonly #liars: ReadonlySet<End>;
+  /** Whether the server signs in steps: what the client sends comes amid it. */
+  readonly #inSteps: boolean;
+  #working = false;
   readonly #written: Record<End, number> = { client: 0, server: 0 };
   readonly #closed = { client: false, server: false };
   #pieces: Record<End, Bytes[]> = { client: [], server: [] };
@@ -68,6 +71,7 @@ class Meddled {
     { edits, seed }: Pick<Script, "edits" | "seed"> = { edits: [], seed: 0 },
   ) {
     this.#liars = new Set(edits.filter(({ layer }) => layer === "message").map(({ end }) => end));
+    this.#inSteps = (seed & 2) !== 0;
     this.#fuzz = fuzz;
     this.#configs = configs;
     this.#datagrams = scenario.both?.datagrams !== undefined;
@@ -91,8 +95,9 @@ class Meddled {
     let timeouts = 0;
     for (let round = 0;; round++) {
       if (round === ROUNDS_MAX) throw new Finding("hang", `the ends still talk after ${round} rounds`);
+      this.#working = false;
       for (const end of ENDS) this.#step(end);
-      let moved = false;
+      let moved = this.#working;
       for (const end of ENDS) moved = this.#carry(end) || moved;
       if (moved) continue;
       if (!this.#datagrams || timeouts++ === TIMEOUTS_MAX || !this.#wait()) return this;
@@ -133,7 +138,9 @@ class Meddled {
   }
 
   #use(end: End, engine: Engine): void {
-    const isDone = engine.handshake().state === "done";
+    const { state } = end === "server" && this.#inSteps ? engine.handshakeStep() : engine.handshake();
+    if (state === "working") this.#working = true;
+    const isDone = state === "done";
     if (end === "server" && engine instanceof TLSEngine && engine.config.options.maxEarlyData) {
       this.#readEarly(engine);
     }

@@ -5,7 +5,7 @@
  * In TLS 1.2 mbedTLS has a way to wait for a signature (MBEDTLS_SSL_ASYNC_PRIVATE). In TLS 1.3 it has none, but writing
  * CertificateVerify changes nothing before the signature is there, and what is signed is the same each time: so the step
  * of the handshake fails until then, and is done again. It would try other schemes, which fail, too, and send an alert,
- * which alerts.c drops.
+ * which alerts.c drops. What is computed once more for that is not counted: the signature costs what it costs at once.
  *
  * A client's signature is made at once, and so is the decryption of RSA key exchange (TLS 1.2, off by default).
  */
@@ -13,6 +13,7 @@
 
 #if defined(TLSIO_RSA_STEPS)
 
+#include "counts.h"
 #include "rsa_steps.h"
 #include "ssl_misc.h"
 
@@ -30,8 +31,8 @@ int __real_mbedtls_pk_sign_ext(mbedtls_pk_type_t type, mbedtls_pk_context *key, 
 
 static int takes_steps(const connection *conn, const mbedtls_pk_context *key)
 {
-    return conn != NULL && conn->in_steps && mbedtls_pk_get_type(key) == MBEDTLS_PK_RSA &&
-           tlsio_rsa_takes_steps(mbedtls_pk_rsa(*key));
+    return conn != NULL && conn->in_steps && conn->ssl.conf->endpoint == MBEDTLS_SSL_IS_SERVER &&
+           mbedtls_pk_get_type(key) == MBEDTLS_PK_RSA && tlsio_rsa_takes_steps(mbedtls_pk_rsa(*key));
 }
 
 static int begin_signing(connection *conn, mbedtls_pk_type_t type, mbedtls_pk_context *key, mbedtls_md_type_t md,
@@ -55,6 +56,7 @@ static int begin_signing(connection *conn, mbedtls_pk_type_t type, mbedtls_pk_co
     s->hash_len = hash_len;
     memcpy(s->hash, hash, hash_len);
     conn->signing = s;
+    counting = NULL; /* until the signature is taken, but for its steps */
     return 0;
 }
 
@@ -63,6 +65,7 @@ static int take_signature(connection *conn, unsigned char *sig, size_t sig_size,
     const signing *s = conn->signing;
     if (s->state != 0) return s->state > 0 ? MBEDTLS_ERR_SSL_ASYNC_IN_PROGRESS : s->state;
     if (s->len > sig_size) return MBEDTLS_ERR_PK_BUFFER_TOO_SMALL;
+    counting = counts_of(conn);
     *sig_len = s->len;
     int ret = tlsio_rsa_result(s->operation, s->type != MBEDTLS_PK_RSASSA_PSS, sig);
     forget_signing(conn);
@@ -121,6 +124,7 @@ int go_on_signing(connection *conn)
         conn->signing->state = tlsio_rsa_step(conn->signing->operation);
         if (conn->in_steps && is_signing(conn)) return HANDSHAKE_WORKING;
     }
+    if (conn->signing != NULL) counting = NULL;
     return 0;
 }
 

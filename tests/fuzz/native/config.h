@@ -1,4 +1,4 @@
 /*
- * mbedTLS for this machine under sanitizers: the configuration of our cores, with all our kernels.
+ * mbedTLS for this machine under sanitizers: the configuration of our fuzzers, with all our kernels.
  */
-#include "wasm/config/default.h"
+#include "wasm/config/fuzz.h"

@@ -17,6 +17,9 @@ typedef struct {
 } side;
 
 static side sides[2];
+static int in_steps; /* the server signs so: what the client sends comes amid it */
+static int gives_up; /* and goes away amid it */
+static int worked;   /* it has more steps to do */
 static const size_t LENGTH[2] = { 700, 3000 }; /* bytes that each end writes */
 
 static void open_end(const scenario *one, int end)
@@ -80,8 +83,14 @@ static void use(const scenario *one, int end)
     connection *conn = wires[end].conn;
     if (conn == NULL || me->failed) return;
     if (!me->done) {
-        int ret = HANDSHAKE_WORKING;
-        while (ret == HANDSHAKE_WORKING) ret = connection_handshake(conn, 1);
+        int ret = connection_handshake(conn, in_steps);
+        if (ret == HANDSHAKE_WORKING) {
+            if (!in_steps || end == 0) give_up("there are steps that nobody has asked for");
+            worked = 1;
+            me->failed = gives_up;
+            if (gives_up) connection_alert(conn, 80);
+            return;
+        }
         if (ret == MBEDTLS_ERR_SSL_WANT_READ) return;
         if (ret == MBEDTLS_ERR_SSL_HELLO_VERIFY_REQUIRED) { /* the next datagram may bring the cookie */
             open_end(one, end);
@@ -167,6 +176,8 @@ void run_handshake(const unsigned char *bytes, size_t len)
     rewind_host(bytes[1]);
     fuzz_begin(bytes, len, one->datagrams);
     memset(sides, 0, sizeof(sides));
+    in_steps = bytes[1] >> 1 & 1;
+    gives_up = bytes[1] >> 2 & 1;
     for (int end = 0; end < 2; end++) {
         wires[end].in_len = wires[end].in_at = wires[end].out_len = 0;
         wires[end].at_end = 0;
@@ -176,8 +187,9 @@ void run_handshake(const unsigned char *bytes, size_t len)
     int timeouts = 0;
     for (int round = 0;; round++) {
         if (round == ROUNDS_MAX) give_up("the ends still talk");
+        worked = 0;
         for (int end = 0; end < 2; end++) use(one, end);
-        int moved = carry(one, 0);
+        int moved = worked | carry(one, 0);
         moved |= carry(one, 1);
         if (!moved && (!one->datagrams || timeouts++ == TIMEOUTS_MAX || !wait_for_timer())) break;
     }
@@ -193,6 +205,7 @@ void run_records(const unsigned char *bytes, size_t len)
     if (len < 1) return;
     const scenario *one = get_scenario(bytes[0] >> 1);
     int end = bytes[0] & 1;
+    in_steps = gives_up = 0;
     rewind_host(1);
     fuzz_begin(bytes, 0, one->datagrams);
     memset(sides, 0, sizeof(sides));

@@ -175,6 +175,29 @@ Deno.test("Turn: handshakes that come in crumbs do not keep out others of their 
   await nextTurn();
 });
 
+Deno.test("Turn: a host of which none waits goes before signatures that many others wait for", async () => {
+  await nextTurn();
+  const { now } = performance;
+  let clock = now.call(performance);
+  performance.now = () => clock;
+  try {
+    let steps = 0;
+    const sign = () => {
+      let left = 10;
+      return () => (clock += 2, steps++, --left);
+    };
+    const all = Array.from({ length: 20 }, (_, i) => turn(`host ${i}`).take(sign(), (left) => left > 0));
+    await new Promise((resolve) => setTimeout(resolve)); // behind the first turn
+    const before = steps;
+    const fresh = turn("fresh").take(() => steps);
+    assert(before < 100 && await fresh - before <= 1, `${before} steps, then ${await fresh - before}`);
+    await Promise.all(all);
+  } finally {
+    performance.now = now;
+  }
+  await nextTurn();
+});
+
 Deno.test("Turn: whatever comes, fails, is amid its work or leaves, nobody waits for ever", async () => {
   await nextTurn();
   const { now } = performance;

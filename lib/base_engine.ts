@@ -8,14 +8,15 @@ import { type Bytes, EMPTY, encodeText } from "./bytes.ts";
 import type { TLSConfig } from "./config.ts";
 import { IO_SIZE } from "./core.ts";
 import type { ConnectionCost } from "./cost/cost.ts";
-import { ASKS, Connection, type Facts, PAUSED, WORKING } from "./connection.ts";
+import { Connection } from "./connection.ts";
 import { EARLY } from "./early_data.ts";
 import type { Cipher, EngineState, HandshakeOutcome, HandshakeStep } from "./engine_state.ts";
-import { moved } from "./engine_state.ts";
-import { alertForCode, CODE, SSLCertVerificationError, SSLError } from "./errors.ts";
+import { ASKS, moved, PAUSED, WORKING } from "./engine_state.ts";
+import { alertForCode, CODE, distrustError, SSLError } from "./errors.ts";
+import type { Facts } from "./facts.ts";
 import { assertProtocol } from "./policy.ts";
 import { type ConnectionState, missingPin, stateOf } from "./peer_policy.ts";
-import type { SSLSession } from "./session.ts";
+import { mayOffer, type SSLSession } from "./session.ts";
 import { forgetFailed, shareNew } from "./session_cache.ts";
 import type { Outcome } from "./tally.ts";
 import { DTLS_VERSION, groupName, sigalgName, suiteOf, TLSVersion, versionName } from "./suites.ts";
@@ -70,10 +71,7 @@ export abstract class BaseEngine {
   #prepareClient(session: SSLSession | undefined): void {
     this.#config.assertHost(this.#hostname);
     this.#connection.setHost(this.#hostname, this.#config.options.checkHostname !== false);
-    // A session that was accepted under other trust, or by another host, must not stand in for this check.
-    if (session === undefined || session.facts.trust !== this.#config.trustId) return;
-    if (session.facts.serverHostname !== (this.#hostname ?? "")) return;
-    if (!this.#config.speaks(session.facts.version)) return; // mbedTLS offers the session's version alone
+    if (session === undefined || !mayOffer(session, this.#config, this.#hostname)) return;
     if (this.#connection.offer(session) === 0) this.#offered = session; // else it is of another mbedTLS
   }
 
@@ -186,13 +184,7 @@ export abstract class BaseEngine {
 
   /** The error of a handshake whose peer is refused by `reason`. */
   distrust(reason: string, cause?: unknown): SSLError {
-    const text = `Cannot ${this.#handshakeAction()}: ${reason}`;
-    return new SSLCertVerificationError(text, {
-      kind: "verify",
-      verifyFlags: this.verifyFlags,
-      verifyMessage: this.verifyMessage || reason,
-      cause,
-    });
+    return distrustError(this.#handshakeAction(), reason, this.verifyFlags, this.verifyMessage, cause);
   }
 
   /** What is known while the handshake waits with `"verify"`, for who judges the peer. */

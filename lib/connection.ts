@@ -19,6 +19,7 @@ import {
   type SSLError,
   verifyError,
 } from "./errors.ts";
+import { FACT_ORDER, type Facts, readFacts } from "./facts.ts";
 import { type SessionFacts, SSLSession } from "./session.ts";
 import { sigalgName, type Suite, suiteOf } from "./suites.ts";
 import type { Tracer } from "./trace.ts";
@@ -26,67 +27,6 @@ import { Wire } from "./wire.ts";
 
 /** Frees the connections of engines that nobody disposed of. */
 const LOST = new FinalizationRegistry<() => void>((free) => free());
-
-/** What the core knows of a connection. */
-export interface Facts {
-  /** 0x0303 or 0x0304; 0 before it is known. */
-  readonly version: number;
-  /** IANA number of the suite. */
-  readonly suite: number;
-  /** Whether a session was resumed. */
-  readonly resumed: boolean;
-  /** `MBEDTLS_X509_BADCERT_*` bits. */
-  readonly verifyFlags: number;
-  /** The last alert that the peer sent; -1: none. */
-  readonly alert: number;
-  /** The last fatal alert that mbedTLS sent; -1: none. */
-  readonly alertSent: number;
-  /** Whether the peer gave what a later handshake can resume. */
-  readonly hasSession: boolean;
-  /** Decrypted bytes that wait. */
-  readonly pending: number;
-  /** Plaintext bytes that fit one record. */
-  readonly maxWrite: number;
-  /** IANA number of the key exchange's group; 0: none. */
-  readonly group: number;
-  /** Whether the master secret is bound to the handshake (RFC 7627). */
-  readonly extendedMasterSecret: boolean;
-  /** Server: what became of the client's ticket; see `TICKET_OUTCOMES`. */
-  readonly ticket: number;
-  /** Server: tickets that were sealed for the client. */
-  readonly issued: number;
-  /** Server: what became of the client's session id; see `CACHE_OUTCOMES`. */
-  readonly cache: number;
-  /** IANA number of the scheme of our signature; 0: we made none. */
-  readonly ownSigalg: number;
-  /** IANA number of the scheme of the peer's. */
-  readonly peerSigalg: number;
-  /** One of `EARLY`. */
-  readonly earlyData: number;
-}
-
-/** The order in which the core gives its facts: `enum fact` of wasm/glue/tlsio.h; a test compares them. */
-export const FACT_ORDER = [
-  "VERSION",
-  "SUITE",
-  "RESUMED",
-  "VERIFY_FLAGS",
-  "ALERT",
-  "ALERT_SENT",
-  "SESSION",
-  "PENDING",
-  "MAX_WRITE",
-  "GROUP",
-  "EXTENDED_MS",
-  "TICKET",
-  "ISSUED",
-  "CACHE",
-  "OWN_SIGALG",
-  "PEER_SIGALG",
-  "EARLY_DATA",
-] as const;
-
-export { ASKS, PAUSED, WORKING } from "./engine_state.ts";
 
 /** One connection. Its methods return the core's codes; the handle must not be used after `free()`. */
 export class Connection {
@@ -227,8 +167,8 @@ export class Connection {
   }
 
   /**
-   * Goes on with the handshake, `inSteps` up to the end of a step of a signature. 0: it is over; {@linkcode PAUSED}: the peer
-   * has proved who it is; {@linkcode WORKING}: the next step is to be done.
+   * Goes on with the handshake, `inSteps` up to the end of a step of a signature. 0: it is over; `PAUSED`: the peer has proved
+   * who it is; `WORKING`: the next step is to be done; `ASKS`: a session is to be given.
    */
   handshake(inSteps: boolean): number {
     this.#start();
@@ -290,45 +230,7 @@ export class Connection {
 
   /** What the core knows now. */
   facts(): Facts {
-    const facts = this.core.int32s(this.core.call.connection_facts(this.#handle), FACT_ORDER.length);
-    const [
-      version,
-      suite,
-      resumed,
-      verifyFlags,
-      alert,
-      alertSent,
-      session,
-      pending,
-      maxWrite,
-      group,
-      extended,
-      ticket,
-      issued,
-      cache,
-      ownSigalg,
-      peerSigalg,
-      earlyData,
-    ] = facts;
-    return {
-      version: version!,
-      suite: suite!,
-      resumed: resumed === 1,
-      verifyFlags: verifyFlags! >>> 0,
-      alert: alert!,
-      alertSent: alertSent!,
-      hasSession: session === 1,
-      pending: pending!,
-      maxWrite: Math.min(IO_SIZE, maxWrite!),
-      group: group!,
-      extendedMasterSecret: extended === 1,
-      ticket: ticket!,
-      issued: issued!,
-      cache: cache!,
-      ownSigalg: ownSigalg!,
-      peerSigalg: peerSigalg!,
-      earlyData: earlyData!,
-    };
+    return readFacts(this.core.int32s(this.core.call.connection_facts(this.#handle), FACT_ORDER.length));
   }
 
   /** Server: the host that the client asked for. */
@@ -424,7 +326,7 @@ export class Connection {
     return this.sessionId(1);
   }
 
-  /** Server: gives the session that {@linkcode ASKS} is about. Returns 0, or a code when it is none to resume. */
+  /** Server: gives the session that `ASKS` is about. Returns 0, or a code when it is none to resume. */
   giveSession(state: Bytes): number {
     const give = (at?: number) => this.core.call.connection_give_session(this.#handle, at!, state.length);
     return this.core.with([state], give);

@@ -335,6 +335,22 @@ export function verifyError(
   });
 }
 
+/** The error for a peer that is refused by `reason`, whatever mbedTLS says of its certificate in `words`. */
+export function distrustError(
+  action: string,
+  reason: string,
+  verifyFlags: number,
+  words: string,
+  cause: unknown,
+): SSLCertVerificationError {
+  return new SSLCertVerificationError(`Cannot ${action}: ${reason}`, {
+    kind: "verify",
+    verifyFlags,
+    verifyMessage: words || reason,
+    cause,
+  });
+}
+
 /** The flags before a certificate has been looked at. */
 const NOT_VERIFIED = 0xffffffff;
 

@@ -6,7 +6,7 @@ const DNS_NAME_MAX = 253; // bytes; RFC 1035 section 2.3.4, without the dot of t
 
 /** Lower case, in ASCII (IDNA), without the dot of the root and the brackets of an IPv6 address. */
 export function normalizeHostname(hostname: string): string {
-  const bare = hostname.replace(/^\[(.*)\]$/, "$1");
+  const bare = hostname.replace(/^\[(.*:.*)\]$/, "$1");
   try {
     if (parseAddress(bare) !== undefined) return bare;
     const ascii = new URL(`http://${bare}`).hostname.replace(/\.$/, ""); // IDNA has dots of its own

@@ -42,7 +42,7 @@ export interface ServerCertificateOptions {
  *
  * const { certificate, key } = createCertificate({ subject: "CN=localhost", hosts: ["localhost"] });
  * const ssl = { certfile: certificate, keyfile: key };
- * await using server = await startServer(() => {}, { hostname: "127.0.0.1", port: 0, ssl });
+ * await using server = await startServer((_reader, writer) => writer.close(), { hostname: "127.0.0.1", port: 0, ssl });
  * const { port } = server.addr as Deno.NetAddr;
  * assertEquals(await getServerCertificate({ hostname: "127.0.0.1", port }), certificate);
  * ```

@@ -161,3 +161,15 @@ function readFacts(json: Bytes): SessionFacts {
 function checksum(bytes: Bytes): Bytes {
   return Core.shared().sha256(bytes).subarray(0, CHECKSUM);
 }
+
+/**
+ * Whether a client of `hostname` may offer a session: one that was accepted under other trust, or by another host, must not
+ * stand in for this check; and mbedTLS offers the session's version alone.
+ */
+export function mayOffer(
+  { facts: { trust, serverHostname, version } }: SSLSession,
+  config: { readonly trustId: string; speaks(version: string): boolean },
+  hostname: string | undefined,
+): boolean {
+  return trust === config.trustId && serverHostname === (hostname ?? "") && config.speaks(version);
+}

@@ -14,7 +14,8 @@
 import { hostOf } from "./ip_address.ts";
 
 const BUDGET = 2; // milliseconds in a turn, after which no further step begins
-const FRESH = 8; // likewise, for a host of which no handshake waits while those of others do, and for a signature that has begun
+const SIGNING = 6; // likewise, of a signature that has waited: most are done then, and who is fresh still has time
+const FRESH = 8; // likewise, for a host of which no handshake waits while those of others do
 const GAP = 2; // milliseconds without a step after which another turn has begun
 const AMID = 0, UNDER_WAY = 1, BEGINNING = 2; // who of a host goes first
 const STEPS = 8; // of a handshake with a second hello, pauses for the program's callbacks, and flights in two reads
@@ -51,7 +52,9 @@ export class Turn {
    */
   async take<T>(step: () => T, isAmid?: (result: T) => boolean): Promise<T> {
     if (timer === undefined && performance.now() - ended > GAP) used = 0;
+    let end = FRESH; // of its signature in this turn
     if (!this.#mayGo()) {
+      end = SIGNING;
       timer ??= setTimeout(nextTurn);
       await this.#wait();
     }
@@ -60,7 +63,8 @@ export class Turn {
       for (;;) {
         const result = timed(step);
         if (!isAmid?.(result)) return result;
-        if (used < FRESH) continue;
+        if (used < end) continue;
+        end = SIGNING;
         const turn = this.#wait(true);
         release();
         await turn;

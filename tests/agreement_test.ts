@@ -2,7 +2,8 @@
 import { assertEquals } from "@std/assert";
 import { OPTION } from "../lib/configure.ts";
 import { PSK_MAX } from "../lib/policy.ts";
-import { ASKS, FACT_ORDER, PAUSED, WORKING } from "../lib/connection.ts";
+import { ASKS, PAUSED, WORKING } from "../lib/engine_state.ts";
+import { FACT_ORDER } from "../lib/facts.ts";
 import { TICKET_ID } from "../lib/core.ts";
 import { EARLY } from "../lib/early_data.ts";
 import { KEYS_MAX } from "../lib/tickets.ts";

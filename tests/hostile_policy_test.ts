@@ -2,7 +2,8 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { encodeText } from "../lib/bytes.ts";
 import { TLSConfig } from "../lib/config.ts";
-import { Connection, PAUSED } from "../lib/connection.ts";
+import { Connection } from "../lib/connection.ts";
+import { PAUSED } from "../lib/engine_state.ts";
 import { TLSEngine } from "../lib/engine.ts";
 import { CODE, SSLError } from "../lib/errors.ts";
 import { peerCertificate } from "../lib/peer_certificate.ts";

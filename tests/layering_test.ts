@@ -38,6 +38,7 @@ const LAYERS: readonly string[][] = [
     "callbacks",
     "wire",
     "datagram_wire",
+    "facts",
     "connection",
     "early_data",
     "base_engine",

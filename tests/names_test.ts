@@ -237,6 +237,8 @@ Deno.test("wrapSocket() refuses what is no host, before any I/O", async () => {
       "a.test:443",
       "a.test/x",
       "user@a.test",
+      "[a.test]",
+      "[127.0.0.1]",
       "a?b",
       "a#b",
       "%41.test",

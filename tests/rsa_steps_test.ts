@@ -2,7 +2,8 @@
 import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
 import { CERT_REQUIRED, type TLSConfigOptions } from "../lib/policy.ts";
 import type { TraceEvent } from "../lib/trace.ts";
-import { Connection, WORKING } from "../lib/connection.ts";
+import { Connection } from "../lib/connection.ts";
+import { WORKING } from "../lib/engine_state.ts";
 import { Core, type CoreOptions } from "../lib/core.ts";
 import { TLSEngine } from "../lib/engine.ts";
 import { CODE, SSLError } from "../lib/errors.ts";

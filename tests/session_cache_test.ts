@@ -5,6 +5,8 @@ import type { Bytes } from "../lib/bytes.ts";
 import { encodeText } from "../lib/bytes.ts";
 import { TLSConfig } from "../lib/config.ts";
 import { CERT_NONE, CERT_REQUIRED, type TLSConfigOptions } from "../lib/policy.ts";
+import { TLSEngine } from "../lib/engine.ts";
+import { SSLError } from "../lib/errors.ts";
 import { SSLSession } from "../lib/session.ts";
 import { SESSION_KEY, SESSION_KEYS, type SessionCache } from "../lib/session_cache.ts";
 import {
@@ -343,6 +345,63 @@ Deno.test("TLSEngine with sessionCache: a core holds nothing after sessions that
   const before = own.allocated;
   round();
   assertEquals(own.allocated, before);
+});
+
+Deno.test("TLSEngine with sessionCache: it asks, signs in steps, and has its peer judged, in one handshake", () => {
+  const cache = new Cache();
+  const judging: TLSConfigOptions = {
+    certReqs: CERT_REQUIRED,
+    trust: [source("root.pem")],
+    credential: credential("rsa4096"),
+    verifyConnection: () => {},
+  };
+  using from = new TLSConfig(
+    clientOptions({
+      sslVersion: TLS12,
+      tickets: false,
+      credential: credential("client"),
+      certReqs: CERT_NONE,
+    }),
+    core,
+  );
+  /** The states that a server's handshake goes through. `find`: what the fleet has. */
+  const statesOf = (
+    server: TLSConfig,
+    find: (found?: Bytes) => Bytes | undefined,
+    savedSession?: SSLSession,
+  ) => {
+    using client = new TLSEngine(from, {
+      serverHostname: "localhost",
+      ...(savedSession && { savedSession }),
+    });
+    using engine = new TLSEngine(server);
+    const states: string[] = [];
+    while (!client.handshakeDone || !engine.handshakeDone) {
+      assert(states.length < 500, "it goes on");
+      client.handshake();
+      engine.receive(client.takeRecords());
+      const outcome = engine.handshakeStep();
+      if (outcome.state !== "need-records" && outcome.state !== states.at(-1)) states.push(outcome.state);
+      if (outcome.state === "session") {
+        assertThrows(() => engine.peerCertificates(), SSLError, "not over");
+        engine.giveSession(find(cache.look(server.trustId, outcome.id)));
+      } else if (outcome.state === "verify") {
+        assertEquals(engine.handshakeStep().state, "verify", "it waits");
+        assertEquals(engine.peerCertificates().length, 1);
+        engine.accept();
+      }
+      client.receive(engine.takeRecords());
+    }
+    return { states, reused: engine.sessionReused, session: client.session() };
+  };
+  using first = serving(cache, judging);
+  using second = serving(cache, judging);
+  const made = statesOf(first, (found) => found);
+  assertEquals([made.states, made.reused], [["working", "verify", "done"], false]);
+  const full = statesOf(second, () => undefined, made.session);
+  assertEquals([full.states, full.reused], [["session", "working", "verify", "done"], false]);
+  const again = statesOf(second, (found) => found, made.session);
+  assertEquals([again.states, again.reused], [["session", "verify", "done"], true]);
 });
 
 Deno.test("sessionCache: what is no cache, or cannot be used, is refused by name", () => {

@@ -4,7 +4,8 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Turn, waitingHandshakes } from "../lib/turnstile.ts";
 import { certFile, PATIENCE, within } from "./peers.ts";
 import { encodeText } from "../lib/bytes.ts";
-import { Connection, WORKING } from "../lib/connection.ts";
+import { Connection } from "../lib/connection.ts";
+import { WORKING } from "../lib/engine_state.ts";
 import { dialTls, eventually, isPending, pair, readText, SERVER, serving, test } from "./sockets.ts";
 import { wrapSocket } from "../lib/ssl.ts";
 import { pipe } from "./pipe.ts";
@@ -171,6 +172,29 @@ Deno.test("Turn: handshakes that come in crumbs do not keep out others of their 
   await turn("a").take(() => isOver = true);
   await Promise.all(all);
   assert(crumbs <= 30, `${crumbs} steps`);
+  await nextTurn();
+});
+
+Deno.test("Turn: a host of which none waits goes before signatures that many others wait for", async () => {
+  await nextTurn();
+  const { now } = performance;
+  let clock = now.call(performance);
+  performance.now = () => clock;
+  try {
+    let steps = 0;
+    const sign = () => {
+      let left = 10;
+      return () => (clock += 2, steps++, --left);
+    };
+    const all = Array.from({ length: 20 }, (_, i) => turn(`host ${i}`).take(sign(), (left) => left > 0));
+    await new Promise((resolve) => setTimeout(resolve)); // behind the first turn
+    const before = steps;
+    const fresh = turn("fresh").take(() => steps);
+    assert(before < 100 && await fresh - before <= 1, `${before} steps, then ${await fresh - before}`);
+    await Promise.all(all);
+  } finally {
+    performance.now = now;
+  }
   await nextTurn();
 });
 

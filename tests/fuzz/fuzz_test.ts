@@ -1,7 +1,8 @@
 /** The fuzzer's corpus runs and finds nothing, in wasm and natively under sanitizers; and the fuzzer can find what it looks for. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type Bytes, encodeText } from "../../lib/bytes.ts";
-import { Connection, WORKING } from "../../lib/connection.ts";
+import { Connection } from "../../lib/connection.ts";
+import { WORKING } from "../../lib/engine_state.ts";
 import { SSLError } from "../../lib/errors.ts";
 import { bytesFrom, NOW } from "../pair.ts";
 import { FuzzCore, fuzzModule } from "./core.ts";

@@ -244,9 +244,8 @@ function* lacking(flags: readonly string[]): Generator<string[]> {
 }
 
 /** Where Deno keeps what it has fetched: it would follow XDG_CACHE_HOME. */
-const denoDir: Promise<{ denoDir: string; npmCache: string }> = new Deno.Command(Deno.execPath(), {
-  args: ["info", "--json"],
-}).output().then(({ stdout }) => JSON.parse(new TextDecoder().decode(stdout)));
+const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["info", "--json"] }).output();
+const { denoDir, npmCache }: Record<string, string> = JSON.parse(new TextDecoder().decode(stdout));
 
 /** Runs a program until it has said what it should, or is over. */
 async function attempt(
@@ -263,7 +262,7 @@ async function attempt(
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "--quiet", "--no-prompt", "--no-check", "--no-config", "--no-lock", ...flags, ...program],
     cwd: folder,
-    env: { NO_COLOR: "1", NO_PROXY: "*", DENO_DIR: (await denoDir).denoDir, ...env },
+    env: { NO_COLOR: "1", NO_PROXY: "*", DENO_DIR: denoDir!, ...env },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
@@ -332,7 +331,7 @@ async function check(use: Use, row: readonly string[]): Promise<void> {
     await Deno.mkdir(`${folder}/site`);
     await Deno.mkdir(`${folder}/deno`);
     await Deno.mkdir(`${folder}/tls`);
-    await Deno.symlink((await denoDir).npmCache, `${folder}/deno/npm`);
+    await Deno.symlink(npmCache!, `${folder}/deno/npm`);
     for (const at of [folder, `${folder}/tls`]) {
       await Deno.writeTextFile(`${at}/server.pem`, certificate);
       await Deno.writeTextFile(`${at}/server.key`, key);

@@ -203,7 +203,8 @@ void run_handshake(const unsigned char *bytes, size_t len)
 void run_records(const unsigned char *bytes, size_t len)
 {
     if (len < 1) return;
-    const scenario *one = get_scenario(bytes[0] >> 1);
+    scenario copy = *get_scenario(bytes[0] >> 1), *one = &copy;
+    copy.impostors = 0; /* the bytes may be of an honest peer of another scenario */
     int end = bytes[0] & 1;
     in_steps = gives_up = 0;
     rewind_host(1);

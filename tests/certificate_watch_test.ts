@@ -252,6 +252,7 @@ test("watchCertificates(): under load no connection is dropped", async () => {
     }
   };
   const loads = Array.from({ length: 4 }, load);
+  await eventually(() => shown.size > 0); // the first certificate, too
   for (let i = 0; i < 10; i++) {
     const serial = await site.write(renewed());
     await watch.check();

@@ -123,7 +123,8 @@ class Fleet {
       }
     }
     const leaked = this.#fuzz.core.allocated - before;
-    if (leaked !== 0) throw new Finding("leak", `${leaked} bytes of the core's heap`);
+    // Less than before is no leak: between the waits, what earlier inputs left to the garbage collector is freed.
+    if (leaked > 0) throw new Finding("leak", `${leaked} bytes of the core's heap`);
     return `a session by id: ${cache.status.found} found, ${cache.status.refused} refused, ${errors.length} failed`;
   }
 }

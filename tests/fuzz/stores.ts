@@ -26,7 +26,8 @@ const TICKET_KEYS = 1, SESSION_BY_ID = 4; // likewise; neither: a client's sessi
 /** The records of `tlsio/stores`. The first byte says of which kind, and whether the rest is sealed with the fleet's key first. */
 export async function storesTarget(fuzz: FuzzCore): Promise<Target> {
   const storeKey = await StoreKey.from(bytesFrom(11, 32));
-  const { sessions } = sessionsOf(fuzz);
+  const { sessions, configs } = sessionsOf(fuzz);
+  for (const config of Object.values(configs).flatMap(Object.values<TLSConfig>)) config[Symbol.dispose]();
   const fleet = new Fleet(fuzz, storeKey);
   const made = await Promise.all([
     inside(storeKey, async (store) => {
@@ -123,8 +124,7 @@ class Fleet {
       }
     }
     const leaked = this.#fuzz.core.allocated - before;
-    // Less than before is no leak: between the waits, what earlier inputs left to the garbage collector is freed.
-    if (leaked > 0) throw new Finding("leak", `${leaked} bytes of the core's heap`);
+    if (leaked !== 0) throw new Finding("leak", `${leaked} bytes of the core's heap`);
     return `a session by id: ${cache.status.found} found, ${cache.status.refused} refused, ${errors.length} failed`;
   }
 }

@@ -9,12 +9,13 @@ import { assertSize } from "./byte_queue.ts";
 import { assertSeconds } from "./bytes.ts";
 import { CODE, SSLError } from "./errors.ts";
 import { hostOf } from "./ip_address.ts";
-import { Metered, type Share } from "./metered.ts";
+import { Metered, Share } from "./metered.ts";
 import { increment } from "./server_stats.ts";
 
 const MAX_CONNECTIONS = 10_000; // at some 20 KiB each when idle, 200 MiB
 const MAX_PER_ADDRESS = 1_000; // a tenth of them: ten hosts are needed to take all; an office behind one address has fewer
 const MAX_HANDSHAKES = 1_000; // half-open: below the connections, so that a flood of them leaves room for the rest
+const MAX_HANDSHAKES_PER_ADDRESS = 100; // a tenth again; at 50 ms from client to server and back, 2 000 a second
 const IDLE_TIMEOUT = 600; // seconds; nginx's proxy_timeout
 const INTERVAL = 1; // seconds between two looks; one at 10 000 connections takes 1 to 2 ms
 const LOOKS = 4; // at least so many per idleTimeout
@@ -41,6 +42,13 @@ export interface LimitOptions {
    * the new one's. If there is none, the new connection is closed at once. @default {1000}
    */
   maxHandshakes?: number;
+  /**
+   * Handshakes at once from one IPv4 address, or one IPv6 network of 64 bits. At the limit, the oldest of them whose client has
+   * sent nothing for two seconds gives way, or else the new connection is closed at once. Behind a balancer as above.
+   *
+   * @default {100; none for loopback addresses}
+   */
+  maxHandshakesPerAddress?: number;
   /**
    * Bytes that wait in the streams of all connections: those that came and were not read, and those that were written and not
    * sent. It is looked at every second; above it, the connection that holds the most is dropped, and the next. @default {1073741824}
@@ -81,6 +89,7 @@ export class Gate {
         "maxConnections",
         "maxConnectionsPerAddress",
         "maxHandshakes",
+        "maxHandshakesPerAddress",
         "maxPendingBytes",
       ] as const
     ) {
@@ -98,7 +107,7 @@ export class Gate {
       return undefined;
     }
     let share = this.#perHost.get(host);
-    if (share === undefined) this.#perHost.set(host, share = { host, connections: 0, handshakes: 0 });
+    if (share === undefined) this.#perHost.set(host, share = new Share(host));
     const metered = new Metered(conn, share);
     this.#hopeless = Infinity;
     this.#all.add(metered);
@@ -111,20 +120,19 @@ export class Gate {
 
   #exceeded(host: string): keyof LimitOptions | undefined {
     const { maxConnections = MAX_CONNECTIONS, maxHandshakes = MAX_HANDSHAKES } = this.#options;
-    const { connections = 0 } = this.#perHost.get(host) ?? {};
-    if (connections >= this.#maxPerHost(host)) return "maxConnectionsPerAddress";
+    const share = this.#perHost.get(host);
+    if (share !== undefined) {
+      const { maxConnectionsPerAddress, maxHandshakesPerAddress } = this.#options;
+      const connections = limitOf(host, maxConnectionsPerAddress, MAX_PER_ADDRESS);
+      if (share.connections >= connections) return "maxConnectionsPerAddress";
+      const handshakes = limitOf(host, maxHandshakesPerAddress, MAX_HANDSHAKES_PER_ADDRESS);
+      if (share.handshakes >= handshakes && !this.#makeRoomOf(share)) return "maxHandshakesPerAddress";
+    }
     if (this.#all.size >= maxConnections && !this.makeRoom("maxConnections", host)) return "maxConnections";
     if (this.#handshakes.size >= maxHandshakes && !this.makeRoom("maxHandshakes", host)) {
       return "maxHandshakes";
     }
     return undefined;
-  }
-
-  #maxPerHost(host: string): number {
-    const isLocal = host.startsWith("127.") || host === LOOPBACK;
-    return host === ""
-      ? Infinity
-      : this.#options.maxConnectionsPerAddress ?? (isLocal ? Infinity : MAX_PER_ADDRESS);
   }
 
   /** Counts that a limit was reached. */
@@ -144,7 +152,7 @@ export class Gate {
     for (const conn of this.#handshakes) {
       const { share } = conn;
       const mayGiveWay = own <= FEW || share.host === host;
-      const silent = mayGiveWay && conn.stalled * this.#interval >= STALLED ? conn : undefined;
+      const silent = mayGiveWay && this.#hasStalled(conn) ? conn : undefined;
       stalled ??= silent;
       if (share === most?.share) most.stalled ??= silent;
       else if (share.handshakes > (most?.share.handshakes ?? 0)) {
@@ -159,9 +167,29 @@ export class Gate {
       if (host !== undefined) this.#hopeless = own;
       return false;
     }
+    this.#giveWay(conn, limit, isLate);
+    return true;
+  }
+
+  /** Drops a handshake that has stalled for a new connection of the same host, if there is one. */
+  #makeRoomOf(share: Share): boolean {
+    if (share.isHopeless) return false;
+    for (const conn of this.#handshakes) {
+      if (conn.share !== share || !this.#hasStalled(conn)) continue;
+      this.#giveWay(conn, "maxHandshakesPerAddress", true);
+      return true;
+    }
+    share.isHopeless = true;
+    return false;
+  }
+
+  #hasStalled(conn: Metered): boolean {
+    return conn.stalled * this.#interval >= STALLED;
+  }
+
+  #giveWay(conn: Metered, limit: string, isLate: boolean): void {
     const why = isLate ? "its handshake has stalled" : "its host has the most handshakes";
     this.#drop(conn, limit, `a new connection needs its place, and ${why}`, isLate);
-    return true;
   }
 
   #drop(conn: Metered, limit: string, why: string, isLate = true): void {
@@ -195,6 +223,7 @@ export class Gate {
     let pending = 0;
     for (const conn of this.#all) {
       conn.look();
+      conn.share.isHopeless = false;
       if (conn.silent * this.#interval < this.#idleTimeout) pending += conn.held();
       else this.#drop(conn, "idleTimeout", `nothing came or went for ${this.#idleTimeout} seconds`);
     }
@@ -219,4 +248,10 @@ export class Gate {
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }
+}
+
+/** A limit of an address. Unix sockets have none; loopback addresses, which may be a proxy's, none by default. */
+function limitOf(host: string, given: number | undefined, usual: number): number {
+  if (host === "") return Infinity;
+  return given ?? (host === LOOPBACK || host.startsWith("127.") ? Infinity : usual);
 }

@@ -5,12 +5,14 @@
 
 import type { Duplex } from "./duplex.ts";
 
-/** What a host has of a server. */
-export interface Share {
-  /** Whom: see `hostOf()`. */
-  readonly host: string;
-  connections: number;
-  handshakes: number;
+/** What a host has of a server: which one, see `hostOf()`. */
+export class Share {
+  connections = 0;
+  handshakes = 0;
+  /** At the last look none of its handshakes had stalled. */
+  isHopeless = false;
+
+  constructor(readonly host: string) {}
 }
 
 /** A connection of a server. */

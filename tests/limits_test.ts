@@ -3,10 +3,16 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { decodeText, encodeText } from "../lib/bytes.ts";
 import { SSLError } from "../lib/errors.ts";
-import { Metered } from "../lib/metered.ts";
+import { Metered, Share } from "../lib/metered.ts";
 import { echo, from, gate } from "./gates.ts";
 import { curl, secure } from "./http_helpers.ts";
 import { CREDENTIAL, dial, dialTls, eventually, LONG, readText, serving, SHORT, test } from "./sockets.ts";
+/** Its client sends nothing for as long as a handshake may. */
+function fallSilent(conn: Metered): void {
+  conn.read(new Uint8Array(1)).catch(() => {});
+  for (let look = 0; look < 3; look++) conn.look();
+}
+
 // ---- Connections of one address -------------------------------------------------------------------------
 
 for (const ssl of [CREDENTIAL, null]) {
@@ -47,7 +53,7 @@ for (const [what, one, other, same] of HOSTS) {
 
 Deno.test("maxConnectionsPerAddress: 1000 by default, of which loopback addresses and unix sockets are free", () => {
   for (const hostname of ["127.0.0.1", "::1", "::ffff:127.0.0.1", "192.0.2.1"]) {
-    const { gate: tested, limits } = gate({ maxHandshakes: Infinity });
+    const { gate: tested, limits } = gate({ maxHandshakes: Infinity, maxHandshakesPerAddress: Infinity });
     for (let i = 0; i < 1001; i++) tested.admit(from(hostname));
     assertEquals(limits, hostname === "192.0.2.1" ? { maxConnectionsPerAddress: 1 } : {});
     tested.stop();
@@ -60,6 +66,56 @@ Deno.test("maxConnectionsPerAddress: 1000 by default, of which loopback addresse
 });
 
 // ---- Handshakes that stall ------------------------------------------------------------------------------
+
+Deno.test("maxHandshakesPerAddress: 100 by default, of which loopback addresses and unix sockets are free", () => {
+  const local = ["127.0.0.1", "::1", "::ffff:127.0.0.1"];
+  for (const hostname of [...local, "2001:db8::1", "192.0.2.1"]) {
+    const { gate: tested, limits } = gate({});
+    const admitted = Array.from({ length: 100 }, () => tested.admit(from(hostname))!);
+    assertEquals(limits, {});
+    const isFree = local.includes(hostname);
+    assertEquals(tested.admit(from(hostname)) !== undefined, isFree);
+    assertEquals(limits, isFree ? {} : { maxHandshakesPerAddress: 1 });
+    assert(tested.admit(from("192.0.2.2")) !== undefined, "another host has its own");
+    tested.opened(admitted[0]!);
+    assert(tested.admit(from(hostname)) !== undefined, "one is open");
+    tested.stop();
+  }
+  const { gate: tested } = gate({ maxHandshakesPerAddress: 1 });
+  const unix = { ...from("::"), remoteAddr: { transport: "unix", path: "" } } as unknown as Deno.Conn;
+  for (let i = 0; i < 2; i++) assert(tested.admit(unix) !== undefined);
+  tested.stop();
+});
+
+Deno.test("maxHandshakesPerAddress: the host's oldest that has stalled gives way, else the newest is refused", () => {
+  const { gate: tested, limits } = gate({ maxHandshakesPerAddress: 3 });
+  const other = tested.admit(from("192.0.2.2"))!;
+  const held = [1, 2, 3].map(() => tested.admit(from("192.0.2.1"))!);
+  for (const conn of [other, held[1]!, held[2]!]) fallSilent(conn);
+  assert(tested.admit(from("192.0.2.1")) !== undefined);
+  assertMatch(String(held[1]!.reason), /its handshake has stalled \(maxHandshakesPerAddress\)$/);
+  assert(tested.admit(from("192.0.2.1")) !== undefined);
+  assertEquals(tested.admit(from("192.0.2.1")), undefined, "those that are left are under way");
+  const dropped = [other, ...held].map(({ reason }) => reason !== undefined);
+  assertEquals(dropped, [false, false, true, true]);
+  assertEquals(limits, { maxHandshakesPerAddress: 3 });
+  tested.stop();
+});
+
+test("maxHandshakesPerAddress: the next connection is refused, until one is over; open ones do not count", async () => {
+  await using server = await serving(echo, { maxHandshakesPerAddress: 1, onError() {} });
+  const halfOpen = await dial(server);
+  await eventually(() => server.stats.handshaking === 1);
+  using refused = await dial(server);
+  assertEquals(await refused.read(new Uint8Array(1)).catch(() => null), null);
+  assertEquals([server.stats.refused, server.stats.limits], [1, { maxHandshakesPerAddress: 1 }]);
+  halfOpen.close();
+  await eventually(() => server.stats.handshaking === 0);
+  const first = await dialTls(server);
+  await eventually(() => server.stats.open === 1);
+  await (await dialTls(server)).close();
+  await first.close();
+});
 
 test("maxHandshakes: a handshake that has stalled makes room for the newest, the oldest first", async () => {
   const errors: unknown[] = [];
@@ -104,10 +160,6 @@ Deno.test("maxHandshakes: no host holds up another, whether its handshakes stall
 Deno.test("maxHandshakes: a host with more than ten takes no place of another host's that is silent", () => {
   const { gate: tested, limits } = gate({ maxHandshakes: 12 });
   const admit = (host: string) => tested.admit(from(host));
-  const fallSilent = (conn: Metered) => {
-    conn.read(new Uint8Array(1)).catch(() => {});
-    for (let look = 0; look < 3; look++) conn.look();
-  };
   const slow = admit("192.0.2.2")!;
   const busy = Array.from({ length: 11 }, () => admit("192.0.2.1")!);
   fallSilent(slow);
@@ -128,10 +180,7 @@ Deno.test("maxHandshakes: a host with more than ten takes no place of another ho
 Deno.test("maxHandshakes: silence of the host with the most handshakes goes before that of others", () => {
   const { gate: tested } = gate({ maxHandshakes: 3 });
   const [other, one, two] = ["192.0.2.2", "192.0.2.1", "192.0.2.1"].map((host) => tested.admit(from(host))!);
-  for (const conn of [other!, two!]) {
-    conn.read(new Uint8Array(1)).catch(() => {});
-    for (let look = 0; look < 3; look++) conn.look();
-  }
+  for (const conn of [other!, two!]) fallSilent(conn);
   assert(tested.admit(from("192.0.2.3")) !== undefined);
   assertEquals([other, one, two].map((conn) => conn!.reason !== undefined), [false, false, true]);
   assert(tested.admit(from("192.0.2.4")) !== undefined);
@@ -257,7 +306,7 @@ Deno.test("Gate: silence is counted in looks, so that a process that slept drops
 });
 
 function metered(conn: Deno.Conn): Metered {
-  return new Metered(conn, { host: "a", connections: 1, handshakes: 1 });
+  return new Metered(conn, new Share("a"));
 }
 
 Deno.test("Metered: bytes in either direction end its silence; it has stalled while we wait for some", async () => {

@@ -16,7 +16,8 @@ await using server = await startServer(async (reader, writer) => {
   hostname: "127.0.0.1",
   port: 0,
   ssl: { certfile, keyfile, ...(clientCa && { caCerts: clientCa, certReqs: 2 }) },
-  maxConnectionsPerAddress: 1000, // the default, which loopback addresses do not have
+  maxConnectionsPerAddress: 1000, // the defaults, which loopback addresses do not have
+  maxHandshakesPerAddress: 100,
   onError() {},
 });
 console.log((server.addr as Deno.NetAddr).port);

@@ -4,8 +4,9 @@ import { delay } from "./_std/async.js";
 
 const BACKOFF = 100; // milliseconds to wait when no connection can be accepted (out of file descriptors)
 
-const BURST = 2; // milliseconds of work with connections that come at once: some ten are taken, or fifty refused
-const COST = 0.05; // milliseconds of accept() itself, which is not seen
+const BURST = 4; // milliseconds of work with connections that come at once: some ten are taken, or fifty refused
+const COST = 0.03; // milliseconds of accept() itself, which is not seen
+const TAKEN = 0.2; // milliseconds that one which is taken costs later: its hello comes at once, too
 const WINDOW = 10; // milliseconds: so much work in less is a burst
 
 // Of all servers:
@@ -49,6 +50,11 @@ export async function accept<Conn extends Deno.Conn>(
     }
   }
   return undefined;
+}
+
+/** Counts a connection as taken, not refused. */
+export function taken(): void {
+  used += TAKEN;
 }
 
 /** Those that wait in the backlog come at once, one after the other: then all else has its turn between. */

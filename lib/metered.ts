@@ -33,6 +33,7 @@ export class Metered implements Duplex {
   #moved = 0; // bytes, both ways
   #seen = -1; // of them, at the last look
   #reason: Error | undefined;
+  #isClosed = false;
 
   constructor(conn: Deno.Conn, share: Share) {
     this.#conn = conn;
@@ -67,6 +68,8 @@ export class Metered implements Duplex {
   }
 
   close(): void {
+    if (this.#isClosed) return; // Deno makes an error of it, which takes longer than the close
+    this.#isClosed = true;
     this.#conn.close();
   }
 

@@ -26,7 +26,7 @@ import { openStreams, type StreamOptions, type StreamReader, StreamWriter } from
 import { assertSharing, type WorkerOptions, WorkerServer } from "./workers.ts";
 
 const CONNECT_TIMEOUT = 60; // seconds
-const BACKLOG = 100; // connections; asyncio's
+const BACKLOG = 4096; // connections; as nginx and Node. asyncio has 100, which a burst overflows: then clients wait a second
 
 /** Options of `StreamWriter.startTls()` for the connections of this module. */
 export type StartTlsOptions = Omit<WrapSocketOptions, "initialData" | "serverSide">;

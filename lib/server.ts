@@ -4,7 +4,7 @@
  * @module
  */
 
-import { accept, isOutOfDescriptors, tryClose } from "./accept.ts";
+import { accept, isOutOfDescriptors, taken, tryClose } from "./accept.ts";
 import type { Behaviour } from "./behaviour.ts";
 import { assertSeconds, assertType, typeName } from "./bytes.ts";
 import { inTime } from "./deadline.ts";
@@ -210,6 +210,7 @@ export class Server implements AsyncDisposable {
         tryClose(conn);
         continue;
       }
+      taken();
       const task = this.#serve(admitted).finally(() => {
         this.#gate.release(admitted);
         this.#tasks.delete(task);

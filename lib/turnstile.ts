@@ -14,6 +14,10 @@
 import { hostOf } from "./ip_address.ts";
 
 const BUDGET = 2; // milliseconds in a turn, after which no further step begins
+const ALONE = 4; // likewise, while one host has all handshakes: it is nobody's turn but its own
+const CROWDED = 0.5; // likewise, for a host of which many wait while others come, too
+const CROWD = 8; // handshakes that are many
+const RECENT = 1000; // milliseconds since another host came
 const SIGNING = 6; // likewise, of a signature that has waited: most are done then, and who is fresh still has time
 const FRESH = 8; // likewise, for a host of which no handshake waits while those of others do
 const GAP = 2; // milliseconds without a step after which another turn has begun
@@ -28,6 +32,8 @@ let used = 0; // milliseconds of this turn
 let ended = 0; // when the last step did
 let timer: ReturnType<typeof setTimeout> | undefined; // of the next turn, while somebody waits for it
 let waiting = 0;
+let last: string | undefined; // the host that took the last step
+let changed = 0; // when it was another's than the one before
 let called: string | undefined; // the host that has been told to go on, and is about to
 const hosts = new Map<string, Queues>(); // the first one has its turn next
 
@@ -59,6 +65,7 @@ export class Turn {
       await this.#wait();
     }
     this.#steps++;
+    if (last !== this.#host) [last, changed] = [this.#host, performance.now()];
     try {
       for (;;) {
         const result = timed(step);
@@ -76,7 +83,7 @@ export class Turn {
 
   /** Those who wait have had their part of this turn when a host comes for which none waits. */
   #mayGo(): boolean {
-    return !hosts.has(this.#host) && called !== this.#host && used < (waiting > 0 ? FRESH : BUDGET);
+    return !hosts.has(this.#host) && called !== this.#host && used < (waiting > 0 ? FRESH : budget());
   }
 
   async #wait(isAmid = false): Promise<void> {
@@ -106,12 +113,13 @@ export class Turn {
 /** Lets the next one go on: in this turn, if there is time left, or in the next. */
 function release(): void {
   if (waiting === 0) return;
-  if (used >= BUDGET) {
+  const host = nextHost();
+  if (host === undefined) {
     timer ??= setTimeout(nextTurn); // after the step: were it due by now, it would come before the network
     return;
   }
   waiting--;
-  const [name, queues] = hosts.entries().next().value!;
+  const [name, queues] = host;
   const queue = queues.find(({ size }) => size > 0)!;
   const next = queue.values().next().value!;
   queue.delete(next);
@@ -119,6 +127,19 @@ function release(): void {
   if (queues.some(({ size }) => size > 0)) hosts.set(name, queues); // behind the others
   called = name;
   next();
+}
+
+/** Whose turn it is; `undefined`: this turn is used up. */
+function nextHost(): [string, Queues] | undefined {
+  const most = budget();
+  if (used >= most) return undefined;
+  if (most === ALONE || used < CROWDED) return hosts.entries().next().value!;
+  return hosts.entries().find(([, queues]) => queues.reduce((sum, { size }) => sum + size, 0) <= CROWD);
+}
+
+/** Milliseconds of this turn in which steps may begin. */
+function budget(): number {
+  return performance.now() - changed < RECENT ? BUDGET : ALONE;
 }
 
 /** Does a step, and counts its time. */

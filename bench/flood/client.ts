@@ -6,7 +6,7 @@ import { connect as connectTls, type TLSSocket } from "node:tls";
 
 const [portText, localAddress, ca, cert, key] = Deno.args as [string, string, string, string?, string?];
 const PATIENCE = 10_000; // milliseconds
-const PAUSE = 5; // milliseconds between two messages
+const PAUSE = 5; // milliseconds between two messages, and between two connections: attackers have the processor meanwhile
 const MESSAGE = new Uint8Array(64);
 const options = {
   host: "127.0.0.1",
@@ -68,9 +68,9 @@ async function measure(seconds: number) {
         connects.push(performance.now() - start);
       } catch {
         failed++;
-        await new Promise((resolve) => setTimeout(resolve, 1));
       }
       socket?.destroy();
+      await new Promise((resolve) => setTimeout(resolve, PAUSE));
     }
   })();
   while (performance.now() < ends) {

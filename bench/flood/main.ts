@@ -5,7 +5,7 @@
  * loop stands still; what it holds before, during and after. With `--check` a broken bound ends it with status 1.
  *
  * Attackers are other machines in life. Here they must not take the server's processor, nor its clients': the server has one
- * for itself, and attackers get what the clients leave of the other one (`nice`). The row "none" is a plain loop in their place.
+ * for itself, and attackers get what the clients leave of the other one (`SCHED_IDLE`). The row "none" is a plain loop in their place.
  */
 import { parseArgs } from "@std/cli";
 import { Program, run } from "../../tests/peers.ts";
@@ -50,7 +50,7 @@ const OWN: Record<string, string[]> = canPin
   ? {
     server: [],
     client: ["taskset", "-c", "1"],
-    attacker: ["taskset", "-c", "1", "nice", "-n", "10"],
+    attacker: ["taskset", "-c", "1", "chrt", "--idle", "0"],
   }
   : { server: [], client: [], attacker: [] };
 
@@ -249,7 +249,7 @@ async function serve(keyType: string, asksClients: boolean): Promise<void> {
 try {
   console.log(
     canPin
-      ? "processors: 0 the server, 1 its clients, and attackers with what these leave (nice 10)"
+      ? "processors: 0 the server, 1 its clients, and attackers with what these leave (SCHED_IDLE)"
       : "processors: shared by the server, its clients and the attackers; ratios hold their part, too",
   );
   console.log(`attackers: ${flags.addresses} address(es), the clients have another; ${seconds} s each`);

@@ -26,7 +26,7 @@ import { openStreams, type StreamOptions, type StreamReader, StreamWriter } from
 import { assertSharing, type WorkerOptions, WorkerServer } from "./workers.ts";
 
 const CONNECT_TIMEOUT = 60; // seconds
-const BACKLOG = 4096; // connections; as nginx and Node. asyncio has 100, which a burst overflows: then clients wait a second
+const BACKLOG = 4096; // connections; Go's and the kernel's. asyncio has 100, which a burst overflows: then clients wait a second
 
 /** Options of `StreamWriter.startTls()` for the connections of this module. */
 export type StartTlsOptions = Omit<WrapSocketOptions, "initialData" | "serverSide">;
@@ -213,7 +213,7 @@ export interface ListenOptions {
   hostname?: string;
   /** The port; 0 takes a free one. */
   port: number;
-  /** Connections that wait to be accepted. @default {100; 5 with a device's profile} */
+  /** Connections that wait to be accepted. @default {4096, or what the system allows; 5 with a device's profile} */
   backlog?: number;
   /** Let several processes or workers listen on the port (needs `--unstable-net`). @default {false} */
   reusePort?: boolean;

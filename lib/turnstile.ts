@@ -8,18 +8,21 @@
  * under way, then those that begin. A client that sends its handshake in crumbs is under way for as many steps as honest ones
  * have, then waits as if it began: else it would keep out those that do for ever.
  *
+ * While several hosts come, one of which many handshakes wait has less of a turn: else the turns would be long, and who has few needs
+ * several of them. While one host alone comes, turns are longer, as fewer of them take less time in all.
+ *
  * An RSA signature comes in steps of some 2 ms, as one of RSA-4096 takes 6 to 20 ms.
  */
 
 import { hostOf } from "./ip_address.ts";
 
 const BUDGET = 2; // milliseconds in a turn, after which no further step begins
-const ALONE = 4; // likewise, while one host has all handshakes: it is nobody's turn but its own
-const CROWDED = 0.5; // likewise, for a host of which many wait while others come, too
-const CROWD = 8; // handshakes that are many
-const RECENT = 1000; // milliseconds since another host came
 const SIGNING = 6; // likewise, of a signature that has waited: most are done then, and who is fresh still has time
 const FRESH = 8; // likewise, for a host of which no handshake waits while those of others do
+const CROWDED = 0.5; // likewise, for a host of which more than CROWD wait while others come, too
+const CROWD = 8;
+const ALONE = 4; // likewise, while no other host comes
+const RECENT = 1000; // milliseconds since another came
 const GAP = 2; // milliseconds without a step after which another turn has begun
 const AMID = 0, UNDER_WAY = 1, BEGINNING = 2; // who of a host goes first
 const STEPS = 8; // of a handshake with a second hello, pauses for the program's callbacks, and flights in two reads

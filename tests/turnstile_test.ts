@@ -117,6 +117,49 @@ Deno.test("Turn: a host of which none waits goes before those that do", async ()
   }
 });
 
+/** Tries again for as long as something else had the processor amid a try, so that its turns were others. */
+async function eventuallyEquals(attempt: () => Promise<unknown[]>, expected: unknown[]): Promise<void> {
+  let result = await attempt();
+  for (let again = 0; again < 20 && `${result}` !== `${expected}`; again++) result = await attempt();
+  assertEquals(result, expected);
+}
+
+Deno.test("Turn: a host of which many wait has one step while others come, and goes behind them", async () => {
+  await eventuallyEquals(async () => {
+    await nextTurn();
+    const order: string[] = [];
+    const place = (name: string, ms: number) =>
+      turn(name[0]!).take(() => {
+        work(ms);
+        order.push(name);
+      });
+    const used = useUp();
+    const many = Array.from({ length: 12 }, (_, i) => place(`a${i}`, 0.55));
+    await Promise.all([used, ...many, ...["b0", "b1", "b2"].map((name) => place(name, 0.1))]);
+    await nextTurn();
+    return order.slice(0, 4);
+  }, ["a0", "b0", "b1", "b2"]);
+});
+
+Deno.test("Turn: while one host comes alone, its turns are longer", async () => {
+  const stepsAtOnce = async () => {
+    await nextTurn();
+    const place = turn("alone");
+    let steps = 0;
+    const all = Promise.all(Array.from({ length: 8 }, () => place.take(() => (work(1.1), steps++))));
+    const atOnce = steps;
+    await all;
+    return atOnce;
+  };
+  await eventuallyEquals(async () => {
+    await turn("another").take(() => {});
+    const shared = await stepsAtOnce();
+    await new Promise((resolve) => setTimeout(resolve, 1100)); // nobody else comes for a second
+    return [shared, await stepsAtOnce()];
+  }, [2, 4]);
+  await nextTurn();
+});
+
 Deno.test("Turn: a signature goes on before all else of its host, and in turn with other hosts", async () => {
   await nextTurn();
   const order: string[] = [];

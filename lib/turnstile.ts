@@ -21,6 +21,7 @@ const SIGNING = 6; // likewise, of a signature that has waited: most are done th
 const FRESH = 8; // likewise, for a host of which no handshake waits while those of others do
 const CROWDED = 0.5; // likewise, for a host of which more than CROWD wait while others come, too
 const CROWD = 8;
+const TURNS = 4; // in one of so many it goes before others: else those could keep it out for ever
 const ALONE = 4; // likewise, while no other host comes
 const RECENT = 1000; // milliseconds since another came
 const GAP = 2; // milliseconds without a step after which another turn has begun
@@ -35,6 +36,7 @@ let used = 0; // milliseconds of this turn
 let ended = 0; // when the last step did
 let timer: ReturnType<typeof setTimeout> | undefined; // of the next turn, while somebody waits for it
 let waiting = 0;
+let turns = 0;
 let last: string | undefined; // the host that took the last step
 let changed = 0; // when it was another's than the one before
 let called: string | undefined; // the host that has been told to go on, and is about to
@@ -63,9 +65,9 @@ export class Turn {
     if (timer === undefined && performance.now() - ended > GAP) used = 0;
     let end = FRESH; // of its signature in this turn
     if (!this.#mayGo()) {
-      end = SIGNING;
       timer ??= setTimeout(nextTurn);
       await this.#wait();
+      end = this.#part();
     }
     this.#steps++;
     if (last !== this.#host) [last, changed] = [this.#host, performance.now()];
@@ -74,14 +76,19 @@ export class Turn {
         const result = timed(step);
         if (!isAmid?.(result)) return result;
         if (used < end) continue;
-        end = SIGNING;
         const turn = this.#wait(true);
         release();
         await turn;
+        end = this.#part();
       }
     } finally {
       release();
     }
+  }
+
+  /** How far into a turn its signature goes on, once it has waited. */
+  #part(): number {
+    return isCrowd(hosts.get(this.#host)) ? CROWDED : SIGNING;
   }
 
   /** Those who wait have had their part of this turn when a host comes for which none waits. */
@@ -132,12 +139,18 @@ function release(): void {
   next();
 }
 
-/** Whose turn it is; `undefined`: this turn is used up. */
+/** Whose turn it is, crowds behind the others; `undefined`: this turn is used up. */
 function nextHost(): [string, Queues] | undefined {
-  const most = budget();
-  if (used >= most) return undefined;
-  if (most === ALONE || used < CROWDED) return hosts.entries().next().value!;
-  return hosts.entries().find(([, queues]) => queues.reduce((sum, { size }) => sum + size, 0) <= CROWD);
+  if (used >= budget()) return undefined;
+  const first = hosts.entries().next().value!;
+  if (used < CROWDED && turns % TURNS === 0) return first;
+  return hosts.entries().find(([, queues]) => !isCrowd(queues)) ?? (used < CROWDED ? first : undefined);
+}
+
+/** Whether so many handshakes of a host wait that it has less of a turn, as others come, too. */
+function isCrowd(queues: Queues | undefined): boolean {
+  return queues !== undefined && budget() === BUDGET &&
+    queues.reduce((sum, { size }) => sum + size, 0) > CROWD;
 }
 
 /** Milliseconds of this turn in which steps may begin. */
@@ -160,6 +173,7 @@ function timed<T>(step: () => T): T {
 function nextTurn(): void {
   timer = undefined;
   used = 0;
+  turns++;
   release();
 }
 

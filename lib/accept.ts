@@ -4,7 +4,7 @@ import { delay } from "./_std/async.js";
 
 const BACKOFF = 100; // milliseconds to wait when no connection can be accepted (out of file descriptors)
 
-const BURST = 4; // milliseconds of work with connections that come at once: some ten are taken, or fifty refused
+const BURST = 4; // milliseconds of work with connections that come at once: some ten are taken, or eighty refused
 const COST = 0.03; // milliseconds of accept() itself, which is not seen
 const TAKEN = 0.2; // milliseconds that one which is taken costs later: its hello comes at once, too
 const WINDOW = 10; // milliseconds: so much work in less is a burst

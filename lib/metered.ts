@@ -105,7 +105,7 @@ export class Metered implements Duplex {
     this.#reason ??= reason;
     this.#ondrop?.(reason);
     try {
-      this.#conn.close();
+      this.close();
     } catch {
       // closed already
     }

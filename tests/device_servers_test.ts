@@ -228,7 +228,7 @@ test("profile: a device's backlog and handshake timeout are its own, unless the 
     Deno.listen = listen;
     prototype.wrapSocket = wrapSocket;
   }
-  assertEquals(seen, [5, 60, 5, 10, 7, 3, 100, 60]);
+  assertEquals(seen, [5, 60, 5, 10, 7, 3, 4096, 60]);
 });
 
 test("profile: serve() as an esp32-idf waits 5 seconds for a request's head", async () => {

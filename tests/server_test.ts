@@ -292,6 +292,7 @@ const WRONG: Record<string, [Record<string, unknown>, typeof TypeError | typeof 
   "sslShutdownTimeout: NaN": [{ sslShutdownTimeout: NaN }, RangeError],
   "maxConnections: 0": [{ maxConnections: 0 }, RangeError],
   "maxHandshakes: 1.5": [{ maxHandshakes: 1.5 }, RangeError],
+  "maxHandshakesPerAddress: 0": [{ maxHandshakesPerAddress: 0 }, RangeError],
   "limit: 0": [{ limit: 0 }, RangeError],
   "ssl without a certificate": [{ ssl: {} }, TypeError],
   "ssl: true": [{ ssl: true }, TypeError],
